@@ -1,0 +1,228 @@
+"""The values that stages hand to each other. Frozen, without behaviour beyond small lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+Block = dict[str, Any]
+"""One content block in Messages API form: `{"type": "text", "text": …}`, `thinking`, `tool_use` …"""
+
+
+class Job(NamedTuple):
+    """A job inside a sweep: the stable number of its cell in the plan, and its seed."""
+
+    cell: int
+    seed: int
+
+
+class EndState(StrEnum):
+    """How a job ended. A table's planned count is the sum over these and `not_run`."""
+
+    ANSWERED = "answered"
+    """The model ended its turn, called a tool or met a stop sequence."""
+    REFUSED = "refused"
+    """The provider's own classifier refused (`stop_reason: refusal`)."""
+    EMPTY = "empty"
+    """HTTP 200 and a normal stop, but no text and no tool call."""
+    TRUNCATED = "truncated"
+    """Cut by max_tokens or by the model's context window."""
+    FAILED = "failed"
+    """The job's own failures used up its budget: a dead letter."""
+    TOO_LARGE = "too_large"
+    """The record would exceed the maximum record size: a dead letter."""
+    POISON = "poison"
+    """Killed the worker that ran it alone: a dead letter."""
+
+
+RECORDED_STATES = frozenset(
+    {EndState.ANSWERED, EndState.REFUSED, EndState.EMPTY, EndState.TRUNCATED}
+)
+"""States with a response: their rows lie in transcripts/. The others are dead letters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one response or, summed, of a rollout. Total input = the three input fields."""
+
+    input_tokens: int = 0
+    """Uncached input."""
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Part of output_tokens."""
+
+    def plus(self, other: Usage) -> Usage:
+        """Return the field-wise sum."""
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What the model is to answer next, in provider-neutral (Messages API) form."""
+
+    system: str | None
+    messages: Sequence[Mapping[str, Any]]
+    """`{"role": "user" | "assistant", "content": str | list[Block]}`, oldest first."""
+    tools: Sequence[Mapping[str, Any]] = ()
+    """`{"name", "description", "input_schema"}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request ready to be sent, the same bytes on every attempt."""
+
+    payload: Mapping[str, Any]
+    """The JSON object of the request body."""
+    body: bytes
+    """`payload` encoded."""
+    digest: str
+    """SHA-256 of `body`, hex."""
+
+
+class FailureKind(StrEnum):
+    """Why an attempt failed; the row of the one table in `providers/classify.py`."""
+
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    RAMP_LIMITED = "ramp_limited"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    CONFLICT = "conflict"
+    TRUNCATED_RESPONSE = "truncated_response"
+    BAD_RESPONSE = "bad_response"
+    RESPONSE_TOO_LARGE = "response_too_large"
+    BAD_REQUEST = "bad_request"
+    REQUEST_TOO_LARGE = "request_too_large"
+    AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
+    BILLING = "billing"
+    SPEND_LIMIT = "spend_limit"
+    UNKNOWN_MODEL = "unknown_model"
+    UNKNOWN_STATUS = "unknown_status"
+    INTERNAL = "internal"
+    """An exception inside our own request path; counts against the job, never hidden."""
+
+
+class Budget(StrEnum):
+    """Whose allowance a failed attempt uses."""
+
+    JOB = "job"
+    """The job's own: used up, the job is a dead letter."""
+    INFRASTRUCTURE = "infrastructure"
+    """Overload, rate limits, networks: waits, and hands the job back, never a dead letter."""
+    NONE = "none"
+    """Not retried at all."""
+
+
+class Stop(StrEnum):
+    """What a failure stops beyond its own attempt."""
+
+    NOTHING = "nothing"
+    JOB = "job"
+    MODEL = "model"
+    """At once: no further request to this model can succeed."""
+    MODEL_IF_REPEATED = "model_if_repeated"
+    """After it repeated across jobs without a success between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A failed attempt, already classified. Holds no request, no header map and no key."""
+
+    kind: FailureKind
+    message: str
+    """What the server or the network said, at most 500 characters, secrets removed."""
+    status: int | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    request_id: str | None = None
+    retry_after_s: float | None = None
+    simulated: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Only rate-limit headers, lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """HTTP 200 with a whole body."""
+
+    body: bytes
+    """The response body as received (for a streamed call: the equivalent final message)."""
+    request_id: str | None = None
+    status: int = 200
+    simulated: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Only rate-limit headers, lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer as read from its body; a pure function of the body, so it can be replayed."""
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    end_state: EndState
+    """What the rollout's end state is if it ends with this reply (one of RECORDED_STATES)."""
+    usage: Usage
+    model: str
+    """The model id that the server returned."""
+    continues: bool = False
+    """`pause_turn`: send the content back and ask again; not a turn of its own."""
+
+    @property
+    def text(self) -> str:
+        """All text blocks, joined."""
+        return "".join(b.get("text", "") for b in self.content if b.get("type") == "text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP request that was sent: the unit of the journal and of the attempts table."""
+
+    job: Job
+    turn: int
+    """0-based call index inside the rollout (a continued pause is a call of its own)."""
+    number: int
+    """1-based, over all tries of this call, process restarts included."""
+    incarnation: str
+    """The worker incarnation that sent it."""
+    started_at: float
+    """Unix seconds, wall clock."""
+    latency_s: float
+    request_digest: str
+    answer: Answer | None = None
+    failure: Failure | None = None
+
+    @property
+    def attempt_id(self) -> str:
+        """Unique over the sweep."""
+        return f"{self.incarnation}-{self.job.cell}-{self.job.seed}-{self.turn}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A job that ended: what becomes a row of transcripts/ or of failures/."""
+
+    job: Job
+    end_state: EndState
+    attempts: tuple[Attempt, ...]
+    """Every attempt known for the job, oldest first; the answered ones carry the bodies."""
+    conversation: Conversation
+    """The rendered conversation up to and including the last request."""
+    replies: tuple[Reply, ...]
+    """One per answered call, in order; empty for most dead letters."""
+    finished_at: float
+    """Unix seconds, wall clock."""
+    error: str | None = None
+    """For a dead letter: the last failure in one line."""

@@ -1,0 +1,102 @@
+"""What worker and coordinator say to each other, once a second. Plain values, picklable.
+
+The heartbeat carries the worker's full state, the reply the coordinator's full answer: either may
+be lost, late or doubled. A worker ignores a reply whose `seq` is not that of the heartbeat it is
+waiting for; the coordinator sends grants again that the next heartbeat does not show as held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.core.seams import ProcessIdentity
+from runner.core.values import Attempt, Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A job handed to one worker."""
+
+    job: Job
+    carried: tuple[Attempt, ...] = ()
+    """Attempts known from journals of workers that died with the job unfinished; the answered
+    ones are replayed, not sent again."""
+    alone: bool = False
+    """Suspected of killing workers: the worker runs nothing beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTally:
+    """Counts since the worker started, per model; monotonic, so a lost message loses nothing."""
+
+    requests: int = 0
+    answered: int = 0
+    failures: dict[str, int] = field(default_factory=dict[str, int])
+    """By FailureKind."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    waiting: int = 0
+    """Jobs that sleep before a retry, now."""
+    in_flight: int = 0
+    """Requests on the wire, now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """Worker to coordinator."""
+
+    seq: int
+    worker: str
+    incarnation: str
+    process: ProcessIdentity
+    node: str
+    claim: int
+    """The claim the worker last obeyed, 0 before its first reply."""
+    held: tuple[Job, ...]
+    """Every job it was granted and has neither handed back nor seen confirmed as published."""
+    returned: tuple[Job, ...]
+    """Handed back unfinished; repeated until a reply confirms it (`returned_seen`)."""
+    sealed: tuple[str, ...]
+    """Seals whose publication no reply has confirmed yet."""
+    wants: dict[str, int]
+    """Free places per model."""
+    tallies: dict[str, ModelTally]
+    stopped_models: dict[str, str] = field(default_factory=dict[str, str])
+    """Model to reason: a fatal failure was met."""
+    unsealed_bytes: int = 0
+    unsealed_age_s: float = 0.0
+    journal_lag_s: float = 0.0
+    loop_lag_s: float = 0.0
+    memory_bytes: int = 0
+    draining: bool = False
+    """It takes no more grants; the coordinator owes again what it had not acknowledged."""
+    done: bool = False
+    """Drained, sealed, nothing held: it exits after the reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReply:
+    """Coordinator to worker."""
+
+    seq: int
+    """Of the heartbeat that is answered."""
+    claim: int
+    lease_ttl_s: float
+    """Counted by the worker from the moment it sent the heartbeat."""
+    grants: tuple[Lease, ...] = ()
+    slots: dict[str, int] = field(default_factory=dict[str, int])
+    """Requests in flight that this worker may have, per model: its share of the cluster's one
+    number."""
+    published: tuple[str, ...] = ()
+    """Of the heartbeat's `sealed`: in the manifest now, forget them."""
+    returned_seen: tuple[Job, ...] = ()
+    revoke: tuple[Job, ...] = ()
+    """Hand these back if not started."""
+    stopped_models: dict[str, str] = field(default_factory=dict[str, str])
+    seal_now: bool = False
+    drain_s: float | None = None
+    """Finish or hand back within that many seconds, seal, exit."""
+    exit_now: bool = False
+    """Superseded by another fleet: seal what is there and exit."""
