@@ -56,15 +56,25 @@ class Heartbeat:
     """The claim the worker last obeyed, 0 before its first reply."""
     held: tuple[Job, ...]
     """Every job it was granted and has neither handed back nor seen confirmed as published."""
-    returned: tuple[Job, ...]
-    """Handed back unfinished; repeated until a reply confirms it (`returned_seen`)."""
+    returned: tuple[Lease, ...]
+    """Handed back unfinished, with what is known of them; repeated until a reply confirms it
+    (`returned_seen`)."""
     sealed: tuple[str, ...]
     """Seals whose publication no reply has confirmed yet."""
     wants: dict[str, int]
     """Free places per model."""
+    queued: dict[str, int]
+    """Held but not started, per model: what can be revoked without loss."""
+    slots: dict[str, int]
+    """The shares it obeys, per model: those of the last reply it accepted."""
     tallies: dict[str, ModelTally]
     stopped_models: dict[str, str] = field(default_factory=dict[str, str])
     """Model to reason: a fatal failure was met."""
+    unreachable: dict[str, str] = field(default_factory=dict[str, str])
+    """Model to reason: nothing but connection failures since the start; the coordinator stops
+    the model if no other worker ever had an answer either."""
+    storage_error: str | None = None
+    """The journal or the output has refused writes for a while, with no space made."""
     unsealed_bytes: int = 0
     unsealed_age_s: float = 0.0
     journal_lag_s: float = 0.0

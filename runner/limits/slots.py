@@ -1,0 +1,83 @@
+"""One number of requests in flight per model for the whole cluster, split into workers' shares.
+
+Pure: decides from what workers report. The sum of what workers may have in flight never exceeds
+the model's number, whatever messages are lost, late or doubled: a share counts as in use until a
+later heartbeat of that worker shows that it obeys a smaller one, and the share of a worker that
+fell silent stays withheld until its calls must have ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Share:
+    obeyed: int = 0
+    """As the last heartbeat reported."""
+    sent: int = 0
+    """In the last reply, which may or may not have arrived."""
+    in_flight: int = 0
+    demand: int = 0
+    """Requests it could have on the wire now: in flight, queued and wanted."""
+    withheld_until: float | None = None
+    """Set once the worker is lost: its share is free from then on."""
+
+    def counted(self) -> int:
+        return max(self.obeyed, self.sent, self.in_flight)
+
+
+@dataclass(slots=True)
+class SlotAuthority:
+    """Shares of one model's `max_in_flight`."""
+
+    limit: int
+    _shares: dict[str, _Share] = field(default_factory=dict[str, _Share])
+
+    def report(self, worker: str, *, obeyed: int, in_flight: int, demand: int) -> None:
+        """Take in a heartbeat: the share the worker obeys, what it has on the wire, what it wants."""
+        share = self._shares.setdefault(worker, _Share())
+        share.obeyed, share.in_flight, share.demand = obeyed, in_flight, demand
+        share.withheld_until = None
+
+    def grant(self, worker: str, now: float) -> int:
+        """Return the share for the reply: towards a fair split, within what is free for certain."""
+        self._expire(now)
+        share = self._shares[worker]
+        others = sum(s.counted() for w, s in self._shares.items() if w != worker)
+        free = max(0, self.limit - others)
+        share.sent = min(free, self._fair(worker))
+        return share.sent
+
+    def lost(self, worker: str, until: float) -> None:
+        """Withhold a silent worker's share until its calls must have ended (monotonic seconds)."""
+        share = self._shares.get(worker)
+        if share is not None:
+            share.withheld_until = until
+
+    def gone(self, worker: str) -> None:
+        """Free the share of a worker that provably runs no more."""
+        self._shares.pop(worker, None)
+
+    def counted(self) -> int:
+        """Return what may be in flight over the cluster at most."""
+        return sum(s.counted() for s in self._shares.values())
+
+    def _expire(self, now: float) -> None:
+        for worker in [
+            w for w, s in self._shares.items() if s.withheld_until and s.withheld_until <= now
+        ]:
+            del self._shares[worker]
+
+    def _fair(self, worker: str) -> int:
+        """Max-min fair share: what small demands leave is split among the others; with demand for
+        less than the limit, what is over is split too, so that a worker need not ask twice."""
+        live = {w: s for w, s in self._shares.items() if s.withheld_until is None}
+        left = self.limit
+        todo = sorted(live, key=lambda w: (live[w].demand, w))
+        fair: dict[str, int] = {}
+        for i, name in enumerate(todo):
+            part = -(-left // (len(todo) - i))  # rounded up: the last ones get what is left
+            fair[name] = min(part, live[name].demand)
+            left -= fair[name]
+        return fair[worker] + left // len(todo)
