@@ -1,1 +1,1 @@
-
+"""Other formats made from recorded rows."""

@@ -1,1 +1,1 @@
-
+"""Graders: verdict tables computed from recorded rows, which never change."""

@@ -1,1 +1,1 @@
-
+"""Events, progress and logs."""

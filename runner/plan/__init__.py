@@ -1,1 +1,1 @@
-
+"""Cells, seeds and what is owed: pure arithmetic over flat bitmaps."""

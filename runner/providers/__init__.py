@@ -1,1 +1,1 @@
-
+"""Wires to model APIs, and the one table that classifies their failures."""

@@ -1,1 +1,1 @@
-
+"""Everything at rest: schema, journal, parts, manifest, readers. The home of PyArrow."""

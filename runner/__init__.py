@@ -1,0 +1,1 @@
+"""Scenario × seed × model sweeps over model APIs, recorded as Parquet that graders read live."""
