@@ -88,7 +88,7 @@ def _write_mapping(value: Mapping[object, object], where: str, out: list[bytes])
     for key in value:
         if not isinstance(key, str):
             msg = f"{where}: key {key!r} is no string"
-            raise ValueError(msg)  # noqa: TRY004 -- one class for all that JSON cannot carry
+            raise ValueError(msg)
     before = b"{"
     for key in sorted(cast("Mapping[str, object]", value), key=_utf16):
         out += (before, _string(key, f"{where}.{key!r}"), b":")
