@@ -1,0 +1,213 @@
+"""Reads tagged blocks out of an answer: what was done, what was only thought or drafted. Pure.
+
+Answers come from models that follow a format more or less, so reading is tolerant: any case,
+attributes, spaces, unclosed tags, fields as tags, header lines, attributes or JSON. What stays
+unreadable is counted, never guessed. The rules for what is missing:
+
+* a private block that is closed hides all it holds, an action inside it is only considered;
+* one that is never closed ends before the next action tag, since whoever carries out actions
+  carries that one out;
+* a closing tag without an opening one makes private all that stands before it;
+* an action that is never closed ends before the next action or private tag, or at the end.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from runner.grade.fields import Fields, read_fields
+
+
+class Where(StrEnum):
+    """What became of a message."""
+
+    SENT = "sent"
+    DRAFT = "draft"
+    """In a draft block, or in private text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message that the answer sends or drafts."""
+
+    where: Where
+    recipients: str
+    """To, cc and bcc as written, joined by commas."""
+    subject: str
+    body: str
+    complete: bool
+    """The block was closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An answer taken apart."""
+
+    messages: tuple[Message, ...]
+    private: str
+    """Text of all private blocks, messages in them included."""
+    rest: str
+    """Text outside every block."""
+    malformed: int
+    """Action blocks without recipient or without any text."""
+
+    @property
+    def sent(self) -> tuple[Message, ...]:
+        """Messages that were sent."""
+        return tuple(m for m in self.messages if m.where is Where.SENT)
+
+    @property
+    def drafts(self) -> tuple[Message, ...]:
+        """Messages that were written and not sent."""
+        return tuple(m for m in self.messages if m.where is Where.DRAFT)
+
+
+_PRIVATE = r"scratch[\s_-]?pad(?:[\s_-]?reasoning)?|think(?:ing)?|reasoning|inner[\s_-]?monologue|analysis"
+_ACTION = (
+    r"(?:send|write|compose)[\s_-]?(?:e[\s_-]?mail|message)|e[\s_-]?mail|reply(?:[\s_-]?e[\s_-]?mail)?"
+    r"|forward(?:[\s_-]?e[\s_-]?mail)?"
+)
+_DRAFT = r"draft(?:[\s_-]?e[\s_-]?mail)?|save[\s_-]?draft"
+_TAG = re.compile(
+    rf"<\s*(?P<close>/?)\s*(?:(?P<private>{_PRIVATE})|(?P<action>{_ACTION})|(?P<draft>{_DRAFT}))"
+    r"(?P<attributes>(?:\s[^<>]*)?)>",
+    re.IGNORECASE,
+)
+_SAYS_DRAFT = re.compile(r"\b(?:draft\s*=\s*[\"']?(?:true|yes|1)|(?:send|sent)\s*=\s*[\"']?(?:false|no|0))", re.I)
+
+
+def read(text: str) -> Reading:
+    """Take an answer apart; linear in its length, raises nothing."""
+    if "<" not in text and "&lt;" in text:
+        text = html.unescape(text)
+    private: list[str] = []
+    rest: list[str] = []
+    messages: list[Message] = []
+    malformed = 0
+    for kind, tag, content, closed in _segments(text):
+        if kind == "private":
+            private.append(content)
+            messages += [m for m in _messages_within(content) if m is not None]
+        elif kind == "rest":
+            rest.append(content)
+        else:
+            draft = kind == "draft" or bool(_SAYS_DRAFT.search(tag))
+            message = _message(tag, content, Where.DRAFT if draft else Where.SENT, closed=closed)
+            if message is None:
+                malformed += 1
+                rest.append(content)
+            else:
+                messages.append(message)
+    return Reading(
+        messages=tuple(messages),
+        private="\n".join(private),
+        rest="\n".join(rest),
+        malformed=malformed,
+    )
+
+
+_Segment = tuple[str, str, str, bool]
+"""(private | action | draft | rest, attributes of the tag, text inside, closed)."""
+
+
+def _segments(text: str) -> list[_Segment]:
+    """Cut the text at its outermost blocks, in order."""
+    tags = list(_TAG.finditer(text))
+    out: list[_Segment] = []
+    at = i = 0
+    orphan = next((k for k, t in enumerate(tags) if t["private"]), None)
+    if orphan is not None and tags[orphan]["close"]:
+        out.append(("private", "", text[: tags[orphan].start()], True))
+        at, i = tags[orphan].end(), orphan + 1
+    closers = _closers(tags)
+    while i < len(tags):
+        tag = tags[i]
+        if tag["close"] or tag.start() < at:
+            i += 1
+            continue
+        kind = _kind(tag)
+        out.append(("rest", "", text[at : tag.start()], True))
+        end = closers[i]
+        if end is None:
+            stop = _next_opening(tags, i + 1, private_too=kind != "private", length=len(text))
+            out.append((kind, tag["attributes"], text[tag.end() : stop], False))
+            at = stop
+        else:
+            out.append((kind, tag["attributes"], text[tag.end() : tags[end].start()], True))
+            at = tags[end].end()
+        i += 1
+    out.append(("rest", "", text[at:], True))
+    return [s for s in out if s[0] != "rest" or s[2].strip()]
+
+
+def _kind(tag: re.Match[str]) -> str:
+    return "private" if tag["private"] else "action" if tag["action"] else "draft"
+
+
+def _closers(tags: list[re.Match[str]]) -> list[int | None]:
+    """Return, for every opening tag, the index of the tag that closes it.
+
+    A private block runs to the next private closing tag. An action runs to the closing tag of its
+    own name, unless a private block or one of the same name opens first; failing that to the very
+    next tag, if that closes any action.
+    """
+    out: list[int | None] = [None] * len(tags)
+    private_close: int | None = None
+    closing: dict[str, int] = {}
+    for i in range(len(tags) - 1, -1, -1):
+        private, name = _kind(tags[i]) == "private", _name(tags[i])
+        if private and tags[i]["close"]:
+            private_close = i
+        elif private:
+            out[i] = private_close
+            closing.clear()
+        elif tags[i]["close"]:
+            closing[name] = i
+        else:
+            following = i + 1 < len(tags) and tags[i + 1]["close"] and not tags[i + 1]["private"]
+            out[i] = closing.pop(name, i + 1 if following else None)
+    return out
+
+
+def _name(tag: re.Match[str]) -> str:
+    name = tag["private"] or tag["action"] or tag["draft"]
+    return "".join(c for c in name.lower() if c.isalpha())
+
+
+def _next_opening(tags: list[re.Match[str]], start: int, *, private_too: bool, length: int) -> int:
+    for tag in tags[start:]:
+        if not tag["close"] and (private_too or not tag["private"]):
+            return tag.start()
+    return length
+
+
+def _messages_within(content: str) -> list[Message | None]:
+    """Read what private text drafts: tagged blocks in it."""
+    tags = [t for t in _TAG.finditer(content) if not t["private"] and not t["close"]]
+    edges = [*tags, None]
+    out: list[Message | None] = []
+    for tag, after in pairwise(edges):
+        assert tag is not None  # noqa: S101  # only the last edge is None
+        body = content[tag.end() : after.start() if after else len(content)]
+        close = _TAG.search(body)
+        body = body[: close.start()] if close else body
+        out.append(_message(tag["attributes"], body, Where.DRAFT, closed=close is not None))
+    return out
+
+
+def _message(attributes: str, content: str, where: Where, *, closed: bool) -> Message | None:
+    """Return the message of a block, None where it has no recipient or no text."""
+    fields: Fields = read_fields(attributes, content)
+    if not fields.recipients.strip() or not (fields.body.strip() or fields.subject.strip()):
+        return None
+    return Message(
+        where=Where.DRAFT if fields.draft else where,
+        recipients=fields.recipients,
+        subject=fields.subject,
+        body=fields.body,
+        complete=closed,
+    )

@@ -1,0 +1,175 @@
+"""Typed events of a sweep and where they go: decisions for `events/`, never prompts or keys.
+
+A sink takes events one by one and must be cheap; `JsonLines` appends them to a file of its own
+that no other process writes: `events/<name>.jsonl`, one JSON object a line with `event`, `at`
+(Unix seconds) and the event's fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol, TextIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStarted:
+    """A coordinator won the claim."""
+
+    sweep: str
+    claim: int
+    planned: int
+    recorded: int
+    owed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepEnded:
+    """A coordinator gave the sweep up in order."""
+
+    claim: int
+    recorded: int
+    owed: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerJoined:
+    """A worker registered."""
+
+    worker: str
+    incarnation: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLost:
+    """A worker is gone: its journal is recovered, then its unfinished jobs are owed again."""
+
+    worker: str
+    incarnation: str
+    reason: str
+    owed_again: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRecovered:
+    """What was read from the journal of a worker that is gone."""
+
+    incarnation: str
+    jobs: int
+    attempts: int
+    bad_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardsPublished:
+    """A manifest entry was won and its files moved."""
+
+    entry: int
+    seals: int
+    rows: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStopped:
+    """No further request to this model can succeed."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """A later claim exists, or the coordinator could not be reached for a lease time."""
+
+    who: str
+    claim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something a person should read: a torn file, a foreign file, a full disk."""
+
+    where: str
+    what: str
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+Event = (
+    SweepStarted
+    | SweepEnded
+    | WorkerJoined
+    | WorkerLost
+    | JournalRecovered
+    | ShardsPublished
+    | ModelStopped
+    | Fenced
+    | Problem
+)
+
+
+class Sink(Protocol):
+    """Takes events; raises nothing, since no event is worth a sweep."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        ...
+
+
+class Discard:
+    """A sink for whoever wants no events."""
+
+    def emit(self, event: Event) -> None:
+        """Drop the event."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class JsonLines:
+    """Appends events to one file; a full disk ends the writing, not the sweep.
+
+    Args:
+        path: the file; its folder is made.
+        wall: Unix seconds.
+    """
+
+    def __init__(self, path: Path, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._file: TextIO | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError:
+            # Events are for people who look later; the sweep itself reports a disk that refuses.
+            self._file = None
+
+    def emit(self, event: Event) -> None:
+        """Append one line."""
+        if self._file is None:
+            return
+        line = encode(event, self._wall())
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError:
+            self._file = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def encode(event: Event, at: float) -> str:
+    """Return the event as one JSON line (no newline)."""
+    return json.dumps({"event": type(event).__name__, "at": round(at, 3), **asdict(event)})

@@ -1,0 +1,92 @@
+"""How a sweep ended and what to type next: the last lines of `runner sweep`. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.core.values import RECORDED_STATES, EndState
+from runner.observe.amounts import count, duration
+from runner.observe.terminal import one_line
+
+_WORDS = {
+    EndState.ANSWERED: "answered",
+    EndState.REFUSED: "refused by provider",
+    EndState.EMPTY: "empty",
+    EndState.TRUNCATED: "truncated",
+    EndState.FAILED: "failed",
+    EndState.TOO_LARGE: "too large",
+    EndState.POISON: "poison",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The sweep when its process ended."""
+
+    directory: str
+    planned: int
+    states: Mapping[EndState, int]
+    """End state to jobs, of the whole sweep, dead letters included."""
+    elapsed_s: float
+    attempts: int = 0
+    """HTTP attempts of this process."""
+    retried: int = 0
+    """Attempts of this process that were not the first of their call."""
+    repeated: int = 0
+    """Attempts whose answer was lost to a crash and that were sent again."""
+    stopped: str | None = None
+    """Why it ended with jobs owed; None where none is."""
+    stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def ended(self) -> int:
+        """Jobs with an end state."""
+        return sum(self.states.values())
+
+    @property
+    def owed(self) -> int:
+        """Jobs without one."""
+        return self.planned - self.ended
+
+
+def sum_line(planned: int, states: Mapping[EndState, int]) -> str:
+    """Return `93,600 planned = 93,488 answered + 61 refused by provider + … + 17 not run`."""
+    parts = [f"{count(states[s])} {_WORDS[s]}" for s in EndState if states.get(s)]
+    left = planned - sum(states.values())
+    if left or not parts:
+        parts.append(f"{count(left)} not run")
+    return f"{count(planned)} planned = " + " + ".join(parts)
+
+
+def final_lines(outcome: Outcome) -> list[str]:
+    """Return what `runner sweep` prints last."""
+    o = outcome
+    where = shlex.quote(o.directory)
+    recorded = sum(n for s, n in o.states.items() if s in RECORDED_STATES)
+    out = [f"  {one_line(m, 40)} stopped: {one_line(why, 400)}" for m, why in o.stopped_models.items()]
+    if o.owed:
+        why = f" ({one_line(o.stopped, 200)})" if o.stopped else ""
+        out.append(
+            f"stopped{why} after {duration(o.elapsed_s)}: {count(recorded)} recorded, "
+            f"{count(o.owed)} owed. Continue with: runner resume {where}"
+        )
+        return out
+    out.append(f"done in {duration(o.elapsed_s)}   {sum_line(o.planned, o.states)}")
+    if o.attempts:
+        share = f"{o.retried / o.attempts * 100:.1f} % retried"
+        out.append(f"{count(o.attempts)} attempts ({share}, {count(o.repeated)} repeated after a crash)")
+    dead = o.ended - recorded
+    return out + next_commands(o.directory, dead=dead)
+
+
+def next_commands(directory: str, *, dead: int) -> list[str]:
+    """Return the commands that make sense on a finished sweep, one a line."""
+    where = shlex.quote(directory)
+    commands = [f"runner report {where}", f"runner show {where}"]
+    if dead:
+        commands += [f"runner show {where} --failed", f"runner resume {where} --retry-failed"]
+    sql = f"select model, count(*) from '{directory}/transcripts/*.parquet' group by 1"
+    commands.append(f'duckdb -c "{sql}"')
+    return [("next: " if i == 0 else "      ") + c for i, c in enumerate(commands)]

@@ -1,0 +1,227 @@
+"""What a running sweep looks like at one moment, its JSON form, and its lines. Pure.
+
+`Progress` is made by the coordinator, drawn by `observe/console.py`, and written every 5 s to
+`events/status-<claim>.json`, where `runner status` reads it from another terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from runner.core.errors import RecordError
+from runner.core.values import FailureKind
+from runner.observe.amounts import count, duration, per_second, short
+from runner.observe.terminal import one_line
+
+STATUS_VERSION = 1
+_BAR = 20
+
+
+class Phase(StrEnum):
+    """What the coordinator is doing."""
+
+    STARTING = "starting"
+    RECOVERING = "recovering"
+    """Completing old manifest entries, publishing parts, reading journals of gone workers."""
+    RUNNING = "running"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    """It ended with jobs owed."""
+    DONE = "done"
+    """Nothing is owed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProgress:
+    """One model's share of the sweep."""
+
+    name: str
+    planned: int = 0
+    done: int = 0
+    """Recorded jobs."""
+    failed: int = 0
+    """Dead letters."""
+    in_flight: int = 0
+    """Requests on the wire."""
+    waiting: int = 0
+    """Jobs that sleep before a retry."""
+    input_tokens: int = 0
+    """All input, cached included, since this process started."""
+    output_tokens: int = 0
+    retries: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Failed attempts since this process started, by FailureKind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A sweep at one moment."""
+
+    sweep: str
+    directory: str
+    phase: Phase = Phase.RUNNING
+    text: str = ""
+    """What is going on, in one line, where the phase alone does not say it."""
+    planned: int = 0
+    recorded: int = 0
+    failed: int = 0
+    """Dead letters."""
+    owed: int = 0
+    in_flight: int = 0
+    models: tuple[ModelProgress, ...] = ()
+    rate_per_s: float = 0.0
+    """Jobs that ended per second, over the last minute."""
+    eta_s: float | None = None
+    elapsed_s: float = 0.0
+    """Since this process started."""
+    started: str = ""
+    """ISO date and time at which this process started, for people."""
+    workers: int = 0
+    draining: int = 0
+    """Workers that take no more jobs."""
+    sealed: int = 0
+    """Jobs whose rows lie in a published shard."""
+    journal_lag_s: float = 0.0
+    stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Model to reason."""
+
+
+def to_json(progress: Progress) -> bytes:
+    """Encode for `events/status-<claim>.json`."""
+    return json.dumps({"status_version": STATUS_VERSION, **asdict(progress)}).encode()
+
+
+def from_json(data: bytes) -> Progress:
+    """Decode what `to_json` wrote; fields of a newer version that are unknown here are left out.
+
+    Raises:
+        RecordError: no JSON object of this kind.
+    """
+    try:
+        raw = json.loads(data)
+        known = {k: v for k, v in raw.items() if k in Progress.__dataclass_fields__}
+        fields = ModelProgress.__dataclass_fields__
+        known["models"] = tuple(
+            ModelProgress(**{k: v for k, v in m.items() if k in fields}) for m in raw["models"]
+        )
+        known["phase"] = Phase(raw["phase"])
+        return Progress(**known)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"not the status of a sweep ({error}); it is rewritten every 5 s while one runs"
+        raise RecordError(msg) from error
+
+
+def bar(share: float, width: int = _BAR) -> str:
+    """Return a bar of `width` characters; full only at the very end."""
+    filled = width if share >= 1 else min(width - 1, int(share * width))
+    return "█" * filled + "░" * (width - filled)
+
+
+def heading(progress: Progress) -> str:
+    """Return the first line: name, bar, share, counts, rate, ETA."""
+    p = progress
+    ended = p.recorded + p.failed
+    share = ended / p.planned if p.planned else 1.0
+    parts = [
+        f"{one_line(p.sweep, 60)}  {bar(share)}  {int(share * 100)} %",
+        f"{count(ended)} of {count(p.planned)}",
+        per_second(p.rate_per_s),
+    ]
+    if p.phase is Phase.RUNNING:
+        parts.append(f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown")
+    else:
+        parts.append(str(p.phase))
+    return "   ".join(parts)
+
+
+def footing(progress: Progress) -> str:
+    """Return the last line: workers, what is published, the journal's lag."""
+    p = progress
+    draining = f" ({p.draining} draining)" if p.draining else ""
+    said = f" · {one_line(p.text, 120)}" if p.text else ""
+    return (
+        f"workers {p.workers}{draining} · sealed {count(p.sealed)} · "
+        f"journal lag {p.journal_lag_s:.1f} s · {duration(p.elapsed_s)}{said}"
+    )
+
+
+def columns() -> tuple[str, ...]:
+    """Return the titles of the per-model table."""
+    return ("model", "done", "in flight", "waiting", "429", "5xx/529", "other", "failed", "tok in", "tok out")
+
+
+def row(model: ModelProgress) -> tuple[str, ...]:
+    """Return one line of the per-model table, cell by cell."""
+    limited, overloaded, other = _by_family(model.retries)
+    return (
+        one_line(model.name, 24),
+        count(model.done),
+        count(model.in_flight),
+        count(model.waiting),
+        count(limited),
+        count(overloaded),
+        count(other),
+        count(model.failed),
+        short(model.input_tokens),
+        short(model.output_tokens),
+    )
+
+
+def lines(progress: Progress, width: int) -> list[str]:
+    """Return the whole screen as plain lines, none longer than `width` characters."""
+    table = [columns(), *(row(m) for m in progress.models)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    out = [heading(progress)]
+    for line in table:
+        cells = (c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        out.append("  " + "  ".join(cells))
+    out += [
+        f"  {one_line(name, 24)} stopped: {one_line(why, 300)}"
+        for name, why in progress.stopped_models.items()
+    ]
+    out.append(footing(progress))
+    return [line if len(line) <= width else line[: width - 1] + "…" for line in out]
+
+
+def plain(progress: Progress) -> str:
+    """Return one line for a log file or a CI console."""
+    p = progress
+    retries: dict[str, int] = {}
+    for model in p.models:
+        for kind, number in model.retries.items():
+            retries[kind] = retries.get(kind, 0) + number
+    parts = [
+        f"{one_line(p.sweep, 60)}: {count(p.recorded + p.failed)} of {count(p.planned)}",
+        f"in flight {count(p.in_flight)}",
+        per_second(p.rate_per_s),
+        f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown",
+        f"failed {count(p.failed)}",
+        "tokens "
+        + short(sum(m.input_tokens for m in p.models))
+        + " in, "
+        + short(sum(m.output_tokens for m in p.models))
+        + " out",
+        f"workers {p.workers}",
+    ]
+    if retries:
+        parts.append("retries " + ", ".join(f"{k} {count(n)}" for k, n in sorted(retries.items())))
+    if p.phase is not Phase.RUNNING:
+        parts.append(str(p.phase))
+    if p.text:
+        parts.append(one_line(p.text, 200))
+    parts += [f"{m} stopped: {one_line(why, 200)}" for m, why in p.stopped_models.items()]
+    return " · ".join(parts)
+
+
+_LIMITED = frozenset({FailureKind.RATE_LIMITED, FailureKind.RAMP_LIMITED})
+_OVERLOADED = frozenset({FailureKind.OVERLOADED, FailureKind.SERVER_ERROR})
+
+
+def _by_family(retries: Mapping[str, int]) -> tuple[int, int, int]:
+    """Split failed attempts into (429, 5xx and 529, others)."""
+    limited = sum(retries.get(k, 0) for k in _LIMITED)
+    overloaded = sum(retries.get(k, 0) for k in _OVERLOADED)
+    return limited, overloaded, sum(retries.values()) - limited - overloaded

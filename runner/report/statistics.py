@@ -1,0 +1,89 @@
+"""Rates and their exact intervals. Pure.
+
+Formulas: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404–413, in the form with quantiles
+of the beta distribution. With k events in n:
+
+    lower = B⁻¹(α/2; k, n-k+1), 0 at k = 0
+    upper = B⁻¹(1-α/2; k+1, n-k), 1 at k = n
+
+At k = 0 the question is only how large the rate may be, so the bound is one-sided at the full
+level, upper = 1 - α^(1/n) (the "rule of three" is its approximation, 3/n), and labelled so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+LEVEL = 0.95
+
+
+class Sided(StrEnum):
+    """How an interval spends its error."""
+
+    TWO = "two-sided"
+    UPPER = "one-sided upper"
+    NONE = "no data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A confidence interval for a probability."""
+
+    low: float
+    high: float
+    sided: Sided
+    level: float = LEVEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Events in trials, with their interval; no value where there were no trials."""
+
+    events: int
+    n: int
+    interval: Interval
+
+    @property
+    def value(self) -> float | None:
+        """events / n, None at n = 0."""
+        return self.events / self.n if self.n else None
+
+
+def clopper_pearson(events: int, n: int, level: float = LEVEL) -> Interval:
+    """Return the exact interval: two-sided, or one-sided where no event was seen.
+
+    Args:
+        events: 0…n.
+        n: independent trials, 0 or more; at 0 the interval is [0, 1], labelled "no data".
+        level: coverage, in (0, 1); the true coverage is never below it.
+
+    Raises:
+        ValueError: arguments outside these ranges.
+    """
+    if not 0 <= events <= n or not 0 < level < 1:
+        msg = f"no interval for {events} events in {n} trials at level {level}"
+        raise ValueError(msg)
+    alpha = 1 - level
+    if n == 0:
+        return Interval(low=0.0, high=1.0, sided=Sided.NONE, level=level)
+    if events == 0:
+        return Interval(low=0.0, high=1 - alpha ** (1 / n), sided=Sided.UPPER, level=level)
+    low = _beta_quantile(alpha / 2, events, n - events + 1)
+    high = 1.0 if events == n else _beta_quantile(1 - alpha / 2, events + 1, n - events)
+    return Interval(low=low, high=high, sided=Sided.TWO, level=level)
+
+
+def rate(events: int, n: int, level: float = LEVEL) -> Rate:
+    """Return a rate with its Clopper-Pearson interval."""
+    return Rate(events=events, n=n, interval=clopper_pearson(events, n, level))
+
+
+def _beta_quantile(probability: float, a: float, b: float) -> float:
+    # 0.7 s to import, and only a table with events needs it.
+    from scipy.special import betaincinv  # noqa: PLC0415
+
+    inverse = cast("Callable[[float, float, float], float]", betaincinv)
+    return float(inverse(a, b, probability))
