@@ -65,6 +65,8 @@ class Heartbeat:
     """Free places per model."""
     queued: dict[str, int]
     """Held but not started, per model: what can be revoked without loss."""
+    running: int
+    """Rollouts begun and not finished, over all models."""
     slots: dict[str, int]
     """The shares it obeys, per model: those of the last reply it accepted."""
     tallies: dict[str, ModelTally]
@@ -74,7 +76,9 @@ class Heartbeat:
     """Model to reason: nothing but connection failures since the start; the coordinator stops
     the model if no other worker ever had an answer either."""
     storage_error: str | None = None
-    """The journal or the output has refused writes for a while, with no space made."""
+    """The journal or the output refuses writes now."""
+    storage_error_s: float = 0.0
+    """For how long it has."""
     unsealed_bytes: int = 0
     unsealed_age_s: float = 0.0
     journal_lag_s: float = 0.0

@@ -1,0 +1,239 @@
+"""One call of a rollout: attempts until an answer is durable, or until there is nothing to gain.
+
+The one retry layer (tenacity, with our own wait and stop; the SDK's is off), and the one place
+that turns a failed attempt into a decision. The decision itself is the table of
+`providers/classify.py`. A place at the model's gate is held only while a request is on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from runner.config.schema import RetryConfig
+from runner.core.errors import StorageError
+from runner.core.seams import Clock
+from runner.core.values import (
+    Answer,
+    Attempt,
+    Budget,
+    Failure,
+    FailureKind,
+    Prepared,
+    Reply,
+    Stop,
+)
+from runner.execute.gate import Gate
+from runner.execute.replay import Progressed
+from runner.execute.tally import Tally
+from runner.limits.backoff import retry_delay_s
+from runner.limits.health import ModelHealth
+from runner.providers.classify import FAILURES
+from runner.providers.protocol import Provider
+from runner.record.frames import AttemptFrame
+from runner.record.journal import Journal
+
+JOURNAL_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveUp:
+    """The job is a dead letter."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandBack:
+    """Not the job's fault: it is owed again."""
+
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoint:
+    """A model as one worker sees it: how to call it, when, and how it fares."""
+
+    name: str
+    provider: Provider
+    gate: Gate
+    health: ModelHealth
+    tally: Tally
+
+
+@dataclass(slots=True, kw_only=True)
+class Spent:
+    """What one job has used of its allowances."""
+
+    job_failures: int = 0
+    waited_s: float = 0.0
+    waiting: bool = False
+    """Waits for a place or sleeps before a retry: may be cancelled without losing anything."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Caller:
+    """Makes calls for all rollouts of a worker."""
+
+    incarnation: str
+    clock: Clock
+    journal: Journal
+    policy: RetryConfig
+    draw: Callable[[], float]
+    """A uniform draw in [0, 1), for jitter."""
+    storage_trouble: Callable[[str | None], None]
+    """Told of a journal that refuses writes, and with None when it takes them again."""
+    keep_trying: Callable[[], bool] = field(default=lambda: True)
+
+    async def call(
+        self, progress: Progressed, spent: Spent, endpoint: Endpoint, prepared: Prepared
+    ) -> Reply | GaveUp | HandBack:
+        """Send until an answer is journalled, the job's budget is used up or waiting is pointless.
+
+        Appends every attempt to `progress.attempts`.
+
+        Raises:
+            StorageError: the journal refused an answer and the worker is told to stop trying.
+        """
+        first = await self._once(progress, spent, endpoint, prepared)
+        if not isinstance(first, Failure):
+            return first
+        pending: list[Reply | Failure | HandBack] = [first]
+
+        async def attempt() -> Reply | Failure | HandBack:
+            # The common case (the first attempt is answered) never pays for tenacity's machinery.
+            return pending.pop() if pending else await self._once(
+                progress, spent, endpoint, prepared
+            )
+
+        verdict: list[GaveUp | HandBack] = []
+
+        def stop(state: RetryCallState) -> bool:
+            failure = _failure_of(state)
+            end = self._end(progress, spent, endpoint, failure)
+            if end is not None:
+                verdict.append(end)
+            return end is not None
+
+        def wait(state: RetryCallState) -> float:
+            failure = _failure_of(state)
+            delay = retry_delay_s(failure, state.attempt_number, self.policy, self.draw())
+            spent.waited_s += delay
+            return delay
+
+        async def sleep(seconds: float) -> None:
+            endpoint.tally.waiting += 1
+            spent.waiting = True
+            try:
+                await self.clock.sleep(seconds)
+            finally:
+                endpoint.tally.waiting -= 1
+                spent.waiting = False
+
+        retrying = AsyncRetrying(
+            retry=retry_if_result(lambda outcome: isinstance(outcome, Failure)),
+            stop=stop,
+            wait=wait,
+            sleep=sleep,
+            retry_error_callback=lambda _: verdict[-1],
+        )
+        return await retrying(attempt)
+
+    def _end(
+        self, progress: Progressed, spent: Spent, endpoint: Endpoint, failure: Failure
+    ) -> GaveUp | HandBack | None:
+        """Decide after a failure whether trying goes on (None)."""
+        row = FAILURES[failure.kind]
+        if row.stop is Stop.MODEL:
+            endpoint.health.on_stop(f"{failure.message}")
+        elif row.stop is Stop.MODEL_IF_REPEATED:
+            endpoint.health.on_repeated(progress.job, failure.message)
+        if endpoint.health.stopped is not None and row.stop is not Stop.JOB:
+            endpoint.gate.close()
+            return HandBack(reason=endpoint.health.stopped)
+        if row.stop is Stop.JOB:
+            return GaveUp(failure=failure)
+        if row.budget is Budget.JOB:
+            spent.job_failures += 1
+            if spent.job_failures >= self.policy.job_failures:
+                return GaveUp(failure=failure)
+        elif spent.waited_s >= self.policy.infrastructure_wait_s:
+            return HandBack(reason=failure.message)
+        return None
+
+    async def _once(
+        self, progress: Progressed, spent: Spent, endpoint: Endpoint, prepared: Prepared
+    ) -> Reply | Failure | HandBack:
+        """Send one attempt; its outcome is durable when this returns."""
+        spent.waiting = True
+        admitted = await endpoint.gate.acquire()
+        spent.waiting = False
+        if not admitted:
+            return HandBack(reason=endpoint.health.stopped or "stopping")
+        job, turn, number = progress.job, progress.turn, progress.next_number()
+        try:
+            await self.durably(lambda: _now(self.journal.note, job, turn, number))
+            started_at, started = self.clock.wall(), self.clock.monotonic()
+            outcome = await endpoint.provider.send(prepared)
+            latency_s = self.clock.monotonic() - started
+        finally:
+            endpoint.gate.release()
+        reply = endpoint.provider.read(outcome.body) if isinstance(outcome, Answer) else outcome
+        attempt = Attempt(
+            job=job,
+            turn=turn,
+            number=number,
+            incarnation=self.incarnation,
+            started_at=started_at,
+            latency_s=latency_s,
+            request_digest=prepared.digest,
+            answer=outcome if isinstance(reply, Reply) and isinstance(outcome, Answer) else None,
+            failure=reply if isinstance(reply, Failure) else None,
+        )
+        frame = AttemptFrame(attempt=attempt)
+        await self.durably(lambda: self.journal.append(frame))
+        progress.attempts.append(attempt)
+        endpoint.tally.count(reply)
+        self._watch(endpoint, reply)
+        return reply
+
+    def _watch(self, endpoint: Endpoint, reply: Reply | Failure) -> None:
+        if isinstance(reply, Reply):
+            endpoint.health.on_answer()
+            return
+        if reply.kind is FailureKind.CONNECTION:
+            endpoint.health.on_connection_failure(reply.message, self.clock.monotonic())
+        else:
+            endpoint.health.on_other_failure()
+        if reply.kind is FailureKind.RATE_LIMITED:
+            # The whole group waits, not only this job; its own jitter comes on top.
+            endpoint.gate.pause(reply.retry_after_s or 1.0)
+
+    async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write to the journal until it takes it: what is paid for is kept until it is durable."""
+        while True:
+            try:
+                await write()
+            except StorageError as error:
+                self.storage_trouble(str(error))
+                if not self.keep_trying():
+                    raise
+                await self.clock.sleep(JOURNAL_RETRY_S)
+            else:
+                self.storage_trouble(None)
+                return
+
+
+async def _now(write: Callable[..., None], *args: object) -> None:
+    write(*args)
+
+
+def _failure_of(state: RetryCallState) -> Failure:
+    outcome = state.outcome
+    result = outcome.result() if outcome is not None else None
+    if not isinstance(result, Failure):
+        msg = f"a retry decision needs a failure, got {result!r}"
+        raise TypeError(msg)
+    return result

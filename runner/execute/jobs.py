@@ -1,0 +1,281 @@
+"""The jobs a worker holds: queued, running, finished and not yet published.
+
+Runs as many rollouts as the gates allow, each a task of its own; hands back what it may not or
+need not finish. The one place where an exception of a single job is contained: a bad job is data,
+not the end of the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from runner.config.schema import EngineConfig
+from runner.core.errors import StorageError
+from runner.core.values import Budget, EndState, Failure, FailureKind, Job
+from runner.execute.attempt import Caller, Endpoint, GaveUp, HandBack, Spent
+from runner.execute.messages import Lease
+from runner.execute.outbox import Outbox
+from runner.execute.replay import Progressed, replay
+from runner.providers.classify import FAILURES
+from runner.record.frames import DeadFrame
+from runner.scenarios.book import Book
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Phase(Enum):
+    QUEUED = 0
+    RUNNING = 1
+    FINISHED = 2
+
+
+@dataclass(slots=True)
+class _Held:
+    lease: Lease
+    endpoint: Endpoint
+    phase: _Phase = _Phase.QUEUED
+    spent: Spent = field(default_factory=Spent)
+    progress: Progressed | None = None
+    task: asyncio.Task[None] | None = None
+    handing_back: bool = False
+    size: int = 0
+    """Transcript bytes in memory while it runs."""
+
+
+class Jobs:
+    """What one worker incarnation was granted."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        endpoints: dict[str, Endpoint],
+        caller: Caller,
+        outbox: Outbox,
+        bounds: EngineConfig,
+        on_hungry: Callable[[], None],
+    ) -> None:
+        """Start with nothing held; `on_hungry` is told when a queue ran dry with places free."""
+        self.draining = False
+        self.finished_count: Counter[str] = Counter()
+        """Finished since the start, per model."""
+        self._book = book
+        self._endpoints = endpoints
+        self._caller = caller
+        self._outbox = outbox
+        self._bounds = bounds
+        self._on_hungry = on_hungry
+        self._held: dict[Job, _Held] = {}
+        self._queues: dict[str, deque[Job]] = {name: deque() for name in endpoints}
+        self._running: Counter[str] = Counter()
+        self._running_bytes = 0
+        self._returned: dict[Job, Lease] = {}
+
+    def held(self) -> tuple[Job, ...]:
+        """Return every job granted and neither handed back nor published."""
+        return tuple(self._held)
+
+    def returned(self) -> tuple[Lease, ...]:
+        """Return what was handed back and not yet confirmed."""
+        return tuple(self._returned.values())
+
+    def queued(self) -> dict[str, int]:
+        """Return the jobs not started, per model."""
+        return {name: len(queue) for name, queue in self._queues.items()}
+
+    def running(self) -> int:
+        """Return how many rollouts run."""
+        return sum(self._running.values())
+
+    def unfinished(self, model: str) -> int:
+        """Return how many jobs of a model are queued or running."""
+        return len(self._queues[model]) + self._running[model]
+
+    @property
+    def idle(self) -> bool:
+        """Return whether nothing is queued or running."""
+        return not any(self._queues.values()) and not any(self._running.values())
+
+    def accept(self, leases: Iterable[Lease]) -> None:
+        """Take grants; one already held, or just handed back, is not taken twice."""
+        for lease in leases:
+            if lease.job in self._held or lease.job in self._returned or self.draining:
+                continue
+            endpoint = self._endpoints[self._book.plan.cell(lease.job.cell).model]
+            self._held[lease.job] = _Held(lease, endpoint)
+            if endpoint.gate.closed:
+                self._hand_back(lease.job)
+            else:
+                self._queues[endpoint.name].append(lease.job)
+
+    def revoke(self, jobs: Iterable[Job]) -> None:
+        """Hand back what is not on the wire and not finished; the rest goes on to its end."""
+        for job in jobs:
+            held = self._held.get(job)
+            if held is not None:
+                self._release_if_idle(held)
+
+    def confirm_returned(self, jobs: Iterable[Job]) -> None:
+        """Forget hand-backs that the coordinator has seen."""
+        for job in jobs:
+            self._returned.pop(job, None)
+
+    def published(self, jobs: Iterable[Job]) -> None:
+        """Forget jobs whose rows are in the manifest."""
+        for job in jobs:
+            self._held.pop(job, None)
+
+    def stop_model(self, model: str, reason: str) -> None:
+        """Let no further request of a model go out; its unfinished jobs are handed back."""
+        endpoint = self._endpoints[model]
+        endpoint.health.on_stop(reason)
+        endpoint.gate.close()
+        self._queues[model].clear()
+        for held in list(self._held.values()):
+            if held.endpoint is endpoint:
+                self._release_if_idle(held)
+
+    def drain(self) -> None:
+        """Start nothing more: what is on the wire ends, everything else is handed back."""
+        self.draining = True
+        for endpoint in self._endpoints.values():
+            endpoint.gate.close()
+        for queue in self._queues.values():
+            queue.clear()
+        for held in list(self._held.values()):
+            self._release_if_idle(held)
+
+    def abandon(self) -> None:
+        """Hand back even what is on the wire: the grace period is over."""
+        for held in list(self._held.values()):
+            if held.phase is _Phase.RUNNING and held.task is not None:
+                held.handing_back = True
+                held.task.cancel()
+
+    def kill(self) -> None:
+        """Cancel every rollout; what is journalled is kept by the journal."""
+        for held in self._held.values():
+            if held.task is not None:
+                held.task.cancel()
+
+    def dispatch(self) -> None:
+        """Start queued jobs as far as gates and memory allow."""
+        for name, queue in self._queues.items():
+            gate = self._endpoints[name].gate
+            tally = self._endpoints[name].tally
+            while (
+                queue
+                and not gate.closed
+                and self._running[name] - tally.waiting < gate.slots
+                and gate.free() > 0
+                and self._running_bytes < self._bounds.max_in_flight_bytes
+            ):
+                self._start(self._held[queue.popleft()])
+            if not queue and not gate.closed and self._running[name] < gate.slots:
+                self._on_hungry()
+
+    def _start(self, held: _Held) -> None:
+        held.phase = _Phase.RUNNING
+        self._running[held.endpoint.name] += 1
+        held.task = asyncio.get_running_loop().create_task(self._run(held))
+
+    async def _run(self, held: _Held) -> None:
+        end: GaveUp | HandBack | None
+        try:
+            end = await self._rollout(held)
+        except asyncio.CancelledError:
+            if not held.handing_back:
+                raise
+            end = HandBack(reason="stopping")
+        except StorageError as error:
+            end = HandBack(reason=str(error))
+        except Exception as error:  # noqa: BLE001  # one job's bug must not end the worker's others
+            _LOG.exception("job %s failed inside the runner", held.lease.job)
+            message = f"{type(error).__name__}: {error}"[:500]
+            end = GaveUp(failure=Failure(kind=FailureKind.INTERNAL, message=message))
+        try:
+            await self._close(held, end)
+        except (asyncio.CancelledError, StorageError):
+            if not held.handing_back:
+                raise
+            self._hand_back(held.lease.job)
+        finally:
+            self._running[held.endpoint.name] -= 1
+            self._running_bytes -= held.size
+            held.task = None
+        self.dispatch()
+
+    async def _rollout(self, held: _Held) -> GaveUp | HandBack | None:
+        """Run to the end (None) or to a reason why not."""
+        job, endpoint = held.lease.job, held.endpoint
+        held.progress = progress = replay(
+            job, self._book.rollout(job), endpoint.provider, held.lease.carried
+        )
+        held.spent.job_failures = sum(
+            1 for a in progress.attempts if a.failure and FAILURES[a.failure.kind].budget is Budget.JOB
+        )
+        while not progress.ended:
+            prepared = endpoint.provider.prepare(progress.conversation, job.seed)
+            if len(prepared.body) + progress.size() > self._bounds.max_record_bytes:
+                return GaveUp(failure=_too_large(self._bounds.max_record_bytes))
+            self._resize(held, len(prepared.body) + progress.size())
+            outcome = await self._caller.call(progress, held.spent, endpoint, prepared)
+            if isinstance(outcome, GaveUp | HandBack):
+                return outcome
+            progress.take(outcome)
+        return None
+
+    async def _close(self, held: _Held, end: GaveUp | HandBack | None) -> None:
+        job, progress = held.lease.job, held.progress
+        if isinstance(end, HandBack):
+            self._hand_back(job)
+            return
+        at = self._caller.clock.wall()
+        if progress is None:
+            # The rollout could not even be built: a dead letter with an empty conversation.
+            progress = Progressed.unbuilt(job)
+        if end is None:
+            finished = progress.finished(at)
+        else:
+            row = FAILURES[end.failure.kind]
+            state = row.end_state or EndState.FAILED
+            error = f"{end.failure.kind.value}: {end.failure.message}"
+            frame = DeadFrame(job=job, end_state=state, error=error, finished_at=at)
+            await self._caller.durably(lambda: self._caller.journal.append(frame))
+            finished = progress.finished(at, state, error)
+        held.phase = _Phase.FINISHED
+        held.progress = None
+        self.finished_count[held.endpoint.name] += 1
+        self._outbox.add(finished)
+
+    def _resize(self, held: _Held, size: int) -> None:
+        self._running_bytes += size - held.size
+        held.size = size
+
+    def _release_if_idle(self, held: _Held) -> None:
+        if held.phase is _Phase.QUEUED:
+            queue = self._queues[held.endpoint.name]
+            if held.lease.job in queue:
+                queue.remove(held.lease.job)
+            self._hand_back(held.lease.job)
+        elif held.phase is _Phase.RUNNING and held.spent.waiting and held.task is not None:
+            held.handing_back = True
+            held.task.cancel()
+
+    def _hand_back(self, job: Job) -> None:
+        held = self._held.pop(job)
+        attempts = held.progress.attempts if held.progress else held.lease.carried
+        carried = tuple(attempts) if any(a.answer for a in attempts) else ()
+        self._returned[job] = Lease(job=job, carried=carried)
+
+
+def _too_large(limit: int) -> Failure:
+    return Failure(
+        kind=FailureKind.RESPONSE_TOO_LARGE,
+        message=f"the transcript exceeds engine.max_record_bytes ({limit:,} bytes)",
+    )

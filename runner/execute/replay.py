@@ -1,0 +1,131 @@
+"""From attempts at rest back to a rollout in mid-flight: what recovery and resume stand on.
+
+Pure: a rollout is a deterministic function of its replies, and a reply of its body, so journalled
+answers put a rollout exactly where the crash met it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from runner.core.values import (
+    Attempt,
+    Conversation,
+    EndState,
+    Failure,
+    Finished,
+    Job,
+    Prepared,
+    Reply,
+)
+from runner.scenarios.rollout import Rollout
+
+
+class Codec(Protocol):
+    """The pure half of a provider: how a request is written and an answer read."""
+
+    def prepare(self, conversation: Conversation, seed: int) -> Prepared:
+        """Return the request for a conversation."""
+        ...
+
+    def read(self, body: bytes) -> Reply | Failure:
+        """Return what a response body says."""
+        ...
+
+
+
+class _NoRollout:
+    """Stands where a rollout could not be built; asks nothing."""
+
+    def conversation(self) -> Conversation:
+        """Return an empty conversation."""
+        return Conversation(system=None, messages=())
+
+    def answer(self, reply: Reply) -> bool:
+        """End at once."""
+        return reply is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class Progressed:
+    """A rollout, how far it came, and by which attempts."""
+
+    job: Job
+    rollout: Rollout
+    conversation: Conversation
+    """The one that waits for an answer, or, ended, the one answered last."""
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    replies: list[Reply] = field(default_factory=list[Reply])
+    ended: bool = False
+
+    @classmethod
+    def unbuilt(cls, job: Job) -> Progressed:
+        """Return the progress of a job whose rollout could not be built."""
+        return cls(
+            job=job, rollout=_NoRollout(), conversation=Conversation(system=None, messages=())
+        )
+
+    @property
+    def turn(self) -> int:
+        """Return the index of the next call."""
+        return len(self.replies)
+
+    def take(self, reply: Reply) -> None:
+        """Feed the reply to the next call."""
+        self.replies.append(reply)
+        self.ended = self.rollout.answer(reply)
+        if not self.ended:
+            self.conversation = self.rollout.conversation()
+
+    def next_number(self) -> int:
+        """Return the number of the next attempt at the next call, 1-based."""
+        turn = self.turn
+        return 1 + max((a.number for a in self.attempts if a.turn == turn), default=0)
+
+    def size(self) -> int:
+        """Return about how many bytes its answers hold."""
+        return sum(len(a.answer.body) for a in self.attempts if a.answer)
+
+    def finished(
+        self, at: float, end_state: EndState | None = None, error: str | None = None
+    ) -> Finished:
+        """Return the final value; without an end state, that of the last reply."""
+        return Finished(
+            job=self.job,
+            end_state=end_state or self.replies[-1].end_state,
+            attempts=tuple(self.attempts),
+            conversation=self.conversation,
+            replies=tuple(self.replies),
+            finished_at=at,
+            error=error,
+        )
+
+
+def replay(job: Job, rollout: Rollout, codec: Codec, attempts: Iterable[Attempt]) -> Progressed:
+    """Put a rollout where its journalled attempts leave it.
+
+    An answer counts only for the very request it answered (by digest), so turns that two workers
+    added to different histories of one job are never mixed; of several answers to one request that
+    of the worker that came furthest counts, else the first.
+    """
+    known = sorted(attempts, key=lambda a: (a.turn, a.number))
+    progress = Progressed(
+        job=job, rollout=rollout, conversation=rollout.conversation(), attempts=known
+    )
+    answered = [a for a in known if a.answer is not None]
+    reach: dict[str, int] = {}
+    for attempt in answered:
+        reach[attempt.incarnation] = max(attempt.turn, reach.get(attempt.incarnation, 0))
+    while not progress.ended:
+        digest = codec.prepare(progress.conversation, job.seed).digest
+        fitting = [a for a in answered if a.turn == progress.turn and a.request_digest == digest]
+        best = max(fitting, key=lambda a: reach[a.incarnation], default=None)
+        if best is None or best.answer is None:
+            break
+        reply = codec.read(best.answer.body)
+        if isinstance(reply, Failure):
+            break  # journalled by another version of the reader: ask again
+        progress.take(reply)
+    return progress

@@ -1,0 +1,50 @@
+"""Running counts of one model in one worker; the heartbeat carries them, the console shows them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from runner.core.values import Failure, Reply, Usage
+from runner.execute.messages import ModelTally
+
+
+@dataclass(slots=True)
+class Tally:
+    """Monotonic counts since the worker started, and what is waiting now."""
+
+    requests: int = 0
+    answered: int = 0
+    failures: Counter[str] = field(default_factory=Counter[str])
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    waiting: int = 0
+
+    def count(self, outcome: Reply | Failure) -> None:
+        """Add one attempt's outcome."""
+        self.requests += 1
+        if isinstance(outcome, Failure):
+            self.failures[outcome.kind.value] += 1
+            return
+        self.answered += 1
+        usage: Usage = outcome.usage
+        self.input_tokens += usage.input_tokens
+        self.output_tokens += usage.output_tokens
+        self.cache_read_tokens += usage.cache_read_tokens
+        self.cache_write_tokens += usage.cache_write_tokens
+
+    def snapshot(self, in_flight: int) -> ModelTally:
+        """Return the value for a heartbeat."""
+        return ModelTally(
+            requests=self.requests,
+            answered=self.answered,
+            failures=dict(self.failures),
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cache_read_tokens=self.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            waiting=self.waiting,
+            in_flight=in_flight,
+        )

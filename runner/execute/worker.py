@@ -1,0 +1,378 @@
+"""A worker: one event loop, thousands of rollouts, one heartbeat a second.
+
+Owns the lease clock. `lease_until` is counted from the moment a heartbeat was *sent*, on a clock
+that counts suspended time; past it no call starts (Ray does not fence partitioned actors, so the
+worker fences itself). What is on the wire then still ends in the journal and in a part.
+
+Crash points, and what the next coordinator finds:
+  before the note        nothing was sent
+  note, no attempt       a call in flight: may be repeated
+  attempt journalled     the answer is replayed, never asked again
+  seal begun             parts without a marker are ignored; the journal has everything
+  marker written         published by the next coordinator, whoever it is
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner.config.schema import EngineConfig, ModelConfig, RetryConfig
+from runner.core.errors import StorageError
+from runner.core.seams import Clock, Disk, Processes, Store
+from runner.execute.attempt import Caller, Endpoint
+from runner.execute.gate import Gate
+from runner.execute.jobs import Jobs
+from runner.execute.messages import Heartbeat, HeartbeatReply
+from runner.execute.outbox import Offload, Outbox
+from runner.execute.tally import Tally
+from runner.limits.health import ModelHealth
+from runner.providers.protocol import Provider
+from runner.record.frames import Header
+from runner.record.journal import Journal
+from runner.record.manifest import latest_claim
+from runner.scenarios.book import Book
+
+LEAST_BEAT_S = 0.05
+ORPHAN_AFTER_S = 600.0
+"""A worker that reached no coordinator for so long seals and exits: its driver is gone."""
+MOST_QUEUED = 4000
+
+
+class PeerUnreachableError(Exception):
+    """The coordinator did not answer, or not in time; whether it acted is unknown."""
+
+
+class Peer(Protocol):
+    """The coordinator, as a worker reaches it."""
+
+    async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
+        """Deliver a heartbeat.
+
+        Raises:
+            PeerUnreachableError: no answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerWorld:
+    """Everything a worker reaches the outside through."""
+
+    store: Store
+    disk: Disk
+    clock: Clock
+    processes: Processes
+    peer: Peer
+    offload: Offload
+    rng: random.Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdentity:
+    """Who a worker is."""
+
+    worker: str
+    incarnation: str
+    """Unique over the sweep: a restarted worker is a new incarnation."""
+    node: str
+    fleet: str
+    """The driver session that owns it; a claim by another fleet ends it."""
+    sweep_id: str
+
+
+class Worker:
+    """Runs leased jobs until it is drained, superseded or orphaned."""
+
+    def __init__(
+        self,
+        identity: WorkerIdentity,
+        world: WorkerWorld,
+        *,
+        book: Book,
+        models: Mapping[str, ModelConfig],
+        providers: Mapping[str, Provider],
+        engine: EngineConfig,
+        retry: RetryConfig,
+    ) -> None:
+        """Make a worker that holds nothing; `run` does the rest."""
+        self.identity = identity
+        self._world = world
+        self._engine = engine
+        self._models = models
+        self._process = world.processes.current()
+        self._journal = Journal(
+            world.disk,
+            world.clock,
+            Header(
+                incarnation=identity.incarnation,
+                process=self._process,
+                node=identity.node,
+                claim=0,
+                sweep_id=identity.sweep_id,
+            ),
+        )
+        now = world.clock.monotonic
+        self._endpoints = {
+            name: Endpoint(
+                name=name,
+                provider=providers[name],
+                gate=Gate(self._may_call, now),
+                health=ModelHealth(),
+                tally=Tally(),
+            )
+            for name in models
+        }
+        caller = Caller(
+            incarnation=identity.incarnation,
+            clock=world.clock,
+            journal=self._journal,
+            policy=retry,
+            draw=world.rng.random,
+            storage_trouble=self._on_storage,
+            keep_trying=lambda: not self._giving_up,
+        )
+        self._outbox = Outbox(
+            incarnation=identity.incarnation,
+            store=world.store,
+            journal=self._journal,
+            clock=world.clock,
+            bounds=engine,
+            facts=book.facts,
+            offload=world.offload,
+            storage_trouble=self._on_storage,
+            on_sealed=self.wake,
+        )
+        self.jobs = Jobs(
+            book=book,
+            endpoints=self._endpoints,
+            caller=caller,
+            outbox=self._outbox,
+            bounds=engine,
+            on_hungry=self._on_hungry,
+        )
+        self._seq = 0
+        self._claim = 0
+        self._slots: dict[str, int] = {}
+        self._lease_until = now()
+        self._reached_at = now()
+        self._superseded_checked_at = now()
+        self._drain_until: float | None = None
+        self._storage_error: str | None = None
+        self._storage_since: float | None = None
+        self._giving_up = False
+        self._leaving = False
+        self._wake = asyncio.Event()
+        self._loop_lag_s = 0.0
+        self._granted = False
+        """The last reply brought jobs: more may follow, so an idle moment is not the end."""
+        self._rate: dict[str, float] = dict.fromkeys(models, 0.0)
+        """Jobs finished per second, per model; falls slowly."""
+        self._seen: dict[str, int] = dict.fromkeys(models, 0)
+        self._rated_at = now()
+
+    async def run(self) -> None:
+        """Work until there is nothing left to do for this worker.
+
+        Raises:
+            StorageError: the journal could not be created.
+        """
+        await self._journal.open()
+        try:
+            while not self._leaving:
+                await self._beat()
+                self._outbox.tick()
+                self._kick()
+                await self._pause()
+            await self._leave()
+        finally:
+            self.jobs.kill()
+
+    def drain(self, grace_s: float) -> None:
+        """Stop leasing; finish or hand back within the grace period, seal, exit."""
+        until = self._world.clock.monotonic() + grace_s
+        if self._drain_until is None:
+            self._drain_until = until
+            self.jobs.drain()
+        self._drain_until = min(until, self._drain_until)
+        self.wake()
+
+    def wake(self) -> None:
+        """Send the next heartbeat without waiting for its time."""
+        self._wake.set()
+
+    # The lease clock and the bounds on unsealed work: every request asks here before it starts.
+
+    def _may_call(self) -> bool:
+        return (
+            self._world.clock.monotonic() < self._lease_until
+            and self._storage_error is None
+            and self._outbox.unsealed_bytes() < self._engine.unsealed_max_bytes
+            and self._outbox.unsealed_age_s() < self._engine.unsealed_max_age_s
+        )
+
+    def _on_storage(self, error: str | None) -> None:
+        if error is None:
+            self._storage_since = None
+        elif self._storage_since is None:
+            self._storage_since = self._world.clock.monotonic()
+        self._storage_error = error
+
+    async def _pause(self) -> None:
+        clock = self._world.clock
+        started = clock.monotonic()
+        await clock.sleep(LEAST_BEAT_S)
+        self._loop_lag_s = max(0.0, clock.monotonic() - started - LEAST_BEAT_S)
+        rest = self._engine.heartbeat_s - LEAST_BEAT_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _beat(self) -> None:
+        self._seq += 1
+        sent = self._world.clock.monotonic()
+        beat = self._heartbeat(sent)
+        try:
+            async with asyncio.timeout(max(3.0, 3 * self._engine.heartbeat_s)):
+                reply = await self._world.peer.heartbeat(beat)
+        except (TimeoutError, PeerUnreachableError):
+            await self._on_silence()
+            return
+        if reply.seq == self._seq:
+            await self._obey(reply, sent)
+
+    async def _obey(self, reply: HeartbeatReply, sent: float) -> None:
+        self._reached_at = sent
+        self._lease_until = sent + reply.lease_ttl_s
+        self._claim = reply.claim
+        self._slots = dict(reply.slots)
+        self.jobs.published(await self._outbox.published(reply.published))
+        self.jobs.confirm_returned(reply.returned_seen)
+        self.jobs.revoke(reply.revoke)
+        for model, reason in reply.stopped_models.items():
+            self.jobs.stop_model(model, reason)
+        for model, endpoint in self._endpoints.items():
+            endpoint.gate.slots = reply.slots.get(model, 0)
+        self._granted = bool(reply.grants)
+        self.jobs.accept(reply.grants)
+        if reply.drain_s is not None:
+            self.drain(reply.drain_s)
+        if reply.exit_now:
+            self._leaving = True
+        if reply.seal_now:
+            self._outbox.seal()
+
+    async def _on_silence(self) -> None:
+        """Without a coordinator: fence (by the lease clock), look for a successor's claim."""
+        now = self._world.clock.monotonic()
+        if now < self._lease_until:
+            return
+        if now - self._reached_at > ORPHAN_AFTER_S:
+            self._leaving = True
+            return
+        if now - self._superseded_checked_at < self._engine.lease_ttl_s / 2:
+            return
+        self._superseded_checked_at = now
+        with contextlib.suppress(StorageError):
+            claim = await latest_claim(self._world.store)
+            if claim is not None and claim.fleet != self.identity.fleet:
+                self._leaving = True
+
+    def _kick(self) -> None:
+        """Let time act: expired pauses, a renewed lease, a seal that made room, an idle end."""
+        for model, endpoint in self._endpoints.items():
+            if endpoint.health.stopped is not None and not endpoint.gate.closed:
+                self.jobs.stop_model(model, endpoint.health.stopped)
+            endpoint.gate.kick()
+        self.jobs.dispatch()
+        settled = self.jobs.idle and self._outbox.empty
+        if self.jobs.idle and not self._granted:
+            self._outbox.seal()
+        if self._drain_until is None:
+            return
+        if self._world.clock.monotonic() >= self._drain_until:
+            self.jobs.abandon()
+            self._giving_up = True
+        if self._giving_up:
+            self._leaving = settled or self._storage_error is not None
+        elif settled and not self._outbox.sealed and not self.jobs.returned():
+            self._leaving = True
+
+    async def _leave(self) -> None:
+        """Last acts: cancel, seal what is there, say goodbye; the journal keeps the rest."""
+        self._giving_up = True
+        self.jobs.drain()
+        self.jobs.abandon()
+        if self._storage_error is None:
+            with contextlib.suppress(StorageError, TimeoutError):
+                async with asyncio.timeout(self._engine.grace_s):
+                    await self._outbox.flush()
+        await self._journal.close()
+        self._seq += 1
+        beat = self._heartbeat(self._world.clock.monotonic(), done=True)
+        with contextlib.suppress(TimeoutError, PeerUnreachableError):
+            async with asyncio.timeout(3.0):
+                await self._world.peer.heartbeat(beat)
+
+    def _heartbeat(self, now: float, *, done: bool = False) -> Heartbeat:
+        draining = self._drain_until is not None or done
+        trouble_s = 0.0 if self._storage_since is None else now - self._storage_since
+        return Heartbeat(
+            seq=self._seq,
+            worker=self.identity.worker,
+            incarnation=self.identity.incarnation,
+            process=self._process,
+            node=self.identity.node,
+            claim=self._claim,
+            held=self.jobs.held(),
+            returned=self.jobs.returned(),
+            sealed=tuple(self._outbox.sealed),
+            wants={} if draining else self._wants(now),
+            queued=self.jobs.queued(),
+            running=self.jobs.running(),
+            slots=self._slots,
+            tallies={n: e.tally.snapshot(e.gate.in_flight) for n, e in self._endpoints.items()},
+            stopped_models={
+                n: e.health.stopped for n, e in self._endpoints.items() if e.health.stopped
+            },
+            unreachable={
+                n: e.health.unreachable for n, e in self._endpoints.items() if e.health.unreachable
+            },
+            storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
+            storage_error_s=trouble_s,
+            unsealed_bytes=self._outbox.unsealed_bytes(),
+            unsealed_age_s=self._outbox.unsealed_age_s(),
+            journal_lag_s=self._journal.lag_s,
+            loop_lag_s=self._loop_lag_s,
+            memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            draining=draining,
+            done=done,
+        )
+
+    def _wants(self, now: float) -> dict[str, int]:
+        """Return how many more jobs to hold: about two seconds of work, at least two rounds."""
+        elapsed = now - self._rated_at
+        if elapsed >= self._engine.heartbeat_s / 2:
+            for model, finished in self.jobs.finished_count.items():
+                rate = (finished - self._seen[model]) / elapsed
+                self._rate[model] = max(rate, self._rate[model] * 0.7)
+                self._seen[model] = finished
+            self._rated_at = now
+        wants: dict[str, int] = {}
+        for model, endpoint in self._endpoints.items():
+            slots = endpoint.gate.slots or min(self._models[model].max_in_flight, 256)
+            target = min(MOST_QUEUED, max(2 * slots, int(2 * self._rate[model])))
+            closed = endpoint.gate.closed
+            wants[model] = 0 if closed else max(0, target - self.jobs.unfinished(model))
+        return wants
+
+    def _on_hungry(self) -> None:
+        """A queue ran dry while the coordinator still had jobs: ask before the second is over."""
+        if self._granted:
+            self.wake()
