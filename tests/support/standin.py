@@ -271,9 +271,7 @@ class Connection(asyncio.Protocol):
             extra = f"retry-after: {call.fault.retry_after}\r\n"
         self._write(status, error_body(error_type, error_code, message), extra=extra)
 
-    def _write(
-        self, status: int, body: bytes, extra: str = "", length: int | None = None
-    ) -> None:
+    def _write(self, status: int, body: bytes, extra: str = "", length: int | None = None) -> None:
         if self._transport.is_closing():
             return
         self._transport.write(self._head(status, extra, length or len(body)) + body)

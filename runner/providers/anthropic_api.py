@@ -1,0 +1,173 @@
+"""The Messages API through the anthropic SDK: the only module that knows the SDK.
+
+The SDK builds, authenticates and classifies each request; its own retries, tracing and response
+models are off. Below it works `_AiohttpClient` instead of the SDK's aiohttp client: the same
+aiohttp, but one read per body, bounded, without the redirect, cookie and auth layers, which pays
+for the rest of the runner's work per job. SDK exceptions hold the key and the prompt, so they end
+here: only `Failure` values leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import anthropic
+import httpx2
+
+from runner.config.schema import ModelConfig
+from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
+from runner.providers.headers import Redactor
+from runner.providers.messages_api import encode, payload_of, read_message
+from runner.providers.wire import (
+    Channel,
+    Exchange,
+    network_failure,
+    outcome,
+    status_failure,
+    timeout_failure,
+)
+
+DEFAULT_BASE_URL = "https://api.anthropic.com"
+
+
+class _AiohttpClient(httpx2.AsyncClient):
+    """The `http_client` handed to the SDK: httpx2's interface, aiohttp's wire."""
+
+    def __init__(self, channel: Channel) -> None:
+        # A transport that is never used: the default one would load certificates for nothing.
+        super().__init__(transport=httpx2.AsyncBaseTransport(), trust_env=False)
+        self._channel = channel
+
+    def build_request(
+        self,
+        method: str,
+        url: httpx2.URL | str,
+        *,
+        content: Any = None,  # the type is httpx2's own
+        headers: Any = None,
+        **_: Any,
+    ) -> httpx2.Request:
+        """Return the SDK's request as it is; there are no client-wide headers to merge."""
+        return httpx2.Request(method, url, headers=headers, content=content)
+
+    async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
+        """Carry out the request; the response is whole when this returns."""
+        headers = {name: value for name, value in request.headers.items() if name != "host"}
+        exchange = await self._channel.post(headers, request.content)
+        return _Response(request, exchange)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._channel.aclose()
+        await super().aclose()
+
+
+class _Response(httpx2.Response):
+    """A response that carries the exchange it came from, so that nothing is parsed twice."""
+
+    def __init__(self, request: httpx2.Request, exchange: Exchange) -> None:
+        super().__init__(
+            exchange.status,
+            headers=() if exchange.status == 200 else _error_headers(exchange.headers),
+            content=exchange.body,
+            request=request,
+        )
+        self.exchange = exchange
+
+
+def _error_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Leave out what no longer describes the body: it is decoded and may be cut."""
+    gone = {"content-encoding", "content-length", "transfer-encoding"}
+    return [(name, value) for name, value in headers.items() if name.lower() not in gone]
+
+
+class AnthropicProvider:
+    """One model behind the Messages API."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        *,
+        base_url: str,
+        key: str | None,
+        proxy: str | None,
+        max_body_bytes: int,
+    ) -> None:
+        """Build the client; connects to nothing.
+
+        Args:
+            model: checked by `open_provider`.
+            base_url: without the `/v1/messages`.
+            key: sent as a bearer token; None sends no authentication.
+            proxy: URL of an HTTP proxy.
+            max_body_bytes: larger bodies are not read to their end.
+        """
+        self._model = model
+        self._redactor = Redactor(key)
+        self._path = f"{base_url.rstrip('/')}/v1/messages"
+        self._channel = Channel(
+            self._path,
+            connections=model.max_in_flight,
+            proxy=proxy,
+            max_bytes=max_body_bytes,
+        )
+        headers: dict[str, Any] = {**model.headers}
+        if key is None:
+            headers["Authorization"] = anthropic.Omit()
+        self._client = anthropic.AsyncAnthropic(
+            api_key=key or "",  # without one the SDK would look for keys and profiles by itself
+            base_url=base_url,
+            timeout=model.timeout_s,
+            max_retries=0,
+            default_headers=headers,
+            open_telemetry=False,
+            http_client=_AiohttpClient(self._channel),
+        )
+
+    def prepare(self, conversation: Conversation, seed: int) -> Prepared:
+        """Return the request; see Provider."""
+        model = self._model
+        return encode(
+            payload_of(
+                conversation,
+                model=model.model,
+                max_tokens=model.max_tokens,
+                params=model.params,
+                seed=seed if model.send_seed else None,
+            )
+        )
+
+    async def send(self, prepared: Prepared) -> Answer | Failure:
+        """Make one attempt; see Provider."""
+        timeout_s = self._model.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._client.post(
+                    self._path,
+                    cast_to=httpx2.Response,
+                    content=prepared.body,
+                    options={"timeout": timeout_s},
+                )
+        except TimeoutError:
+            return timeout_failure(timeout_s)
+        except anthropic.APIStatusError as error:
+            return self._status_failure(error)
+        except Exception as error:  # noqa: BLE001  # past here failures are values, ours included
+            return network_failure(error, self._channel.url, self._redactor)
+        if isinstance(response, _Response):
+            return outcome(response.exchange, self._redactor)
+        return network_failure(TypeError(), self._channel.url, self._redactor)
+
+    def _status_failure(self, error: anthropic.APIStatusError) -> Failure:
+        response = error.response
+        return status_failure(error.status_code, response.headers, response.content, self._redactor)
+
+    def read(self, body: bytes) -> Reply | Failure:
+        """Read a body; see Provider."""
+        return read_message(body)
+
+    async def aclose(self) -> None:
+        """Close connections; see Provider."""
+        await self._client.close()

@@ -1,0 +1,86 @@
+"""Chat completions over plain aiohttp, for any OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runner.config.schema import ModelConfig
+from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
+from runner.providers.headers import Redactor
+from runner.providers.messages_api import encode
+from runner.providers.openai_chat import chat_payload, read_chat
+from runner.providers.wire import Channel, network_failure, outcome, timeout_failure
+
+USER_AGENT = "runner"
+
+
+class OpenAIProvider:
+    """One model behind chat completions."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        *,
+        base_url: str,
+        key: str | None,
+        proxy: str | None,
+        max_body_bytes: int,
+    ) -> None:
+        """Build the provider; connects to nothing.
+
+        Args:
+            model: checked by `open_provider`.
+            base_url: without the `/chat/completions`.
+            key: sent as a bearer token; None sends no authentication.
+            proxy: URL of an HTTP proxy.
+            max_body_bytes: larger bodies are not read to their end.
+        """
+        self._model = model
+        self._redactor = Redactor(key)
+        self._headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            **model.headers,
+        }
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._channel = Channel(
+            f"{base_url.rstrip('/')}/chat/completions",
+            connections=model.max_in_flight,
+            proxy=proxy,
+            max_bytes=max_body_bytes,
+        )
+
+    def prepare(self, conversation: Conversation, seed: int) -> Prepared:
+        """Return the request; see Provider."""
+        model = self._model
+        return encode(
+            chat_payload(
+                conversation,
+                model=model.model,
+                max_tokens=model.max_tokens,
+                params=model.params,
+                seed=seed if model.send_seed else None,
+            )
+        )
+
+    async def send(self, prepared: Prepared) -> Answer | Failure:
+        """Make one attempt; see Provider."""
+        timeout_s = self._model.timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                exchange = await self._channel.post(self._headers, prepared.body)
+        except Exception as error:  # noqa: BLE001  # past here failures are values, ours included
+            if type(error) is TimeoutError:
+                return timeout_failure(timeout_s)
+            return network_failure(error, self._channel.url, self._redactor)
+        return outcome(exchange, self._redactor)
+
+    def read(self, body: bytes) -> Reply | Failure:
+        """Read a body; see Provider."""
+        return read_chat(body)
+
+    async def aclose(self) -> None:
+        """Close connections; see Provider."""
+        await self._channel.aclose()

@@ -1,0 +1,254 @@
+"""Chat completions' JSON: conversations to and from Messages API form. Pure.
+
+Blocks become content parts, tool calls and tool messages; a reply becomes blocks again, so that
+scenarios, records and graders see one form. `thinking` blocks are made from a server's reasoning
+field and are not sent back: these servers do not take them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from runner.core.values import Block, Conversation, EndState, Failure, Reply, Usage
+from runner.providers.messages_api import (
+    bad_response,
+    count,
+    end_state_of,
+    no_stop_reason,
+    parse,
+)
+
+RESERVED = frozenset({"model", "messages", "tools", "max_tokens", "stream", "n"})
+"""Body keys that `params` may not set; `max_completion_tokens` may and replaces `max_tokens`."""
+
+UNPARSABLE_ARGUMENTS = "unparsable_arguments"
+"""Key under which a tool call's arguments are kept as text where they are no JSON object."""
+
+_STOP_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "stop": "end_turn",
+        "length": "max_tokens",
+        "tool_calls": "tool_use",
+        "function_call": "tool_use",
+        "content_filter": "refusal",
+    }
+)
+"""finish_reason to stop_reason; any other passes as it is and counts as truncated."""
+
+
+def chat_payload(
+    conversation: Conversation,
+    *,
+    model: str,
+    max_tokens: int,
+    params: Mapping[str, Any],
+    seed: int | None,
+) -> dict[str, Any]:
+    """Return the body of `POST /chat/completions`; arguments as in `payload_of`.
+
+    Raises:
+        ValueError: a content block that chat completions cannot carry.
+    """
+    payload: dict[str, Any] = {"model": model, "max_tokens": max_tokens, **params}
+    if "max_completion_tokens" in params:
+        del payload["max_tokens"]
+    if seed is not None:
+        payload["seed"] = seed
+    if conversation.tools:
+        payload["tools"] = [_tool(tool) for tool in conversation.tools]
+    messages: list[dict[str, Any]] = []
+    if conversation.system is not None:
+        messages.append({"role": "system", "content": conversation.system})
+    for message in conversation.messages:
+        messages += _chat_messages(message)
+    payload["messages"] = messages
+    return payload
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    function = {
+        "name": tool["name"],
+        "description": tool.get("description", ""),
+        "parameters": tool.get("input_schema", {"type": "object", "properties": {}}),
+    }
+    return {"type": "function", "function": function}
+
+
+def _chat_messages(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    role, content = message["role"], message["content"]
+    if isinstance(content, str):
+        return [{"role": role, "content": content}]
+    return [_assistant(content)] if role == "assistant" else _user(content)
+
+
+def _assistant(blocks: Sequence[Block]) -> dict[str, Any]:
+    text: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for block in blocks:
+        kind = block["type"]
+        if kind == "text":
+            text.append(block["text"])
+        elif kind == "tool_use":
+            calls.append(_call(block))
+        elif kind not in {"thinking", "redacted_thinking"}:
+            raise ValueError(_cannot_carry(kind))
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(text) or None}
+    if calls:
+        message["tool_calls"] = calls
+    elif message["content"] is None:
+        message["content"] = ""
+    return message
+
+
+def _call(block: Block) -> dict[str, Any]:
+    given = block["input"]
+    raw = given.get(UNPARSABLE_ARGUMENTS) if len(given) == 1 else None
+    arguments = raw if isinstance(raw, str) else orjson.dumps(given).decode()
+    function = {"name": block["name"], "arguments": arguments}
+    return {"id": block["id"], "type": "function", "function": function}
+
+
+def _user(blocks: Sequence[Block]) -> list[dict[str, Any]]:
+    """Return tool messages first: they must follow the call they answer."""
+    results: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    for block in blocks:
+        kind = block["type"]
+        if kind == "tool_result":
+            results.append(
+                {
+                    "role": "tool",
+                    "tool_call_id": block["tool_use_id"],
+                    "content": _result_text(block),
+                }
+            )
+        elif kind == "text":
+            parts.append({"type": "text", "text": block["text"]})
+        elif kind == "image":
+            parts.append({"type": "image_url", "image_url": {"url": _image_url(block["source"])}})
+        else:
+            raise ValueError(_cannot_carry(kind))
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        return [*results, {"role": "user", "content": parts[0]["text"]}]
+    return [*results, {"role": "user", "content": parts}] if parts else results
+
+
+def _result_text(block: Block) -> str:
+    content = block.get("content", "")
+    if isinstance(content, str):
+        return content
+    texts: list[str] = []
+    for part in content:
+        if part["type"] != "text":
+            raise ValueError(_cannot_carry(f"{part['type']} inside tool_result"))
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _image_url(source: Mapping[str, str]) -> str:
+    if source["type"] == "url":
+        return source["url"]
+    if source["type"] == "base64":
+        return f"data:{source['media_type']};base64,{source['data']}"
+    raise ValueError(_cannot_carry(f"image source {source['type']}"))
+
+
+def _cannot_carry(kind: str) -> str:
+    return (
+        f"chat completions cannot carry a content block of type {kind}. Use provider: anthropic "
+        "for this scenario, or leave the block out."
+    )
+
+
+def read_chat(body: bytes) -> Reply | Failure:
+    """Read the body of a `chat.completion`: its first choice, in Messages API form."""
+    found = parse(body)
+    if isinstance(found, Failure):
+        return found
+    choices = found.get("choices")
+    choice: Any = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):  # pyright: ignore[reportUnknownMemberType]
+        return bad_response("the body is JSON, but no chat completion: `choices` is missing")
+    message: dict[str, Any] = choice["message"]
+    finish: object = choice.get("finish_reason")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(finish, str):
+        return no_stop_reason()
+    content = _blocks(message)
+    stop_reason = _STOP_REASONS.get(finish, finish)
+    refused = isinstance(message.get("refusal"), str) and bool(message["refusal"])
+    if refused:
+        stop_reason = "refusal"
+    elif stop_reason == "end_turn" and any(b["type"] == "tool_use" for b in content):
+        stop_reason = "tool_use"  # some servers say `stop` after a call
+    usage = found.get("usage")
+    model = found.get("model")
+    return Reply(
+        content=content,
+        stop_reason=stop_reason,
+        end_state=EndState.REFUSED if refused else end_state_of(stop_reason, content),
+        usage=_usage(usage if isinstance(usage, dict) else {}),  # pyright: ignore[reportUnknownArgumentType]
+        model=model if isinstance(model, str) else "",
+    )
+
+
+def _blocks(message: Mapping[str, Any]) -> tuple[Block, ...]:
+    blocks: list[Block] = []
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if isinstance(thought, str) and thought:
+        blocks.append({"type": "thinking", "thinking": thought})
+    blocks += [{"type": "text", "text": t} for t in _texts(message) if t]
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(call, dict) and isinstance(call.get("function"), dict):  # pyright: ignore[reportUnknownMemberType]
+            blocks.append(_tool_use(call))  # pyright: ignore[reportUnknownArgumentType]
+    return tuple(blocks)
+
+
+def _texts(message: Mapping[str, Any]) -> list[str]:
+    content = message.get("content")
+    parts: list[object] = content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
+    texts = [p.get("text") if isinstance(p, dict) else p for p in parts]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    texts.append(message.get("refusal"))
+    return [t for t in texts if isinstance(t, str)]
+
+
+def _tool_use(call: Mapping[str, Any]) -> Block:
+    function = call["function"]
+    raw = function.get("arguments")
+    given: object = raw
+    if isinstance(raw, str):
+        try:
+            given = orjson.loads(raw or "{}")
+        except orjson.JSONDecodeError:
+            given = None
+    if not isinstance(given, dict):
+        given = {UNPARSABLE_ARGUMENTS: raw if isinstance(raw, str) else ""}
+    return {
+        "type": "tool_use",
+        "id": call.get("id") or "",
+        "name": function.get("name") or "",
+        "input": given,
+    }
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    prompt = usage.get("prompt_tokens_details")
+    completion = usage.get("completion_tokens_details")
+    cached = count(
+        prompt.get("cached_tokens")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        if isinstance(prompt, dict)
+        else usage.get("prompt_cache_hit_tokens")
+    )
+    reasoning: object = (
+        completion.get("reasoning_tokens") if isinstance(completion, dict) else 0  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    )
+    return Usage(
+        input_tokens=max(0, count(usage.get("prompt_tokens")) - cached),
+        output_tokens=count(usage.get("completion_tokens")),
+        cache_read_tokens=cached,
+        reasoning_tokens=count(reasoning),
+    )
