@@ -11,6 +11,7 @@ form orjson lacks. A property test holds the bytes against rfc8785.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
@@ -78,7 +79,7 @@ def _integer(value: int, where: str) -> bytes:
 
 
 def _float(value: float, where: str) -> bytes:
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         msg = f"{where}: {value} is no JSON number"
         raise ValueError(msg)
     return rfc8785.dumps(float(value))

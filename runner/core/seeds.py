@@ -110,3 +110,11 @@ class SeedSet:
             if at < stop:
                 out.append((at, stop))
         return SeedSet.of(out)
+
+
+def by_cell(jobs: Iterable[tuple[int, int]]) -> dict[int, SeedSet]:
+    """Group (cell, seed) pairs into the seeds of each cell."""
+    seeds: dict[int, list[int]] = {}
+    for cell, seed in jobs:
+        seeds.setdefault(cell, []).append(seed)
+    return {cell: SeedSet.of_seeds(of_cell) for cell, of_cell in seeds.items()}

@@ -21,6 +21,7 @@ from runner.core.values import (
     Budget,
     Failure,
     FailureKind,
+    Job,
     Prepared,
     Reply,
     Stop,
@@ -28,7 +29,7 @@ from runner.core.values import (
 from runner.execute.gate import Gate
 from runner.execute.replay import Progressed
 from runner.execute.tally import Tally
-from runner.limits.backoff import retry_delay_s
+from runner.limits.backoff import delay_s
 from runner.limits.health import ModelHealth
 from runner.providers.classify import FAILURES
 from runner.providers.protocol import Provider
@@ -119,7 +120,13 @@ class Caller:
 
         def wait(state: RetryCallState) -> float:
             failure = _failure_of(state)
-            delay = retry_delay_s(failure, state.attempt_number, self.policy, self.draw())
+            delay = delay_s(
+                state.attempt_number,
+                self.draw(),
+                retry_after_s=failure.retry_after_s,
+                initial_s=self.policy.wait_initial_s,
+                maximum_s=self.policy.wait_max_s,
+            )
             spent.waited_s += delay
             return delay
 
@@ -147,15 +154,15 @@ class Caller:
         """Decide after a failure whether trying goes on (None)."""
         row = FAILURES[failure.kind]
         if row.stop is Stop.MODEL:
-            endpoint.health.on_stop(f"{failure.message}")
+            endpoint.health.on_stop(failure.message)
         elif row.stop is Stop.MODEL_IF_REPEATED:
             endpoint.health.on_repeated(progress.job, failure.message)
         if endpoint.health.stopped is not None and row.stop is not Stop.JOB:
             endpoint.gate.close()
             return HandBack(reason=endpoint.health.stopped)
-        if row.stop is Stop.JOB:
+        if not row.retry:
             return GaveUp(failure=failure)
-        if row.budget is Budget.JOB:
+        if row.budget is Budget.JOB and not endpoint.health.outage:
             spent.job_failures += 1
             if spent.job_failures >= self.policy.job_failures:
                 return GaveUp(failure=failure)
@@ -174,7 +181,7 @@ class Caller:
             return HandBack(reason=endpoint.health.stopped or "stopping")
         job, turn, number = progress.job, progress.turn, progress.next_number()
         try:
-            await self.durably(lambda: _now(self.journal.note, job, turn, number))
+            self.journal.note(job, turn, number)
             started_at, started = self.clock.wall(), self.clock.monotonic()
             outcome = await endpoint.provider.send(prepared)
             latency_s = self.clock.monotonic() - started
@@ -196,17 +203,17 @@ class Caller:
         await self.durably(lambda: self.journal.append(frame))
         progress.attempts.append(attempt)
         endpoint.tally.count(reply)
-        self._watch(endpoint, reply)
+        self._watch(endpoint, job, reply)
         return reply
 
-    def _watch(self, endpoint: Endpoint, reply: Reply | Failure) -> None:
+    def _watch(self, endpoint: Endpoint, job: Job, reply: Reply | Failure) -> None:
         if isinstance(reply, Reply):
             endpoint.health.on_answer()
             return
         if reply.kind is FailureKind.CONNECTION:
             endpoint.health.on_connection_failure(reply.message, self.clock.monotonic())
         else:
-            endpoint.health.on_other_failure()
+            endpoint.health.on_other_failure(job)
         if reply.kind is FailureKind.RATE_LIMITED:
             # The whole group waits, not only this job; its own jitter comes on top.
             endpoint.gate.pause(reply.retry_after_s or 1.0)
@@ -224,10 +231,6 @@ class Caller:
             else:
                 self.storage_trouble(None)
                 return
-
-
-async def _now(write: Callable[..., None], *args: object) -> None:
-    write(*args)
 
 
 def _failure_of(state: RetryCallState) -> Failure:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from runner.config.schema import EngineConfig
 from runner.core.errors import StorageError
 from runner.core.seams import Clock, Store
+from runner.core.seeds import by_cell
 from runner.core.values import Finished, Job
 from runner.record.facts import CellFacts
 from runner.record.journal import Journal
+from runner.record.layout import seal_name
 from runner.record.parts import EncodedPart, encode_parts, estimate_bytes
 from runner.record.seals import write_seal
 
@@ -104,14 +106,14 @@ class Outbox:
 
     async def _seal(self, rows: Sequence[Finished]) -> None:
         self._count += 1
-        name = f"{self.incarnation}-{self._count:06d}"
+        name = seal_name(self.incarnation, self._count)
         jobs = tuple(f.job for f in rows)
         parts: list[EncodedPart] | None = None
         begun = False
         while True:
             try:
                 if not begun:
-                    await self.journal.begin_seal(name, jobs)
+                    await self.journal.begin_seal(name, by_cell(jobs))
                     begun = True
                 if parts is None:
                     parts = await self.offload(lambda: encode_parts(rows, self.facts))

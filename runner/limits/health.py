@@ -22,6 +22,8 @@ class ModelHealth:
     stopped: str | None = None
     """Why no further request can succeed; None: it may."""
     _repeats: set[object] = field(default_factory=set[object])
+    _failing: set[object] = field(default_factory=set[object])
+    """Jobs that met a server's failure since the last answer (two are enough to know)."""
 
     def on_answer(self) -> None:
         """An answer arrived."""
@@ -29,6 +31,7 @@ class ModelHealth:
         self.first_unreachable_at = None
         self.unreachable = None
         self._repeats.clear()
+        self._failing.clear()
 
     def on_stop(self, reason: str) -> None:
         """A failure of a kind that stops the model at once."""
@@ -49,7 +52,14 @@ class ModelHealth:
         if now - self.first_unreachable_at >= UNREACHABLE_AFTER_S:
             self.unreachable = reason
 
-    def on_other_failure(self) -> None:
-        """The server answered with an error: it is there."""
+    def on_other_failure(self, job: object) -> None:
+        """The server answered a job with an error: it is there."""
         self.first_unreachable_at = None
         self.unreachable = None
+        if len(self._failing) < 2:
+            self._failing.add(job)
+
+    @property
+    def outage(self) -> bool:
+        """Return whether several jobs fail and none succeeds: then it is not the job's fault."""
+        return len(self._failing) > 1
