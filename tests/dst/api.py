@@ -31,6 +31,8 @@ from runner.core.values import (
 from tests.dst.world import SimProcess, World
 
 CALL = re.compile(rb"call-(\d{6})")
+ANSWER = re.compile(rb'call-(\d{6})"}')
+"""The end of an answer's body: found only where the whole answer is."""
 JOB = re.compile(r"\[job (.*) seed (\d+)\]")
 """What the first user message of every simulated scenario holds."""
 
@@ -181,7 +183,7 @@ class SimApi:
         """Return the answer to a call."""
         stop = self.stop_reason(call.job, call.turn)
         text = "" if stop == "empty" else f"call-{call.number:06d} says so"
-        return json.dumps({"id": f"call-{call.number:06d}", "text": text, "stop": stop}).encode()
+        return json.dumps({"text": text, "stop": stop, "id": f"call-{call.number:06d}"}).encode()
 
 
 class SimProvider:

@@ -12,17 +12,20 @@ from dataclasses import dataclass, field
 from tests.dst.world import SimHost, SimProcess
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SimFile:
     """One file: what readers see, and how much of it the platter holds."""
 
     name: str
+    disk: DiskState
     data: bytearray = field(default_factory=bytearray)
     durable: int = 0
     named: bool = False
     """Whether the name itself is durable (after the first sync)."""
     lied: bool = False
     """A sync failed: the kernel has dropped the dirty mark, later syncs promise nothing."""
+    seen: int = 0
+    """How far the oracle has looked."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class DiskState:
         self.faults = DiskFaults()
         self.on_change: list[Callable[[DiskState, SimFile], None]] = []
         self.on_delete: list[Callable[[DiskState, SimFile, SimProcess], None]] = []
+        self.on_crash: list[Callable[[DiskState], None]] = []
         self._deleted: list[tuple[float, SimFile]] = []
         host.disk = self
 
@@ -53,6 +57,8 @@ class DiskState:
         rng = self.world.rng
         if lost:
             self.files.clear()
+            for hook in self.on_crash:
+                hook(self)
             return
         for file in list(self.files.values()):
             if not file.named and rng.random() < 0.5:
@@ -72,6 +78,8 @@ class DiskState:
                 self.files[file.name] = file
                 self.world.trace("undelete", self.host.name, file.name)
         self._deleted.clear()
+        for hook in self.on_crash:
+            hook(self)
 
     def changed(self, file: SimFile) -> None:
         for hook in self.on_change:
@@ -142,7 +150,7 @@ class SimDisk:
             raise FileExistsError(errno.EEXIST, "exists", name)
         if self.state.faults.full:
             raise OSError(errno.ENOSPC, "simulated: no space", name)
-        file = SimFile(name)
+        file = SimFile(name, self.state)
         self.state.files[name] = file
         return SimDiskFile(self, file)
 

@@ -129,6 +129,8 @@ class SimProcess:
         self.on_death: list[Callable[[], None]] = []
         self._on_continue: list[Callable[[], None]] = []
         self.suspending = False
+        self.killed = False
+        """It died of a kill or a crash, not by ending."""
         self.world.processes.append(self)
 
     @property
@@ -164,6 +166,7 @@ class SimProcess:
     def kill(self, reason: str = "kill") -> None:
         """End it as kill -9 does."""
         if not self.dead:
+            self.killed = True
             self._die(reason)
 
     def _die(self, reason: str) -> None:

@@ -1,0 +1,416 @@
+"""Judges a simulated sweep against design section 2, at every step and at the end.
+
+It knows only what anybody could see: the store's objects, the journal disks, and the API's own
+account of its calls. At every change of the store it looks at the directory as a plain glob would.
+
+Repeated calls. A call is *repeated* where its answer was paid for and delivered, and another call
+for the same job and turn with the same history was started afterwards. It is excused if
+  * its answer was not journal-durable when its process was killed or its host crashed (in flight at
+    that moment), or it was, but the host's disk has lost it, or
+  * its process was out of reach (stopped, cut off, its host down, its store or disk failing) at
+    some moment between the call's start and the start of the repetition.
+Every other repetition is a violation.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from runner.core.values import EndState, Job
+from runner.providers.classify import FAILURES
+from runner.record import layout
+from tests.dst.api import ANSWER, Call, SimApi, read
+from tests.dst.disk import DiskState, SimFile
+from tests.dst.store import Mutation, StoreState
+from tests.dst.world import SimProcess, World
+
+
+class ViolationError(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the oracle reads of a transcript."""
+
+    job: Job
+    end_state: EndState
+    calls: tuple[int, ...]
+    """Numbers of the API calls whose answers it holds, by turn."""
+    text: str
+
+
+@dataclass(slots=True)
+class Outage:
+    """A process or host was out of reach; `until` is None while it lasts."""
+
+    host: str
+    process: str | None
+    since: float
+    until: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Expectation:
+    """The plan, as the oracle needs it."""
+
+    jobs: frozenset[Job]
+    max_in_flight: dict[str, int]
+    turns_until_end: Callable[[Job, list[bytes]], int | None]
+    """Number of bodies after which the job's rollout has ended, None if it goes on."""
+    job_failures: int
+
+
+@dataclass(slots=True)
+class Oracle:
+    """Hooks into the world; the first violation ends the run through `broken`."""
+
+    world: World
+    store: StoreState
+    api: SimApi
+    expect: Expectation
+    broken: Callable[[ViolationError], None]
+    outages: list[Outage] = field(default_factory=list)
+    shown: dict[Job, str] = field(default_factory=dict)
+    """Job to the object in transcripts/ that holds its row, as a glob sees it now."""
+    rows: dict[Job, Row] = field(default_factory=dict)
+    dead_letters: dict[Job, str] = field(default_factory=dict)
+    shown_attempts: dict[str, str] = field(default_factory=dict)
+    kept_calls: set[int] = field(default_factory=set)
+    """Calls whose answers lie in an attempts shard that a won entry names."""
+    kept_jobs: set[Job] = field(default_factory=set)
+    """Jobs that a won entry records, as rows or dead letters."""
+    written: dict[int, dict[SimFile, int]] = field(default_factory=dict)
+    """Call to the journal files that hold its answer, and the offset behind it."""
+    vanished: set[int] = field(default_factory=set)
+    """Calls whose answers a host crash took off its disk."""
+    killed_with: set[int] = field(default_factory=set)
+    """Delivered calls that were in no journal when their process died."""
+    won: dict[str, str] = field(default_factory=dict)
+    """Target of every move that a won entry names, to its source."""
+    claims: dict[int, SimProcess] = field(default_factory=dict)
+    head: int = 0
+    _decoded: dict[bytes, object] = field(default_factory=dict)
+
+    def attach(self) -> None:
+        """Listen to the store, the API and every disk there is."""
+        self.store.on_mutation.append(self._guarded(self.on_mutation))
+        self.api.on_start.append(self._guarded(self.on_call))
+        for host in self.world.hosts.values():
+            if host.disk is not None:
+                host.disk.on_change.append(self._guarded(self.on_disk))
+                host.disk.on_delete.append(self._guarded(self.on_unlink))
+                host.disk.on_crash.append(self._guarded(self.on_disk_crash))
+
+    def _guarded(self, hook):
+        def call(*args: object) -> None:
+            try:
+                hook(*args)
+            except ViolationError as error:
+                self.broken(error)
+
+        return call
+
+    def fail(self, what: str) -> None:
+        """Raise a violation, dated."""
+        msg = f"at {self.world.now:.4f}: {what}"
+        raise ViolationError(msg)
+
+    # Outages, as the schedule announces them.
+
+    def out_of_reach(self, host: str, process: str | None = None) -> Outage:
+        """Note that a process (or all of a host) is out of reach from now on."""
+        outage = Outage(host, process, self.world.now)
+        self.outages.append(outage)
+        return outage
+
+    def was_out_of_reach(self, process: SimProcess, since: float, until: float) -> bool:
+        """Return whether an outage of the process overlaps a span of time."""
+        return any(
+            o.host in (process.host.name, "*")
+            and o.process in (None, process.name)
+            and o.since <= until
+            and (o.until is None or o.until >= since)
+            for o in self.outages
+        )
+
+    # The directory.
+
+    def on_mutation(self, change: Mutation) -> None:
+        """Look at the directory after one change of it."""
+        folder = change.key.partition("/")[0]
+        if folder == "manifest":
+            self._manifest(change)
+        elif folder in layout.KINDS:
+            self._published(folder, change)
+
+    def _manifest(self, change: Mutation) -> None:
+        number = layout.entry_number(change.key)
+        if number is None:
+            return
+        if change.kind != "create":
+            self.fail(f"manifest entry changed by {change.kind}: {change.key}")
+        if number != self.head + 1:
+            self.fail(f"manifest entry {number} after {self.head}")
+        self.head = number
+        entry = json.loads(change.data)
+        kind = entry["kind"]
+        if kind == "claim":
+            self.claims[number] = change.process
+        else:
+            last = max(self.claims, default=0)
+            if not last:
+                self.fail(f"entry {number} without a claim before it")
+            if self.claims[last] is not change.process:
+                self.fail(
+                    f"{change.process.name} was fenced by claim {last} of"
+                    f" {self.claims[last].name} and appended entry {number}"
+                )
+        if kind == "publish":
+            self._won(entry)
+
+    def _won(self, entry: dict[str, object]) -> None:
+        for source, target in entry["moves"]:  # type: ignore[attr-defined]
+            data = self.store.objects.get(source)
+            if data is None:
+                self.fail(f"entry names {source}, which is not there")
+            self.won[target] = source
+            folder = target.partition("/")[0]
+            if folder == "transcripts":
+                for row in self.transcripts(data):
+                    if row.job in self.kept_jobs and row.job in self.rows:
+                        self.fail(f"{row.job} is recorded and published again by {source}")
+                    self.rows[row.job] = row
+                    self.kept_jobs.add(row.job)
+                    self._row(row, target)
+            elif folder == "failures":
+                for job, error in self.failures(data).items():
+                    self._dead_letter(job, error)
+                    self.kept_jobs.add(job)
+                    self.dead_letters[job] = target
+            else:
+                self.kept_calls.update(n for n in self.attempts(data).values() if n is not None)
+
+    def _published(self, folder: str, change: Mutation) -> None:
+        if change.kind == "delete":
+            self.fail(f"{change.key} was deleted by {change.process.name}")
+        if self.won.get(change.key) != change.source or change.source is None:
+            self.fail(f"{change.key} appeared without a won entry ({change.kind})")
+        if folder == "transcripts":
+            for row in self.transcripts(change.data):
+                other = self.shown.setdefault(row.job, change.key)
+                if other != change.key:
+                    self.fail(f"{row.job} is in {other} and in {change.key}")
+        elif folder == "attempts":
+            for attempt in self.attempts(change.data):
+                other = self.shown_attempts.setdefault(attempt, change.key)
+                if other != change.key:
+                    self.fail(f"attempt {attempt} is in {other} and in {change.key}")
+
+    def _row(self, row: Row, where: str) -> None:
+        """A row's answers are answers that the API gave for that job, one history long."""
+        if row.job not in self.expect.jobs:
+            self.fail(f"{where}: {row.job} is not in the plan")
+        bodies: list[bytes] = []
+        for turn, number in enumerate(row.calls):
+            call = self.api.calls[number]
+            told = (call.job, call.turn, call.history)
+            if told != (row.job, turn, row.calls[:turn]) or not call.paid:
+                self.fail(f"{where}: turn {turn} of {row.job} holds call {number}: {told}")
+            bodies.append(self.api.body(call))
+            text = json.loads(bodies[-1])["text"]
+            if text and text not in row.text:
+                self.fail(f"{where}: the text of call {number} is not in the row of {row.job}")
+        ended = self.expect.turns_until_end(row.job, bodies)
+        if ended != len(bodies):
+            self.fail(f"{where}: {row.job} has {len(bodies)} turns, its rollout ends after {ended}")
+        state = read(bodies[-1]).end_state  # type: ignore[union-attr]
+        if state is not row.end_state:
+            self.fail(f"{where}: {row.job} is {row.end_state}, its last answer {state}")
+
+    def _dead_letter(self, job: Job, error: str) -> None:
+        """A dead letter is the job's own fault, by the table."""
+        calls = [c for c in self.api.calls if c.job == job]
+        if job in self.api.habits.deadly or (calls and self.api.is_bad(job)):
+            return
+        own = sum(1 for c in calls if c.failure and FAILURES[c.failure].counts_for_job)
+        if own < self.expect.job_failures:
+            self.fail(f"{job} is a dead letter after {own} failures of its own: {error}")
+
+    # Calls and journals.
+
+    def on_call(self, call: Call) -> None:
+        """A request arrived: quotas, durability of what it builds on, repetitions."""
+        limit = self.expect.max_in_flight[call.model]
+        if self.api.in_flight[call.model] > limit:
+            self.fail(
+                f"{self.api.in_flight[call.model]} calls of {call.model} in flight, not {limit}"
+            )
+        for number in call.history:
+            if not self.durable(number):
+                self.fail(
+                    f"call {call.number} builds on the answer of call {number}, not durable yet"
+                )
+        for other in self._same.setdefault((call.job, call.turn, call.history), []):
+            if other.digest != call.digest:
+                self.fail(f"calls {other.number} and {call.number}: another request, same history")
+        for other in self._of_turn[call.job, call.turn]:
+            if other.paid and other.delivered is not None:
+                self._repetition(other, call)
+        self._same[call.job, call.turn, call.history].append(call)
+        self._of_turn[call.job, call.turn].append(call)
+
+    _same: dict[object, list[Call]] = field(default_factory=dict)
+    _of_turn: dict[tuple[Job, int], list[Call]] = field(default_factory=lambda: defaultdict(list))
+
+    def _repetition(self, first: Call, again: Call) -> None:
+        number, process = first.number, first.process
+        if number in self.vanished or number in self.killed_with:
+            return
+        if number not in self.written and process.dead:
+            self.killed_with.add(number)
+            return
+        if self.was_out_of_reach(process, first.started, again.started):
+            return
+        self.fail(
+            f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
+            f" answer {process.name} has had since {first.delivered:.4f}"
+        )
+
+    def durable(self, number: int) -> bool:
+        """Return whether an answer would survive everything but the loss of a disk."""
+        if number in self.kept_calls:
+            return True
+        return any(end <= file.durable for file, end in self.written.get(number, {}).items())
+
+    def on_disk(self, disk: DiskState, file: SimFile) -> None:
+        """Follow what is written; what is synced shows in `SimFile.durable`."""
+        for found in ANSWER.finditer(file.data, file.seen):
+            self.written.setdefault(int(found[1]), {})[file] = found.end()
+        file.seen = max(0, len(file.data) - 16)
+
+    def on_disk_crash(self, disk: DiskState) -> None:
+        """Find out which answers the crash has taken."""
+        for number, places in self.written.items():
+            token = f'call-{number:06d}"}}'.encode()
+            for file in [f for f in places if f.disk is disk]:
+                whole = bytes(file.data[: places[file]]).endswith(token)
+                if disk.files.get(file.name) is not file or not whole:
+                    del places[file]
+            if not places and number not in self.kept_calls:
+                self.vanished.add(number)
+
+    def on_unlink(self, disk: DiskState, file: SimFile, process: SimProcess) -> None:
+        """A journal goes: everything in it must be in the manifest."""
+        for number in sorted({int(n) for n in ANSWER.findall(file.data)}):
+            places = self.written.get(number, {})
+            places.pop(file, None)
+            if number not in self.kept_calls and not places:
+                self.fail(
+                    f"{process.name} deleted journal {file.name} with the answer of call {number}"
+                    f" of {self.api.calls[number].job}, which nothing else holds"
+                )
+
+    # The end.
+
+    def at_the_end(self) -> None:
+        """Check what must hold once the sweep says that it is complete."""
+        missing = self.expect.jobs - set(self.shown) - set(self.dead_letters)
+        if missing:
+            self.fail(f"neither recorded nor a dead letter: {sorted(missing)}")
+        for target in self.won:
+            if target not in self.store.objects:
+                self.fail(f"won but never moved: {target}")
+        both = set(self.shown) & set(self.dead_letters)
+        for job in both:
+            if not self.api.is_bad(job) and len(self.processes_of(job)) < 2:
+                self.fail(f"{job} is recorded and a dead letter, though one worker ran it")
+        hidden = set(self.rows) - set(self.shown)
+        if hidden:
+            self.fail(f"in the manifest, not in transcripts/: {sorted(hidden)}")
+        for call in self.api.calls:
+            if call.delivered is not None and call.number not in self.kept_calls:
+                self._lost(call)
+
+    def processes_of(self, job: Job) -> set[str]:
+        """Return the names of the processes that sent calls for a job."""
+        return {c.process.name for c in self.api.calls if c.job == job}
+
+    def _lost(self, call: Call) -> None:
+        """A delivered answer is in no attempts shard: excused only by a death before the disk."""
+        places = self.written.get(call.number, {})
+        gone = call.number in self.vanished or call.process.killed
+        if not places and (gone or self.was_out_of_reach(call.process, call.started, 1e9)):
+            return
+        where = ", ".join(f.name for f in places) or "nowhere"
+        self.fail(
+            f"the paid answer of call {call.number} ({call.job} turn {call.turn}) is in no"
+            f" attempts shard; journals that hold it: {where}"
+        )
+
+    # Reading shards, once per content.
+
+    def transcripts(self, data: bytes) -> list[Row]:
+        """Return the rows of a transcripts part."""
+        return self._read(data, _transcripts)  # type: ignore[return-value]
+
+    def failures(self, data: bytes) -> dict[Job, str]:
+        """Return the dead letters of a failures part."""
+        return self._read(data, _failures)  # type: ignore[return-value]
+
+    def attempts(self, data: bytes) -> dict[str, int | None]:
+        """Return attempt id to API call of an attempts part (None for failed attempts)."""
+        return self._read(data, _attempts)  # type: ignore[return-value]
+
+    def _read(self, data: bytes, decode: Callable[[bytes], object]) -> object:
+        if data not in self._decoded:
+            try:
+                self._decoded[data] = decode(data)
+            except (ValueError, KeyError, OSError) as error:
+                self.fail(f"a part cannot be read: {error!r}")
+        return self._decoded[data]
+
+
+def _columns(data: bytes, *names: str) -> list[dict[str, Any]]:
+    if data[:1] == b"{":  # tests/dst/codec.py
+        return orjson.loads(data)["rows"]
+    table = pq.ParquetFile(io.BytesIO(data)).read(columns=list(names), use_threads=False)
+    rows = table.to_pylist()
+    for row in rows:
+        if "request_ids" in row:
+            row["request_ids"] = orjson.loads(row["request_ids"])
+    return rows
+
+
+def _number(request_id: str | None) -> int | None:
+    return int(request_id.removeprefix("call-")) if request_id else None
+
+
+def _transcripts(data: bytes) -> list[Row]:
+    return [
+        Row(
+            Job(r["cell"], r["seed"]),
+            EndState(r["end_state"]),
+            tuple(int(i.removeprefix("call-")) for i in r["request_ids"]),
+            r["messages"],
+        )
+        for r in _columns(data, "cell", "seed", "end_state", "request_ids", "messages")
+    ]
+
+
+def _failures(data: bytes) -> dict[Job, str]:
+    rows = _columns(data, "cell", "seed", "error")
+    return {Job(r["cell"], r["seed"]): str(r["error"]) for r in rows}
+
+
+def _attempts(data: bytes) -> dict[str, int | None]:
+    rows = _columns(data, "attempt_id", "request_id")
+    return {r["attempt_id"]: _number(r["request_id"]) for r in rows}
