@@ -143,10 +143,9 @@ class SimApi:
             model=model,
             turn=sum(m["role"] == "assistant" for m in messages),
             history=tuple(
-                int(n)
+                int(CALL.findall(json.dumps(m["content"]).encode())[0])
                 for m in messages
                 if m["role"] == "assistant"
-                for n in CALL.findall(json.dumps(m["content"]).encode())
             ),
             digest=prepared.digest,
             process=process,

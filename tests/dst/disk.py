@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.dst.world import SimHost, SimProcess
@@ -18,6 +18,8 @@ class SimFile:
 
     name: str
     disk: DiskState
+    host: SimHost
+    """Whose page cache holds what is not durable yet."""
     data: bytearray = field(default_factory=bytearray)
     durable: int = 0
     named: bool = False
@@ -39,28 +41,36 @@ class DiskFaults:
 
 
 class DiskState:
-    """The files of one host. `tokens_of` and the hooks let the oracle follow what is durable."""
+    """The files of one host's own disk, or of one that all hosts share.
 
-    def __init__(self, host: SimHost) -> None:
-        self.host = host
-        self.world = host.world
+    The hooks let the oracle follow what is durable.
+    """
+
+    def __init__(self, hosts: Sequence[SimHost], name: str) -> None:
+        self.name = name
+        self.world = hosts[0].world
+        self.shared = len(hosts) > 1
         self.files: dict[str, SimFile] = {}
         self.faults = DiskFaults()
         self.on_change: list[Callable[[DiskState, SimFile], None]] = []
         self.on_delete: list[Callable[[DiskState, SimFile, SimProcess], None]] = []
         self.on_crash: list[Callable[[DiskState], None]] = []
         self._deleted: list[tuple[float, SimFile]] = []
-        host.disk = self
+        for host in hosts:
+            host.disk = self
 
-    def crash(self, *, lost: bool) -> None:
-        """Lose all, or the unsynced: a torn tail at a random byte, sometimes with garbage."""
+    def crash(self, host: SimHost, *, lost: bool) -> None:
+        """A host is gone: lose all of its own disk, or the unsynced part of what it wrote.
+
+        The tail is torn at a random byte, and sometimes followed by garbage.
+        """
         rng = self.world.rng
-        if lost:
+        if lost and not self.shared:
             self.files.clear()
             for hook in self.on_crash:
                 hook(self)
             return
-        for file in list(self.files.values()):
+        for file in [f for f in self.files.values() if f.host is host]:
             if not file.named and rng.random() < 0.5:
                 del self.files[file.name]
                 continue
@@ -72,11 +82,11 @@ class DiskState:
             file.durable, file.named = len(file.data), True
         for when, file in self._deleted:
             # The deletion itself may not have reached the platter.
-            recent = self.world.now - when < 5 and file.named
+            recent = self.world.now - when < 5 and file.named and file.host is host
             if recent and file.name not in self.files and rng.random() < 0.3:
                 del file.data[file.durable :]
                 self.files[file.name] = file
-                self.world.trace("undelete", self.host.name, file.name)
+                self.world.trace("undelete", self.name, file.name)
         self._deleted.clear()
         for hook in self.on_crash:
             hook(self)
@@ -150,7 +160,7 @@ class SimDisk:
             raise FileExistsError(errno.EEXIST, "exists", name)
         if self.state.faults.full:
             raise OSError(errno.ENOSPC, "simulated: no space", name)
-        file = SimFile(name, self.state)
+        file = SimFile(name, self.state, self.process.host)
         self.state.files[name] = file
         return SimDiskFile(self, file)
 

@@ -104,11 +104,10 @@ class Oracle:
         """Listen to the store, the API and every disk there is."""
         self.store.on_mutation.append(self._guarded(self.on_mutation))
         self.api.on_start.append(self._guarded(self.on_call))
-        for host in self.world.hosts.values():
-            if host.disk is not None:
-                host.disk.on_change.append(self._guarded(self.on_disk))
-                host.disk.on_delete.append(self._guarded(self.on_unlink))
-                host.disk.on_crash.append(self._guarded(self.on_disk_crash))
+        for disk in {id(h.disk): h.disk for h in self.world.hosts.values() if h.disk}.values():
+            disk.on_change.append(self._guarded(self.on_disk))
+            disk.on_delete.append(self._guarded(self.on_unlink))
+            disk.on_crash.append(self._guarded(self.on_disk_crash))
 
     def _guarded(self, hook):
         def call(*args: object) -> None:

@@ -40,7 +40,7 @@ async def attempt(awaitable):
 def test_handles_of_a_killed_process_raise_and_change_nothing():
     async def main(world):
         p, state = process(world), StoreState(world)
-        store, disk = SimStore(state, p), SimDisk(DiskState(p.host), p)
+        store, disk = SimStore(state, p), SimDisk(DiskState([p.host], "d"), p)
         file = disk.create("a.wal")
         p.kill()
         with pytest.raises(Killed):
@@ -168,7 +168,7 @@ def test_disk_keeps_all_after_a_kill_and_only_the_synced_after_a_crash():
         for i in range(40):
             host = world.host(f"h{i}")
             p = SimProcess(host, f"p{i}")
-            state = DiskState(host)
+            state = DiskState([host], "d")
             file = SimDisk(state, p).create("a.wal")
             file.write(b"x" * 10)
             await file.sync()
@@ -184,12 +184,28 @@ def test_disk_keeps_all_after_a_kill_and_only_the_synced_after_a_crash():
     assert len(run(main)) > 3
 
 
+def test_shared_disk_loses_only_what_the_crashed_host_had_not_synced():
+    async def main(world):
+        hosts = [world.host("h0"), world.host("h1")]
+        state = DiskState(hosts, "shared")
+        for host in hosts:
+            file = SimDisk(state, SimProcess(host, host.name)).create(f"{host.name}.wal")
+            file.write(b"x" * 1000)
+            await file.sync()
+            file.write(b"y" * 1000)
+        hosts[1].crash(lost=True)
+        assert len(state.files["h0.wal"].data) == 2000
+        return len(state.files["h1.wal"].data)
+
+    assert 1000 <= run(main) < 2000
+
+
 def test_disk_after_a_failed_sync_promises_nothing():
     async def main(world):
         lost = 0
         for i in range(30):
             p = process(world, f"h{i}")
-            state = DiskState(p.host)
+            state = DiskState([p.host], "d")
             file = SimDisk(state, p).create("a.wal")
             file.write(b"x")
             state.faults.sync_error = 1.0
@@ -206,7 +222,7 @@ def test_disk_after_a_failed_sync_promises_nothing():
 def test_full_disk_refuses_and_may_keep_part_of_a_write():
     async def main(world):
         p = process(world)
-        state = DiskState(p.host)
+        state = DiskState([p.host], "d")
         disk = SimDisk(state, p)
         file = disk.create("a.wal")
         state.faults.full = True

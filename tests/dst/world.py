@@ -98,7 +98,7 @@ class SimHost:
         self.up = False
         self.lost = lost
         if self.disk is not None:
-            self.disk.crash(lost=lost)
+            self.disk.crash(self, lost=lost)
 
     def boot(self) -> None:
         """Come up again with a new boot id and a clock that starts anew."""

@@ -1,0 +1,63 @@
+"""Run seeded schedules: `python -m tests.dst.run --seed 17 --trace`, or `--first 0 --count 2000`.
+
+Strings hash alike in every process of this command (it starts itself again with a fixed hash seed),
+so a seed replays exactly. Exit code 1 and the failing schedules, printed, if an invariant broke.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.dst.run", description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this one schedule and print it")
+    parser.add_argument("--first", type=int, default=0, help="first seed of many")
+    parser.add_argument("--count", type=int, default=200, help="how many seeds")
+    parser.add_argument("--trace", action="store_true", help="print every event (with --seed)")
+    parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
+    parser.add_argument("--mutant", default=None, help="plant a fault of tests/dst/mutants.py")
+    options = parser.parse_args(arguments)
+    from tests.dst.cluster import simulate
+    from tests.dst.mutants import planted
+
+    seeds = (
+        [options.seed]
+        if options.seed is not None
+        else range(options.first, options.first + options.count)
+    )
+    began, failed, seen = time.perf_counter(), 0, Counter[str]()
+    with planted(options.mutant):
+        for seed in seeds:
+            outcome = simulate(seed, keep_trace=options.trace)
+            seen.update(outcome.counts)
+            if options.trace:
+                print("\n".join(outcome.trace))
+            if options.seed is not None:
+                print(outcome.schedule)
+                print(dict(outcome.counts))
+            if outcome.failure is not None:
+                failed += 1
+                print(f"FAILED {outcome.schedule}\n  {outcome.failure}")
+                print(f"  replay: python -m tests.dst.run --seed {seed} --trace", flush=True)
+                if not options.keep_going:
+                    break
+    spent = time.perf_counter() - began
+    done = seen["schedules"]
+    print(f"{done} schedules, {failed} failed, {done / spent:.1f} schedules/s")
+    print(", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        environment = os.environ | {"PYTHONHASHSEED": "0"}
+        os.execve(  # noqa: S606
+            sys.executable, [sys.executable, "-m", "tests.dst.run", *sys.argv[1:]], environment
+        )
+    sys.exit(main(sys.argv[1:]))
