@@ -95,8 +95,7 @@ async def read_journal(disk: Disk, incarnation: str) -> JournalIndex:
         OSError: a file cannot be read.
         RecordError: written by a newer runner.
     """
-    names = [n for n in await disk.list() if (s := segment_of(n)) and s[0] == incarnation]
-    names.sort(key=lambda name: segment_of(name) or ("", 0))
+    names = await _names(disk, incarnation)
     return index_journal(incarnation, [(name, await disk.read(name)) for name in names])
 
 
@@ -113,10 +112,8 @@ async def delete_journal(disk: Disk, incarnation: str) -> None:
     Raises:
         OSError: a file could not be deleted.
     """
-    for name in sorted(await disk.list()):
-        found = segment_of(name)
-        if found and found[0] == incarnation:
-            await disk.delete(name)
+    for name in await _names(disk, incarnation):
+        await disk.delete(name)
 
 
 def index_journal(incarnation: str, segments: Sequence[tuple[str, bytes]]) -> JournalIndex:
@@ -235,20 +232,27 @@ def merge_all(journals: Iterable[dict[Job, JobTrace]]) -> dict[Job, JobTrace]:
     return {job: merge(traces) for job, traces in by_job.items()}
 
 
+async def _names(disk: Disk, incarnation: str) -> list[str]:
+    found = [(s[1], name) for name in await disk.list() if (s := segment_of(name))]
+    return [name for _, name in sorted(found) if name.rpartition("-")[0] == incarnation]
+
+
 def _position(attempt: Attempt) -> tuple[int, int]:
     return attempt.turn, attempt.number
 
 
 def _covered(frame: SealFrame, gathered: dict[Job, _Gathered], before: Sealed | None) -> Sealed:
-    """Return what a seal frame covers here; written twice, it covers no more than the first time."""
-    if before is not None:
-        return before
+    """Return what a seal frame covers here, with what its first copy in another segment covers."""
     jobs = frozenset(each(frame.jobs))
     known = [(job, gathered[job]) for job in jobs if job in gathered]
+    attempt_ids = frozenset(i for _, found in known for i in found.attempts)
+    dead = frozenset(job for job, found in known if found.dead is not None)
+    if before is None:
+        return Sealed(jobs=jobs, attempt_ids=attempt_ids, dead=dead)
     return Sealed(
-        jobs=jobs,
-        attempt_ids=frozenset(i for _, found in known for i in found.attempts),
-        dead=frozenset(job for job, found in known if found.dead is not None),
+        jobs=jobs | before.jobs,
+        attempt_ids=attempt_ids | before.attempt_ids,
+        dead=dead | before.dead,
     )
 
 
