@@ -1,0 +1,274 @@
+"""Builds the book of a sweep: expands, renders and digests every condition, once.
+
+Finds all problems before it raises. Cost: one rendering, one hash of the prompt and one short
+hash per model for each condition; nothing per seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
+from runner.config.source import Source
+from runner.core.errors import ConfigError
+from runner.core.facts import Scalar
+from runner.core.identity import ConditionHash, canonical_json, join_canonical
+from runner.core.seeds import SeedSet
+from runner.core.weights import find_gguf, weights_sha256
+from runner.plan.cells import Cell, Plan, cell_name
+from runner.plan.diff import assign_numbers
+from runner.plan.seeding import parse_seeds
+from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_axes
+from runner.scenarios.book import Book, Condition, fixed_parts
+from runner.scenarios.findings import Findings
+from runner.scenarios.prompts import Prompts, RenderProblem
+from runner.scenarios.script import Script
+from runner.scenarios.targets import Target, read_target
+
+_MOST_PROBLEMS = 20
+"""Rendering of a scenario stops after so many faults of its own."""
+
+_PREFIXES = (512, 4096)
+"""Lengths of the user text by which conditions with a common start are brought together."""
+
+
+def build_book(
+    config: SweepConfig,
+    *,
+    numbers: Mapping[str, int] | None = None,
+    next_number: int = 0,
+    version: int = 1,
+    sweep_id: str = "",
+    revisions: Mapping[str, str] | None = None,
+    source: Source | None = None,
+) -> Book:
+    """Build the book of a sweep.
+
+    Args:
+        config: the resolved configuration.
+        numbers: digest to cell number of the recorded plan, which these cells keep.
+        next_number: `Plan.next_number` of the recorded plan.
+        version: of the new plan.
+        sweep_id: for `Book.facts`.
+        revisions: hash of the weights by model name, for `local` models; None: found and hashed
+            here.
+        source: where the configuration's keys were written, for messages.
+
+    Raises:
+        ConfigError: with every problem found; nothing is half built.
+    """
+    findings = Findings(source)
+    if revisions is None:
+        revisions = local_revisions(config.models, findings)
+    _check_names("scenarios", [s.name for s in config.scenarios], findings)
+    _check_names("models", [m.name for m in config.models], findings)
+    seeds = read_seeds(config, findings)
+    targets = read_targets(config.models, revisions, findings)
+    rendered = _Rendered(targets)
+    for scenario in config.scenarios:
+        for expanded in expand(scenario, findings, probe=True):
+            if isinstance(expanded, RenderedCondition):
+                rendered.add(expanded, findings)
+    if findings.errors or seeds is None:
+        raise ConfigError(*(str(finding) for finding in findings.errors))
+    cells = rendered.cells(seeds, numbers or {}, next_number)
+    plan = Plan(cells, seed_block=config.seed_block, version=version, next_number=next_number)
+    return Book(
+        config,
+        plan,
+        conditions=rendered.conditions,
+        targets=targets,
+        sweep_id=sweep_id,
+        revisions=revisions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedCondition:
+    """A condition and its texts, as `expand` yields it."""
+
+    prompts: Prompts
+    axes: Sequence[Axis]
+    levels: Sequence[Level]
+    script: Script
+
+    @property
+    def name(self) -> str:
+        """Return the condition's readable name."""
+        return condition_name(self.axes, self.levels)
+
+
+def expand(
+    scenario: ScenarioConfig, findings: Findings, *, probe: bool
+) -> Iterator[RenderedCondition]:
+    """Yield every condition of a scenario, rendered; faults are noted and left out.
+
+    Args:
+        scenario: the scenario.
+        findings: where faults go.
+        probe: check that each text depends on the seed only where it shows.
+    """
+    key = f"scenarios.{scenario.name}"
+    axes = read_axes(scenario, key, findings)
+    prompts = Prompts(scenario, axes, key, findings)
+    before = len(findings.errors)
+    count = 0
+    for levels in conditions(scenario, axes, key, findings):
+        count += 1
+        if not prompts.usable or len(findings.errors) - before > _MOST_PROBLEMS:
+            return
+        try:
+            script = prompts.script(levels, probe=probe)
+        except RenderProblem as problem:
+            name = condition_name(axes, levels)
+            findings.error(problem.key, problem.what, name and f"First met in condition {name}")
+            continue
+        yield RenderedCondition(prompts, axes, levels, script)
+    if not count and all(axis.levels for axis in axes):
+        what = "include and exclude leave no condition"
+        findings.error(f"{key}.include" if scenario.include else f"{key}.exclude", what)
+
+
+def read_seeds(config: SweepConfig, findings: Findings) -> SeedSet | None:
+    """Return the seeds and check the block; None after noting what is wrong."""
+    if config.seed_block < 1:
+        findings.error("seed_block", f"{config.seed_block} is no block", "Use 1 or more")
+    try:
+        return parse_seeds(config.seeds)
+    except ValueError as error:
+        findings.error("seeds", str(error))
+        return None
+
+
+def local_revisions(models: Iterable[ModelConfig], findings: Findings) -> dict[str, str]:
+    """Return the hash of the weights of every local model that names no revision itself."""
+    hashes: dict[str, str] = {}
+    for model in models:
+        if model.provider is ProviderKind.local and not model.revision:
+            try:
+                hashes[model.name] = weights_sha256(find_gguf(model.local.gguf))
+            except ConfigError as error:
+                findings.error(f"models.{model.name}", str(error).partition(": ")[2])
+    return hashes
+
+
+def read_targets(
+    models: Sequence[ModelConfig], revisions: Mapping[str, str], findings: Findings
+) -> list[Target]:
+    """Return the models as the identity sees them; refuses two that make the same requests."""
+    targets: list[Target] = []
+    for model in models:
+        key = f"models.{model.name}"
+        target = read_target(model, revisions.get(model.name), key, findings)
+        if target is None:
+            continue
+        twin = next((t for t in targets if t.canonical == target.canonical), None)
+        if twin is not None:
+            what = f"models {twin.config.name} and {model.name} make the same requests"
+            fix = "Remove one, or tell them apart by endpoint_id or revision"
+            findings.error(key, what, fix)
+        targets.append(target)
+    return targets
+
+
+def _check_names(key: str, names: Sequence[str], findings: Findings) -> None:
+    if not names:
+        findings.error(key, "there is none", f"Add one under `{key}:`")
+    for name in sorted({n for n in names if names.count(n) > 1}):
+        findings.error(f"{key}.{name}" if name else key, f"the name {name!r} occurs twice")
+    if "" in names:
+        findings.error(key, "an entry has no name", "Add `name:`")
+
+
+@dataclass
+class _Rendered:
+    """All conditions so far, with digests per model; the texts are gone."""
+
+    targets: Sequence[Target]
+    conditions: list[Condition] = field(default_factory=list[Condition])
+    names: list[str] = field(default_factory=list[str])
+    digests: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    prompt_digests: list[str] = field(default_factory=list[str])
+    prefixes: list[array[int]] = field(
+        default_factory=lambda: [array("l") for _ in range(1 + len(_PREFIXES))]
+    )
+    _seen: dict[str, int] = field(default_factory=dict[str, int])
+    _prefix_ids: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    _fixed: dict[int, dict[str, bytes]] = field(default_factory=dict[int, dict[str, bytes]])
+
+    def add(self, one: RenderedCondition, findings: Findings) -> None:
+        prompts, script = one.prompts, one.script
+        at = len(self.conditions)
+        key = f"{prompts.key}.user"
+        try:
+            messages = canonical_json(script.messages(), key)
+        except ValueError as error:
+            findings.error(key, str(error).partition(": ")[2])
+            return
+        if prompts.calls not in self._fixed:
+            fixed = fixed_parts(prompts.calls)
+            self._fixed[prompts.calls] = {k: canonical_json(v) for k, v in fixed.items()}
+        said = {"messages": messages, "tools": prompts.canonical_tools}
+        prompt_digest = hashlib.sha256(join_canonical(said)).hexdigest()
+        name = one.name
+        twin = self._seen.setdefault(prompt_digest, at)
+        if twin != at:
+            self._refuse(twin, prompts.scenario.name, name, findings, prompts.key)
+            return
+        whole = ConditionHash({**self._fixed[prompts.calls], **said})
+        axes: dict[str, Scalar] = {
+            axis.name: level.value for axis, level in zip(one.axes, one.levels, strict=True)
+        }
+        self.conditions.append(Condition(prompts, axes, script.part_hashes(), script.characters))
+        self.names.append(name)
+        self.digests.append(tuple(whole.cell(target.canonical) for target in self.targets))
+        self.prompt_digests.append(prompt_digest)
+        self._note_prefixes(script)
+
+    def _refuse(self, twin: int, scenario: str, name: str, findings: Findings, key: str) -> None:
+        other = self.conditions[twin].prompts.scenario.name
+        first = cell_name(other, self.names[twin], "every model")
+        second = cell_name(scenario, name, "every model")
+        what = f"{first} and {second} are the same requests under two names (equal digests)"
+        fix = "Exclude one of them, or use the axis that tells them apart in the text"
+        findings.error(key, what, fix)
+
+    def _note_prefixes(self, script: Script) -> None:
+        user = script.users[0].text
+        group = -1
+        texts = [script.system.text if script.system else "", *(user[:n] for n in _PREFIXES)]
+        for ids, text in zip(self.prefixes, texts, strict=True):
+            group = self._prefix_ids.setdefault((group, hash(text)), len(self._prefix_ids))
+            ids.append(group)
+
+    def cells(self, seeds: SeedSet, numbers: Mapping[str, int], next_number: int) -> list[Cell]:
+        """Return all cells in dispatch order; drops what only building needed."""
+        self._seen.clear()
+        self._prefix_ids.clear()
+        scenarios = {id(c.prompts): i for i, c in reversed(list(enumerate(self.conditions)))}
+        order = sorted(
+            range(len(self.conditions)),
+            key=lambda i: (
+                scenarios[id(self.conditions[i].prompts)],
+                *(ids[i] for ids in self.prefixes),
+            ),
+        )
+        digests = (self.digests[i][m] for m in range(len(self.targets)) for i in order)
+        number_of = assign_numbers(digests, numbers, next_number)
+        return [
+            Cell(
+                number=number_of[self.digests[i][m]],
+                digest=self.digests[i][m],
+                scenario=self.conditions[i].prompts.scenario.name,
+                condition=self.names[i],
+                axes=self.conditions[i].axes,
+                model=target.config.name,
+                seeds=seeds,
+                prompt_digest=self.prompt_digests[i],
+            )
+            for m, target in enumerate(self.targets)
+            for i in order
+        ]

@@ -1,0 +1,63 @@
+"""What is wrong with scenarios, collected: one finding per fault, each with place and remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runner.config.source import Source
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    """The sweep cannot start."""
+    WARNING = "warning"
+    """It can, but a number may come out wrong."""
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One fault of a configuration."""
+
+    severity: Severity
+    key: str
+    """Readable path, `scenarios.tone.user`."""
+    where: str | None
+    """`file:line`; None where the configuration did not come from a file."""
+    what: str
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        """Write `file:line  key: what. fix`."""
+        place = f"{self.where}  " if self.where else ""
+        return f"{place}{self.key}: {self.what}{f'. {self.fix}' if self.fix else ''}"
+
+
+class Findings:
+    """Collects findings in the order in which they are met; the same one once."""
+
+    def __init__(self, source: Source | None = None) -> None:
+        """Take the positions of the configuration's keys, if it came from files."""
+        self.all: list[Finding] = []
+        self._source = source
+        self._seen: set[tuple[str, str]] = set()
+
+    def add(self, severity: Severity, key: str, what: str, fix: str | None = None) -> None:
+        """Note a finding."""
+        if (key, what) in self._seen:
+            return
+        self._seen.add((key, what))
+        where = str(self._source.where(key)) if self._source else None
+        self.all.append(Finding(severity=severity, key=key, where=where, what=what, fix=fix))
+
+    def error(self, key: str, what: str, fix: str | None = None) -> None:
+        """Note an error."""
+        self.add(Severity.ERROR, key, what, fix)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """Return the findings that keep a sweep from starting."""
+        return [f for f in self.all if f.severity is Severity.ERROR]

@@ -1,0 +1,242 @@
+"""A scenario compiled: its templates, and the rendering of one condition.
+
+Each template is compiled once. A condition is rendered once, with the seed symbolic, for all
+models and seeds (`symbolic.py`). Fragments are rendered before the other templates, in the order
+of their dependencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, cast
+
+from runner.config.schema import ScenarioConfig
+from runner.core.facts import Scalar
+from runner.core.identity import canonical_json
+from runner.scenarios.axes import Axis, Level, label
+from runner.scenarios.findings import Findings
+from runner.scenarios.script import Script
+from runner.scenarios.symbolic import MARK_CLOSE, MARK_OPEN, Pattern, SymbolicError
+from runner.scenarios.templates import (
+    Template,
+    TemplateProblem,
+    seeded_names,
+    symbolic_names,
+    undefined,
+)
+
+_PROBE_SEED = 2_000_000_011
+"""The seed with which symbolic renderings are checked against a real one."""
+
+
+class RenderProblem(Exception):  # noqa: N818 -- collected as a finding
+    """A condition cannot be rendered: which key, and why."""
+
+    def __init__(self, scenario: str, name: str, what: str) -> None:
+        super().__init__(scenario, name, what)
+        self.key = f"{scenario}.{name}"
+        self.what = what
+
+
+class Prompts:
+    """The templates of one scenario."""
+
+    def __init__(
+        self, scenario: ScenarioConfig, axes: Sequence[Axis], key: str, findings: Findings
+    ) -> None:
+        """Compile everything; faults are noted under `key` (`scenarios.tone`)."""
+        self.scenario = scenario
+        self.axes = tuple(axes)
+        self.key = key
+        self._levels = {a.name: {lv.label: lv for lv in a.levels} for a in axes}
+        self._templates: dict[str, Template] = {}
+        self.tools = tuple(scenario.tools)
+        before = len(findings.errors)
+        sources = {f"fragments.{name}": text for name, text in scenario.fragments.items()}
+        if scenario.system is not None:
+            sources["system"] = scenario.system
+        if scenario.user is None or not scenario.user.strip():
+            findings.error(f"{key}.user", "the scenario has no user message", "Add `user:`")
+        else:
+            sources["user"] = scenario.user
+        sources |= {f"turns[{i}]": text for i, text in enumerate(scenario.turns)}
+        self._turns = ["user", *(f"turns[{i}]" for i in range(len(scenario.turns)))]
+        sources |= _grading_sources(scenario.grading, "grading")
+        self._compile(sources, findings)
+        self._fragments = self._fragment_order(findings)
+        self._check_names(findings)
+        try:
+            self.canonical_tools = canonical_json(scenario.tools, f"{key}.tools")
+            canonical_json(scenario.variables, f"{key}.variables")
+        except ValueError as error:
+            path, _, what = str(error).partition(": ")
+            findings.error(path, what)
+        self.usable = len(findings.errors) == before
+        """Whether conditions can be rendered."""
+        self._seeded = any({"seed", "draw"} & set(t.names) for t in self._templates.values())
+
+    @property
+    def calls(self) -> int:
+        """Return the number of scripted turns."""
+        return len(self._turns)
+
+    def names_used(self) -> set[str]:
+        """Return every variable that some template reads."""
+        return {name for template in self._templates.values() for name in template.names}
+
+    def script(self, levels: Sequence[Level], *, probe: bool = False) -> Script:
+        """Render a condition with the seed symbolic.
+
+        Args:
+            levels: one per axis.
+            probe: also render one real seed and compare.
+
+        Raises:
+            RenderProblem: it cannot be rendered, a user turn is empty, or the rendering depends
+                on the seed in a way that the symbolic text does not show.
+        """
+        system, users = self._texts(levels, symbolic_names())
+        script = Script(
+            system=self._pattern("system", system) if system and system.strip() else None,
+            users=tuple(self._pattern(k, t) for k, t in zip(self._turns, users, strict=True)),
+            tools=self.tools,
+        )
+        for name, user in zip(self._turns, users, strict=True):
+            if not user.strip():
+                raise RenderProblem(self.key, name, "the message renders to nothing")
+        if probe and self._seeded:
+            self._probe(script, levels)
+        return script
+
+    def levels_of(self, axes: Mapping[str, Scalar]) -> tuple[Level, ...]:
+        """Return the levels that a condition's bound axes stand for."""
+        return tuple(self._levels[name][label(value)] for name, value in axes.items())
+
+    def grading(self, levels: Sequence[Level], seed: int) -> dict[str, Any]:
+        """Return the facts for graders, rendered for a condition and a seed.
+
+        Raises:
+            RenderProblem: a fact cannot be rendered.
+        """
+        context = self._context(levels, seeded_names(seed))
+        rendered = self._fact(self.scenario.grading, "grading", context)
+        return cast("dict[str, Any]", rendered)
+
+    def _compile(self, sources: Mapping[str, str], findings: Findings) -> None:
+        for name, text in sources.items():
+            where = f"{self.key}.{name}"
+            if MARK_OPEN in text or MARK_CLOSE in text:
+                findings.error(where, "the text holds U+FDD0 or U+FDD1, which mean nothing in text")
+            try:
+                self._templates[name] = Template(text)
+            except TemplateProblem as problem:
+                findings.error(where, _with_line(problem, text))
+        marked = repr((self.scenario.variables, self.axes))
+        if "\\ufdd0" in marked or "\\ufdd1" in marked:
+            what = "a variable holds U+FDD0 or U+FDD1, which mean nothing in text"
+            findings.error(f"{self.key}.variables", what)
+
+    def _fragment_order(self, findings: Findings) -> list[str]:
+        fragments = self.scenario.fragments
+        needs = {
+            name: set(self._templates[f"fragments.{name}"].names) & set(fragments)
+            for name in fragments
+            if f"fragments.{name}" in self._templates
+        }
+        try:
+            return [name for name in TopologicalSorter(needs).static_order() if name in needs]
+        except CycleError as error:
+            circle = " → ".join(cast("list[str]", error.args[1]))
+            findings.error(
+                f"{self.key}.fragments", f"fragments use each other in a circle: {circle}"
+            )
+            return []
+
+    def _check_names(self, findings: Findings) -> None:
+        sets = {name for a in self.axes for level in a.levels for name in level.sets}
+        defined = {*self.scenario.variables, *self.scenario.fragments, *self._levels, *sets}
+        known = ", ".join(sorted({*defined, "seed"}))
+        for name, template in self._templates.items():
+            for variable, line in template.names.items():
+                if variable not in defined and variable not in {"seed", "draw"}:
+                    place = f", line {line} of the text" if "\n" in template.source else ""
+                    what = f"variable {variable!r} is not defined (defined here: {known}){place}"
+                    findings.error(f"{self.key}.{name}", what)
+
+    def _context(self, levels: Sequence[Level], seeded: Mapping[str, object]) -> dict[str, object]:
+        context: dict[str, object] = {**self.scenario.variables, **seeded}
+        for axis, level in zip(self.axes, levels, strict=True):
+            context[axis.name] = level.value
+            context.update(level.sets)
+        for name in self._fragments:
+            try:
+                context[name] = self._templates[f"fragments.{name}"].render(context)
+            except TemplateProblem as problem:
+                context[name] = undefined(f"fragment {name!r}: {problem.what}")
+        return context
+
+    def _texts(
+        self, levels: Sequence[Level], seeded: Mapping[str, object]
+    ) -> tuple[str | None, list[str]]:
+        context = self._context(levels, seeded)
+        system = self._render("system", context) if "system" in self._templates else None
+        return system, [self._render(name, context) for name in self._turns]
+
+    def _render(self, name: str, context: Mapping[str, object]) -> str:
+        template = self._templates[name]
+        try:
+            return template.render(context)
+        except TemplateProblem as problem:
+            what = _with_line(problem, template.source)
+            raise RenderProblem(self.key, name, what) from None
+
+    def _pattern(self, name: str, text: str) -> Pattern:
+        try:
+            return Pattern(text)
+        except SymbolicError as error:
+            raise RenderProblem(self.key, name, str(error)) from None
+
+    def _probe(self, script: Script, levels: Sequence[Level]) -> None:
+        system, users = self._texts(levels, seeded_names(_PROBE_SEED))
+        filled = script.system.fill(_PROBE_SEED) if script.system else None
+        same = {"system": filled == (system if system and system.strip() else None)}
+        for name, pattern, text in zip(self._turns, script.users, users, strict=True):
+            same[name] = pattern.fill(_PROBE_SEED) == text
+        for name in (name for name, fits in same.items() if not fits):
+            what = (
+                "the text depends on the seed in a way that the cell's identity does not show. "
+                "Print seed as it is, or let draw('name', [options]) choose"
+            )
+            raise RenderProblem(self.key, name, what)
+
+    def _fact(self, value: object, name: str, context: Mapping[str, object]) -> object:
+        if isinstance(value, str):
+            return self._render(name, context)
+        if isinstance(value, Mapping):
+            items = cast("Mapping[str, object]", value).items()
+            return {k: self._fact(v, f"{name}.{k}", context) for k, v in items}
+        if isinstance(value, list):
+            items = enumerate(cast("list[object]", value))
+            return [self._fact(v, f"{name}[{i}]", context) for i, v in items]
+        return value
+
+
+def _with_line(problem: TemplateProblem, source: str) -> str:
+    what = problem.what
+    if problem.name is not None:
+        what = f"variable {problem.name!r} is not defined in this condition"
+    return f"{what}, line {problem.line} of the text" if problem.line and "\n" in source else what
+
+
+def _grading_sources(value: object, name: str) -> dict[str, str]:
+    if isinstance(value, str):
+        return {name: value}
+    found: dict[str, str] = {}
+    if isinstance(value, Mapping):
+        for key, item in cast("Mapping[str, object]", value).items():
+            found |= _grading_sources(item, f"{name}.{key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(cast("list[object]", value)):
+            found |= _grading_sources(item, f"{name}[{i}]")
+    return found

@@ -1,0 +1,60 @@
+"""What one condition says to the model, rendered with the seed symbolic."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from runner.core.values import Conversation
+from runner.scenarios.symbolic import Pattern
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is said to the model in one condition, the seed left symbolic."""
+
+    system: Pattern | None
+    users: tuple[Pattern, ...]
+    """One per scripted turn."""
+    tools: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def static_start(self) -> Conversation | None:
+        """The first request's conversation where no seed changes it; shared by all jobs."""
+        if self.users[0].static and (self.system is None or self.system.static):
+            return self.start(0)
+        return None
+
+    def start(self, seed: int) -> Conversation:
+        """Return the conversation of the first request."""
+        return Conversation(
+            system=self.system.fill(seed) if self.system else None,
+            messages=({"role": "user", "content": self.users[0].fill(seed)},),
+            tools=self.tools,
+        )
+
+    def messages(self) -> list[dict[str, str]]:
+        """Return the `messages` part of the identity: system, then every scripted user turn."""
+        system = [{"role": "system", "content": self.system.text}] if self.system else []
+        return [*system, *({"role": "user", "content": user.text} for user in self.users)]
+
+    @property
+    def characters(self) -> int:
+        """Return the characters of all scripted requests, answers left out."""
+        fixed = len(self.system.text) if self.system else 0
+        fixed += len(orjson.dumps(self.tools)) if self.tools else 0
+        calls = len(self.users)
+        return fixed * calls + sum(len(u.text) * (calls - i) for i, u in enumerate(self.users))
+
+    def part_hashes(self) -> bytes:
+        """Return 8 bytes for the system text (zeros without one) and 8 for each user turn."""
+        texts = [u.text for u in self.users]
+        hashes = [hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts]
+        system = self.system.text.encode() if self.system else None
+        head = bytes(8) if system is None else hashlib.blake2b(system, digest_size=8).digest()
+        return b"".join((head, *hashes))
