@@ -1,0 +1,248 @@
+"""One tree out of many files: `extends`, scenarios in files of their own, defaults, overrides.
+
+Order: each file's scenario files are read in first, then files merge along `extends` (the child
+wins), then overrides of the command line apply, then `model_defaults` goes under every model.
+Mappings merge key by key, the lists `scenarios` and `models` merge by name, any other list is
+replaced. A scenario read from a file replaces one of the same name. `output` belongs to the name:
+a child that names itself anew does not write into its parent's directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.config.overrides import apply_override
+from runner.config.source import Problems, Where, nearest
+from runner.config.yaml_tree import Node, YamlError, parse
+
+NAMED_LISTS = ("models", "scenarios")
+
+
+def compose(path: Path, overrides: Sequence[str], problems: Problems) -> Node:
+    """Return the whole configuration as one mapping, without `extends` and `model_defaults`."""
+    tree = _Files(problems).read(path, shown=str(path))
+    for text in overrides:
+        tree = apply_override(tree, text, problems)
+    return tree
+
+
+def split_defaults(tree: Node) -> tuple[Node, Node | None]:
+    """Return the tree without `model_defaults`, and the defaults."""
+    entries = dict(tree.entries)
+    defaults = entries.pop("model_defaults", None)
+    return Node(entries, tree.where), defaults
+
+
+def under_models(tree: Node, defaults: Node) -> Node:
+    """Put checked defaults under every model."""
+    entries = dict(tree.entries)
+    models = entries.get("models")
+    if models is not None:
+        merged = [merge(defaults, m) if isinstance(m.value, dict) else m for m in models.items]
+        entries["models"] = Node(merged, models.where) if models.items else models
+    return Node(entries, tree.where)
+
+
+def merge(base: Node, child: Node) -> Node:
+    """Merge mappings key by key, everything else the child replaces."""
+    if not (isinstance(base.value, dict) and isinstance(child.value, dict)):
+        return child
+    entries = dict(base.value)
+    for key, value in child.value.items():
+        entries[key] = merge(entries[key], value) if key in entries else value
+    return Node(entries, child.where)
+
+
+def name_of(item: Node) -> str | None:
+    """Return the name of a list item, None where it has none."""
+    name = item.entries.get("name")
+    return name.value if name is not None and isinstance(name.value, str) else None
+
+
+def read_text(path: Path, where: Where, key: str, problems: Problems) -> str | None:
+    """Read a file, or note why that cannot be."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = f"no such file: {path}. Paths are relative to the file that names them."
+    except UnicodeDecodeError:
+        text = f"{path} is not UTF-8 text."
+    except OSError as error:
+        text = f"{path} cannot be read: {error.strerror}."
+    problems.add(where, key, text)
+    return None
+
+
+@dataclass(slots=True)
+class _Files:
+    problems: Problems
+    chain: list[Path] = field(default_factory=list[Path])
+
+    def read(self, path: Path, *, shown: str, named_at: Where | None = None) -> Node:
+        """Read a configuration file and everything that it names."""
+        tree = self._parse(path, shown, named_at or Where(shown), "extends" if named_at else "")
+        entries = dict(tree.entries)
+        scenarios = entries.get("scenarios")
+        if scenarios is not None:
+            read_in = [
+                self._scenario(item, i, path.parent) for i, item in enumerate(scenarios.items)
+            ]
+            if read_in:
+                entries["scenarios"] = Node([s for s in read_in if s], scenarios.where)
+        for key in NAMED_LISTS:
+            self._refuse_duplicates(key, entries.get(key))
+        tree = self._absolute_weights(Node(entries, tree.where), path.parent)
+        extends = entries.pop("extends", None)
+        return tree if extends is None else self._extend(Node(entries, tree.where), extends, path)
+
+    def _parse(self, path: Path, shown: str, where: Where, key: str) -> Node:
+        text = read_text(path, where, key, self.problems)
+        tree = Node({}, Where(shown))
+        if text is None:
+            return tree
+        try:
+            tree = parse(text, shown)
+        except YamlError as error:
+            self.problems.add(error.where, "", error.text)
+            return Node({}, Where(shown))
+        if not isinstance(tree.value, dict):
+            self.problems.add(tree.where, "", "no mapping. A configuration is `key: value` lines.")
+            return Node({}, Where(shown))
+        return tree
+
+    def _extend(self, tree: Node, extends: Node, path: Path) -> Node:
+        parents = extends.items or [extends]
+        self.chain.append(path.resolve())
+        base = Node({}, tree.where)
+        for parent in parents:
+            if not isinstance(parent.value, str):
+                self.problems.add(extends.where, "extends", "names a file, or a list of files.")
+                continue
+            target = path.parent / parent.value
+            if target.resolve() in self.chain:
+                loop = " → ".join(p.name for p in (*self.chain, target))
+                text = f"goes in a circle: {loop}. Take one of them out."
+                self.problems.add(parent.where, "extends", text)
+                continue
+            base = _merge_files(base, self.read(target, shown=str(target), named_at=parent.where))
+        self.chain.pop()
+        return _merge_files(base, tree)
+
+    def _scenario(self, item: Node, index: int, folder: Path) -> Node | None:
+        path = item.entries.get("path")
+        if path is None:
+            return item
+        key = f"scenarios[{index}]"
+        for other in item.entries:
+            if other not in ("path", "axes"):
+                text = (
+                    "not allowed beside `path`: only `axes`, which narrows. Edit the file instead."
+                )
+                self.problems.add(item.entries[other].where, f"{key}.{other}", text)
+        if not isinstance(path.value, str):
+            self.problems.add(path.where, f"{key}.path", "names a file.")
+            return None
+        target = folder / path.value
+        before = len(self.problems.lines)
+        loaded = self._parse(target, str(target), path.where, f"{key}.path")
+        if len(self.problems.lines) > before:
+            return None  # already said why; nothing of it is left to check
+        if "path" in loaded.entries:
+            text = "a scenario file may not point to another file."
+            self.problems.add(loaded.entries["path"].where, f"{key}.path", text)
+        narrowed = item.entries.get("axes")
+        entries = {k: v for k, v in loaded.entries.items() if k != "path"}
+        if narrowed is not None and "axes" in entries:
+            entries["axes"] = self._narrow(entries["axes"], narrowed, key)
+        return Node(entries, loaded.where)
+
+    def _narrow(self, axes: Node, wanted: Node, key: str) -> Node:
+        kept = dict(axes.entries)
+        for axis, levels in wanted.entries.items():
+            at = f"{key}.axes.{axis}"
+            if axis not in kept:
+                text = f"no axis of the scenario's file. {nearest(axis, kept)}"
+                self.problems.add(levels.where, at, text)
+                continue
+            names = [str(n.value) for n in levels.items] or [*levels.entries]
+            whole = kept[axis]
+            there = [*whole.entries] or [str(n.value) for n in whole.items]
+            for name in names:
+                if name not in there:
+                    text = f"{name} is no level of this axis. {nearest(name, there)}"
+                    self.problems.add(levels.where, at, text)
+            if not names:
+                self.problems.add(levels.where, at, "keeps no level. List those to keep.")
+            if whole.entries:
+                value = {k: v for k, v in whole.entries.items() if k in names}
+                kept[axis] = Node(value, levels.where)
+            else:
+                kept[axis] = Node([n for n in whole.items if str(n.value) in names], levels.where)
+        return Node(kept, wanted.where)
+
+    def _refuse_duplicates(self, key: str, named: Node | None) -> None:
+        first: dict[str, Where] = {}
+        for item in named.items if named is not None else ():
+            name = name_of(item)
+            if name is None:
+                continue
+            if name in first:
+                text = f"a second one of this name (the first: {first[name]}). Rename one."
+                self.problems.add(item.where, f"{key}.{name}", text)
+            first.setdefault(name, item.where)
+
+    def _absolute_weights(self, tree: Node, folder: Path) -> Node:
+        """Make `local.gguf` of this file's models independent of where it was named."""
+        entries = dict(tree.entries)
+        models = entries.get("models")
+        if models is not None and models.items:
+            moved = [self._model_weights(m, folder, f"models.{name_of(m)}") for m in models.items]
+            entries["models"] = Node(moved, models.where)
+        if "model_defaults" in entries:
+            moved_defaults = self._model_weights(
+                entries["model_defaults"], folder, "model_defaults"
+            )
+            entries["model_defaults"] = moved_defaults
+        return Node(entries, tree.where)
+
+    def _model_weights(self, model: Node, folder: Path, key: str) -> Node:
+        local = model.entries.get("local")
+        gguf = local.entries.get("gguf") if local is not None else None
+        if local is None or gguf is None or not isinstance(gguf.value, str):
+            return model
+        path = (folder / gguf.value).resolve()
+        if not path.is_file():
+            text = f"no such file: {path}. Paths are relative to the file that names them."
+            self.problems.add(gguf.where, f"{key}.local.gguf", text)
+        found = Node({**local.entries, "gguf": Node(str(path), gguf.where)}, local.where)
+        return Node({**model.entries, "local": found}, model.where)
+
+
+def _merge_files(base: Node, child: Node) -> Node:
+    inherited = dict(base.entries)
+    if "name" in child.entries:
+        inherited.pop("output", None)
+    merged = merge(Node(inherited, base.where), child)
+    entries = dict(merged.entries)
+    for key in NAMED_LISTS:
+        if key in inherited and key in child.entries:
+            entries[key] = _merge_named(inherited[key], child.entries[key])
+    return Node(entries, child.where)
+
+
+def _merge_named(base: Node, child: Node) -> Node:
+    if not (isinstance(base.value, list) and isinstance(child.value, list)):
+        return child
+    items = list(base.items)
+    places = {name_of(item): i for i, item in enumerate(items)}
+    for item in child.items:
+        name = name_of(item)
+        if name is None or name not in places:
+            items.append(item)
+        elif item.where.file == child.where.file:
+            items[places[name]] = merge(items[places[name]], item)
+        else:
+            items[places[name]] = item  # read from a scenario file: whole in itself
+    return Node(items, child.where)

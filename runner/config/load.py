@@ -1,0 +1,117 @@
+"""Loading a configuration: files and overrides in, checked values out, or every problem at once.
+
+Steps: compose (files to one tree), secrets, typing against the schema, checks, defaults that
+depend on other keys. The environment is read for one purpose only: to refuse its secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.config.check import check
+from runner.config.compose import compose, split_defaults, under_models
+from runner.config.resolved import digest_of, dump_resolved, load_resolved
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
+from runner.config.secrets import find_secrets
+from runner.config.seeding import SeedsError, read_seeds
+from runner.config.source import Problems, Source, Where
+from runner.config.typed import Typing, to_config
+from runner.config.yaml_tree import Node
+from runner.core.errors import ConfigError
+from runner.core.seeds import SeedSet
+
+__all__ = ["Loaded", "dump_resolved", "load_config", "load_resolved"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration that can be used, and where each of its keys was written."""
+
+    config: SweepConfig
+    seeds: SeedSet
+    source: Source
+    digest: str
+    """SHA-256 of the resolved text: equal for equal meaning, however the files are laid out."""
+    text: str
+    """The resolved configuration as YAML, without what only describes this run."""
+
+
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), *, environ: Mapping[str, str] | None = None
+) -> Loaded:
+    """Load, merge, check and freeze a configuration.
+
+    Args:
+        path: the configuration file; files it names are relative to it.
+        overrides: `key=value`, applied in order after all files.
+        environ: whose secrets must not occur in the configuration; None: this process's.
+
+    Raises:
+        ConfigError: with every problem found, each `file:line  key: what. What to do.`
+    """
+    problems = Problems()
+    root = Where(str(path))
+    tree = compose(Path(path), overrides, problems)
+    find_secrets(
+        tree,
+        os.environ if environ is None else environ,
+        lambda node, key, text: problems.add(node.where, key, text),
+    )
+    typing = Typing(problems)
+    tree, defaults = split_defaults(tree)
+    if defaults is not None:
+        typing.fields_of(defaults, ModelConfig, "model_defaults")
+        tree = under_models(tree, _usable_defaults(defaults, problems))
+    plain = typing.fields_of(tree, SweepConfig, "")
+    source = Source(root, typing.places)
+    seeds = SeedSet()
+    config = to_config(plain)
+    if not problems.under("seeds"):
+        try:
+            seeds = read_seeds(config.seeds)
+        except SeedsError as error:
+            problems.add(source.where("seeds"), "seeds", str(error))
+    check(config, _noting(problems, source), lambda key: key in typing.places)
+    if problems.lines:
+        raise ConfigError(*problems.lines)
+    _fill_in(config)
+    text = dump_resolved(config)
+    return Loaded(config=config, seeds=seeds, source=source, digest=digest_of(config), text=text)
+
+
+class _noting:  # noqa: N801  # a function with two bound values
+    """Passes problems on unless one of the same part is known: a left-out value is no news."""
+
+    def __init__(self, problems: Problems, source: Source) -> None:
+        self._problems = problems
+        self._source = source
+
+    def __call__(self, key: str, text: str) -> None:
+        if not self._problems.under(key):
+            self._problems.add(self._source.where(key), key, text)
+
+
+def _usable_defaults(defaults: Node, problems: Problems) -> Node:
+    """Leave out what is wrong with the defaults, so that it is not said again for each model."""
+    for key in ("name",):
+        if key in defaults.entries:
+            text = "every model needs a name of its own. Remove it here."
+            problems.add(defaults.entries[key].where, f"model_defaults.{key}", text)
+    kept = {
+        key: value
+        for key, value in defaults.entries.items()
+        if not problems.under(f"model_defaults.{key}")
+    }
+    return Node(kept, defaults.where)
+
+
+def _fill_in(config: SweepConfig) -> None:
+    """Fill in the defaults that depend on other keys."""
+    if config.output is None:
+        config.output = f"outputs/{config.name}"
+    for model in config.models:
+        if model.provider is ProviderKind.local and not model.model:
+            model.model = model.name

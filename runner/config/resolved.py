@@ -1,0 +1,81 @@
+"""The resolved configuration as text: what `sweep.yaml` holds and `runner resume` reads.
+
+The first key, `resolved`, describes the text (version of this layout, what wrote it); the others
+are the schema's keys, all of them, so that a later default changes nothing in an old sweep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import cast
+
+from runner.config.schema import SweepConfig
+from runner.config.source import Problems
+from runner.config.typed import Typing, to_config
+from runner.config.yaml_tree import Node, Plain, YamlError, parse, write
+from runner.core.errors import RecordError
+
+RESOLVED_VERSION = 1
+"""Raised when a reader of an older release would misread the text."""
+
+
+def dump_resolved(config: SweepConfig, facts: Mapping[str, str] | None = None) -> str:
+    """Write a configuration so that `load_resolved` reads exactly it.
+
+    Args:
+        config: checked; it holds names of key variables, never keys.
+        facts: what else to say about the sweep (versions, commit, digest); ignored when read.
+    """
+    about: dict[str, Plain] = {"version": RESOLVED_VERSION, **(facts or {})}
+    return write({"resolved": about, **_plain(config)})
+
+
+def digest_of(config: SweepConfig) -> str:
+    """Return the SHA-256, in hex, of the resolved text without facts."""
+    return hashlib.sha256(dump_resolved(config).encode()).hexdigest()
+
+
+def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
+    """Read what `dump_resolved` wrote.
+
+    Args:
+        text: the resolved configuration.
+        file: its name, for messages.
+
+    Raises:
+        RecordError: damaged, or written by a newer release with another layout.
+    """
+    try:
+        tree = parse(text, file)
+    except YamlError as error:
+        msg = f"{error.where}: {error.text} {_RESTORE}"
+        raise RecordError(msg) from error
+    about = tree.entries.get("resolved")
+    version = about.entries.get("version") if about is not None else None
+    if version is None or not isinstance(version.value, int):
+        msg = f"{file}: no resolved configuration (resolved.version is missing). {_RESTORE}"
+        raise RecordError(msg)
+    if version.value > RESOLVED_VERSION:
+        msg = (
+            f"{file}: written by a newer runner (layout {version.value}, this one reads up to "
+            f"{RESOLVED_VERSION}). Update runner, then run the same command again."
+        )
+        raise RecordError(msg)
+    problems = Problems()
+    entries = {k: v for k, v in tree.entries.items() if k != "resolved"}
+    plain = Typing(problems).fields_of(Node(entries, tree.where), SweepConfig, "")
+    if problems.lines:
+        raise RecordError("\n".join([*problems.lines, _RESTORE]))
+    return to_config(plain)
+
+
+_RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with the configuration."
+
+
+def _plain(config: SweepConfig) -> dict[str, Plain]:
+    values = asdict(config)
+    for model in values["models"]:
+        model["provider"] = str(model["provider"])
+    return cast("dict[str, Plain]", values)

@@ -1,0 +1,78 @@
+"""Where each configuration value was written, and the collector of problems that says so.
+
+Keys are readable paths such as `models.opus.max_tokens`: items of the lists `models` and
+`scenarios` go by name, other items by position (`turns[1]`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+COMMAND_LINE = "command line"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A file and a 1-based line; line 0 for what has none (the command line)."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Positions of a loaded configuration, for messages of later stages."""
+
+    root: Where
+    places: Mapping[str, Where] = field(default_factory=dict[str, Where])
+
+    def where(self, key: str) -> Where:
+        """Return where a key, or else the nearest key around it, was written."""
+        while key:
+            if key in self.places:
+                return self.places[key]
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return self.root
+
+    def line(self, key: str, text: str) -> str:
+        """Return a problem in the form that every message has: `file:line  key: text`."""
+        return f"{self.where(key)}  {key}: {text}"
+
+    def annotate(self, problem: str) -> str:
+        """Put the place before a problem of the form `key: text` that came without one."""
+        key, colon, _ = problem.partition(": ")
+        known = colon and " " not in key and self.where(key) != self.root
+        return f"{self.where(key)}  {problem}" if known else problem
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects problems; at most one per key, since the second is usually an echo of the first."""
+
+    lines: list[str] = field(default_factory=list[str])
+    _keys: list[str] = field(default_factory=list[str])
+
+    def add(self, where: Where, key: str, text: str) -> None:
+        """Note a problem at a key; `key` may be empty for a whole file."""
+        if key and key in self._keys:
+            return
+        self._keys.append(key)
+        self.lines.append(f"{where}  {key}: {text}" if key else f"{where}: {text}")
+
+    def under(self, key: str) -> bool:
+        """Tell whether a problem was noted at a key or below it."""
+        return any(k == key or k.startswith((f"{key}.", f"{key}[")) for k in self._keys)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the hint that ends a message about an unknown word."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]}?"
+    return f"Known here: {', '.join(names)}." if names else "Nothing is known here."
