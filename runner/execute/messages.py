@@ -112,5 +112,3 @@ class HeartbeatReply:
     seal_now: bool = False
     drain_s: float | None = None
     """Finish or hand back within that many seconds, seal, exit."""
-    exit_now: bool = False
-    """Superseded by another fleet: seal what is there and exit."""

@@ -263,8 +263,6 @@ class Worker:
         self.jobs.accept(reply.grants)
         if reply.drain_s is not None:
             self.drain(reply.drain_s)
-        if reply.exit_now:
-            self._leaving = True
         if reply.seal_now:
             self._outbox.seal()
 

@@ -40,13 +40,21 @@ class SlotAuthority:
         share.obeyed, share.in_flight, share.demand = obeyed, in_flight, demand
         share.withheld_until = None
 
-    def grant(self, worker: str, now: float) -> int:
-        """Return the share for the reply: towards a fair split, within what is free for certain."""
+    def grant(self, worker: str, now: float, *, most: int | None = None) -> int:
+        """Return the share for the reply: towards a fair split, within what is free for certain.
+
+        Args:
+            worker: it must have reported.
+            now: monotonic seconds.
+            most: no more than this (what it obeys already), while others may not have reported.
+        """
         self._expire(now)
         share = self._shares[worker]
         others = sum(s.counted() for w, s in self._shares.items() if w != worker)
         free = max(0, self.limit - others)
         share.sent = min(free, self._fair(worker))
+        if most is not None:
+            share.sent = min(share.sent, most)
         return share.sent
 
     def lost(self, worker: str, until: float) -> None:

@@ -1,0 +1,127 @@
+"""The sweep's counts as people see them: folds workers' tallies into `Progress`. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.dispatch.leases import LeaseTable
+from runner.execute.messages import Heartbeat, ModelTally
+from runner.observe.progress import ModelProgress, Phase, Progress
+
+_WINDOW_S = 60.0
+
+
+@dataclass(slots=True)
+class Board:
+    """Running counts of one coordinator."""
+
+    sweep: str
+    directory: str
+    started: str
+    started_at: float
+    """Monotonic seconds."""
+    _past: dict[str, ModelTally] = field(default_factory=dict[str, ModelTally])
+    """Tallies of workers that are gone, per model."""
+    _ends: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
+
+    def bury(self, beat: Heartbeat) -> None:
+        """Keep the counts of a worker that is gone."""
+        for model, tally in beat.tallies.items():
+            self._past[model] = _plus(self._past.get(model, ModelTally()), tally, alive=False)
+
+    def answered(self, table: LeaseTable, model: str) -> int:
+        """Return the answers of a model since this coordinator began."""
+        return self.tally(table, model).answered
+
+    def tally(self, table: LeaseTable, model: str) -> ModelTally:
+        """Return one model's counts over all workers."""
+        total = self._past.get(model, ModelTally())
+        for view in table.workers.values():
+            if model in view.beat.tallies:
+                total = _plus(total, view.beat.tallies[model], alive=not view.lost)
+        return total
+
+    def progress(
+        self,
+        table: LeaseTable,
+        *,
+        now: float,
+        phase: Phase,
+        text: str,
+        recorded: Mapping[str, int],
+        dead: Mapping[str, int],
+    ) -> Progress:
+        """Return the sweep at this moment.
+
+        Args:
+            table: leases and what is owed.
+            now: monotonic seconds.
+            phase: what the coordinator is doing.
+            text: the same in words, where the phase does not say it.
+            recorded: recorded jobs of the plan, per model.
+            dead: dead letters of the plan, per model.
+        """
+        models = [self._model(table, m, recorded, dead) for m in table.plan.models]
+        ended = sum(m.done + m.failed for m in models)
+        rate = self._rate(now, ended)
+        owed = table.plan.jobs - ended
+        return Progress(
+            sweep=self.sweep,
+            directory=self.directory,
+            phase=phase,
+            text=text,
+            planned=table.plan.jobs,
+            recorded=sum(m.done for m in models),
+            failed=sum(m.failed for m in models),
+            owed=owed,
+            in_flight=sum(m.in_flight for m in models),
+            models=tuple(models),
+            rate_per_s=rate,
+            eta_s=owed / rate if rate > 0 else None,
+            elapsed_s=now - self.started_at,
+            started=self.started,
+            workers=sum(not w.lost for w in table.workers.values()),
+            draining=sum(w.beat.draining for w in table.workers.values()),
+            sealed=sum(m.done for m in models),
+            journal_lag_s=max((w.beat.journal_lag_s for w in table.workers.values()), default=0.0),
+            stopped_models=dict(table.stopped),
+        )
+
+    def _model(
+        self, table: LeaseTable, model: str, recorded: Mapping[str, int], dead: Mapping[str, int]
+    ) -> ModelProgress:
+        tally = self.tally(table, model)
+        return ModelProgress(
+            name=model,
+            planned=sum(len(c.seeds) for c in table.plan.of_model(model)),
+            done=recorded.get(model, 0),
+            failed=dead.get(model, 0),
+            in_flight=tally.in_flight,
+            waiting=tally.waiting,
+            input_tokens=tally.input_tokens + tally.cache_read_tokens + tally.cache_write_tokens,
+            output_tokens=tally.output_tokens,
+            retries=tally.failures,
+        )
+
+    def _rate(self, now: float, ended: int) -> float:
+        self._ends.append((now, ended))
+        while len(self._ends) > 2 and now - self._ends[0][0] > _WINDOW_S:
+            self._ends.popleft()
+        since, before = self._ends[0]
+        return (ended - before) / (now - since) if now > since else 0.0
+
+
+def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
+    return ModelTally(
+        requests=a.requests + b.requests,
+        answered=a.answered + b.answered,
+        failures=dict(Counter(a.failures) + Counter(b.failures)),
+        input_tokens=a.input_tokens + b.input_tokens,
+        output_tokens=a.output_tokens + b.output_tokens,
+        cache_read_tokens=a.cache_read_tokens + b.cache_read_tokens,
+        cache_write_tokens=a.cache_write_tokens + b.cache_write_tokens,
+        waiting=a.waiting + (b.waiting if alive else 0),
+        in_flight=a.in_flight + (b.in_flight if alive else 0),
+    )

@@ -1,0 +1,246 @@
+"""From sealed parts to published shards: one manifest entry a cycle, then the moves it names.
+
+Owns the order that invariant 1 stands on: overlaps with what is recorded are taken out of a part
+*before* the entry is appended (into a rewritten part under a name of its own), the entry is the
+only fence, and files move into transcripts/ only after it is won. Every step can be repeated by
+the next coordinator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pyroaring import BitMap
+
+from runner.core.errors import StorageError
+from runner.core.seams import KeyExistsError, KeyMissingError, Store
+from runner.core.seeds import SeedSet
+from runner.record.entries import Publish, Shard
+from runner.record.layout import (
+    PARTS,
+    marker_key,
+    marker_seal,
+    part_key,
+    seal_incarnation,
+    seal_name,
+    shard_key,
+)
+from runner.record.manifest import ManifestLog
+from runner.record.parts import EncodedPart, without_attempts, without_jobs
+from runner.record.seals import SealFile, SealMarker, read_marker
+
+_READERS = 16
+
+
+@dataclass(slots=True)
+class _Batch:
+    """An entry in the making."""
+
+    moves: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    drops: list[str] = field(default_factory=list[str])
+    shards: dict[str, list[Shard]] = field(
+        default_factory=lambda: {"transcripts": [], "failures": [], "attempts": []}
+    )
+    seals: list[str] = field(default_factory=list[str])
+    recorded: dict[int, BitMap] = field(default_factory=dict[int, BitMap])
+    dead: dict[int, BitMap] = field(default_factory=dict[int, BitMap])
+
+
+class Publisher:
+    """Publishes what workers and recovery have sealed, under one claim."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: ManifestLog,
+        *,
+        claim: int,
+        recovered_ids: Callable[[str], Collection[str]],
+        on_published: Callable[[Publish], None],
+    ) -> None:
+        """Make a publisher.
+
+        Args:
+            store: the sweep directory.
+            log: the manifest, claimed.
+            claim: number of the claim.
+            recovered_ids: attempt ids that recovery has already sealed for an incarnation.
+            on_published: told of each entry once it is won, before its moves.
+        """
+        self.announced: dict[str, None] = {}
+        """Seals that workers say they have written, oldest first."""
+        self.incomplete: list[Publish] = []
+        """Entries won whose moves are not all done."""
+        self._store = store
+        self._log = log
+        self._claim = claim
+        self._recovered_ids = recovered_ids
+        self._on_published = on_published
+        self._rewrites = 0
+
+    async def cycle(self, *, look: bool = False) -> int:
+        """Publish everything announced, and with `look` also what lies in parts/ unannounced.
+
+        Returns how many seals were published. Can be repeated after any error.
+
+        Raises:
+            FencedError: a later claim exists; nothing was published.
+            StorageError: the store refused; what was won is completed by the next cycle.
+        """
+        await self.finish()
+        names = list(self.announced)
+        if look:
+            found = map(marker_seal, await self._store.list(PARTS))
+            names += [n for n in found if n is not None and n not in self.announced]
+        published = self._log.state.published_seals
+        todo = [n for n in names if n not in published]
+        markers = await self._read(todo)
+        for name in names:
+            if name in published or name not in markers:
+                self.announced.pop(name, None)
+        if not markers:
+            return 0
+        batch = _Batch()
+        for marker in markers.values():
+            await self._add(batch, marker)
+        entry = Publish(
+            moves=tuple(batch.moves),
+            drops=tuple(batch.drops),
+            transcripts=tuple(batch.shards["transcripts"]),
+            failures=tuple(batch.shards["failures"]),
+            attempts=tuple(batch.shards["attempts"]),
+            seals=tuple(batch.seals),
+        )
+        await self._log.append(entry)
+        self.incomplete.append(entry)
+        for name in batch.seals:
+            self.announced.pop(name, None)
+        self._on_published(entry)
+        await self.finish()
+        return len(batch.seals)
+
+    async def finish(self) -> None:
+        """Carry out the moves of entries already won.
+
+        Raises:
+            StorageError: the store refused; call again.
+        """
+        while self.incomplete:
+            await self._log.complete(self.incomplete[0])
+            self.incomplete.pop(0)
+
+    async def _read(self, names: Iterable[str]) -> dict[str, SealMarker]:
+        gate = asyncio.Semaphore(_READERS)
+
+        async def one(name: str) -> tuple[str, SealMarker | None]:
+            async with gate:
+                try:
+                    return name, await read_marker(self._store, name)
+                except KeyMissingError:
+                    return name, None
+
+        tasks = [asyncio.ensure_future(one(name)) for name in names]
+        try:
+            found = [await task for task in tasks]
+        finally:
+            for task in tasks:
+                task.cancel()
+        return {name: marker for name, marker in found if marker is not None}
+
+    async def _add(self, batch: _Batch, marker: SealMarker) -> None:
+        batch.seals.append(marker.seal)
+        batch.drops.append(marker_key(marker.seal))
+        # Records first: a dead letter of the same seal must not stand beside its own answer.
+        for file in sorted(marker.files, key=lambda f: f.kind, reverse=True):
+            if file.kind == "attempts":
+                await self._add_attempts(batch, marker.seal, file)
+            else:
+                await self._add_rows(batch, marker.seal, file)
+
+    async def _add_rows(self, batch: _Batch, seal: str, file: SealFile) -> None:
+        state = self._log.state
+        against = [state.recorded, batch.recorded]
+        if file.kind == "failures":
+            against += [state.dead, batch.dead]
+        overlap = _overlap(file.jobs, against)
+        if not overlap:
+            self._take(batch, file.kind, seal, part_key(seal, file.kind), file)
+        else:
+            data = await self._store.get(part_key(seal, file.kind))
+            await self._rewrite(batch, seal, file.kind, without_jobs(data, overlap))
+        mine = batch.recorded if file.kind == "transcripts" else batch.dead
+        for number, seeds in file.jobs.items():
+            bits = mine.setdefault(number, BitMap())
+            for start, stop in seeds.ranges:
+                bits.add_range(start, stop)
+
+    async def _add_attempts(self, batch: _Batch, seal: str, file: SealFile) -> None:
+        known = self._recovered_ids(seal_incarnation(seal)) if not seal.endswith("r") else ()
+        if not known:
+            self._take(batch, "attempts", seal, part_key(seal, "attempts"), file)
+            return
+        data = await self._store.get(part_key(seal, "attempts"))
+        await self._rewrite(batch, seal, "attempts", without_attempts(data, known))
+
+    async def _rewrite(
+        self, batch: _Batch, seal: str, kind: str, part: EncodedPart | None
+    ) -> None:
+        """Put what is left of a part under a new name into parts/ and list that instead."""
+        batch.drops.append(part_key(seal, kind))
+        if part is None:
+            return
+        self._rewrites += 1
+        # The claim's number makes the name unique over coordinators, zombies included.
+        name = seal_name(seal_incarnation(seal), self._claim * 100_000 + self._rewrites, "x")
+        source = part_key(name, kind)
+        await create_same(self._store, source, part.data)
+        file = SealFile(
+            kind=kind,
+            rows=part.rows,
+            bytes=len(part.data),
+            sha256=hashlib.sha256(part.data).hexdigest(),
+            jobs=part.jobs,
+        )
+        self._take(batch, kind, name, source, file)
+
+    def _take(self, batch: _Batch, kind: str, name: str, source: str, file: SealFile) -> None:
+        target = shard_key(kind, name)
+        batch.moves.append((source, target))
+        batch.shards[kind].append(
+            Shard(name=target, rows=file.rows, bytes=file.bytes, sha256=file.sha256, jobs=file.jobs)
+        )
+
+
+async def create_same(store: Store, key: str, data: bytes) -> None:
+    """Create an object under a name of our own; one we left there in an earlier try is fine.
+
+    Raises:
+        StorageError: the store refused, or the key holds something else.
+    """
+    try:
+        await store.create(key, data)
+    except KeyExistsError:
+        if await store.get(key) != data:
+            msg = f"{key}: exists with other content than this coordinator writes"
+            raise StorageError(msg) from None
+
+
+def _overlap(
+    jobs: Mapping[int, SeedSet], against: Iterable[Mapping[int, BitMap]]
+) -> dict[int, SeedSet]:
+    overlap: dict[int, SeedSet] = {}
+    known = list(against)
+    for number, seeds in jobs.items():
+        mine = BitMap()
+        for start, stop in seeds.ranges:
+            mine.add_range(start, stop)
+        hit = BitMap()
+        for recorded in known:
+            if number in recorded:
+                hit |= mine & recorded[number]
+        if hit:
+            overlap[number] = SeedSet.of_seeds(hit)
+    return overlap

@@ -1,0 +1,218 @@
+"""What journals of gone workers still hold: answers to publish, rollouts to continue, suspects.
+
+Owns the way from journal files to recovery seals and to carried attempts. A journal is deleted
+only when its writer is provably gone and every job in it has ended; until then it is read again
+by each new coordinator, which makes the count of deaths a job was part of durable, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from runner.core.seams import Clock, Disk, Processes, Store
+from runner.core.values import Attempt, Conversation, EndState, Finished, Job
+from runner.dispatch.leases import LeaseTable
+from runner.execute.outbox import Offload
+from runner.execute.replay import Codec, Progressed, replay
+from runner.record.layout import ATTEMPTS, seal_incarnation, seal_name
+from runner.record.parts import attempt_ids, encode_parts
+from runner.record.recovery import (
+    JobTrace,
+    delete_journal,
+    incarnations,
+    read_journal,
+    unsealed,
+)
+from runner.record.seals import write_seal
+from runner.record.state import SweepState
+from runner.scenarios.book import Book
+
+_CHUNK = 1000
+"""Jobs per recovery seal: bounds memory and the size of a part."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Salvage:
+    """Reads journals for one coordinator."""
+
+    store: Store
+    disk: Disk
+    clock: Clock
+    processes: Processes
+    book: Book
+    codecs: Mapping[str, Codec]
+    offload: Offload
+    claim: int
+    state: Callable[[], SweepState]
+    report: Callable[[str], None]
+    """Told of damage found, in words for the user."""
+    retained: dict[str, set[Job]] = field(default_factory=dict[str, set[Job]])
+    """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
+    _recovered: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _seals: int = 0
+
+    async def find(self) -> dict[str, bool | None]:
+        """Return the incarnations with a journal on this disk: True gone, False runs, None unknown.
+
+        A journal whose first frame was lost belongs to nobody who could go on writing it.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        found: dict[str, bool | None] = {}
+        for incarnation in await incarnations(self.disk):
+            header = (await read_journal(self.disk, incarnation)).header
+            found[incarnation] = True if header is None else self.processes.is_dead(header.process)
+        return found
+
+    async def load_recovered(self) -> None:
+        """Learn from attempts/ what earlier coordinators recovered of journals still here.
+
+        Raises:
+            StorageError: the store refused.
+            OSError: the disk refused.
+        """
+        here = set(await incarnations(self.disk))
+        for key in await self.store.list(ATTEMPTS):
+            seal = key.removeprefix(ATTEMPTS).removesuffix(".parquet")
+            incarnation = seal_incarnation(seal)
+            if seal.endswith("r") and incarnation in here:
+                known = self._recovered.setdefault(incarnation, set())
+                known |= attempt_ids(await self.store.get(key))
+
+    def recovered_ids(self, incarnation: str) -> set[str]:
+        """Return the attempts that a recovery seal of this incarnation holds already."""
+        return self._recovered.get(incarnation, set())
+
+    async def recover(
+        self, incarnation: str, table: LeaseTable, *, gone: bool, crashed: bool
+    ) -> int:
+        """Seal what a worker's journal holds beyond its published seals; keep what is unfinished.
+
+        Args:
+            incarnation: of the worker; its own parts must have been published before.
+            table: gets the carried attempts and the deaths.
+            gone: the writer provably runs no more, so the files may be deleted in the end.
+            crashed: it died rather than left: what was on the wire comes under suspicion.
+
+        Returns how many rows were sealed; they are to be published before any job is owed again.
+
+        Raises:
+            StorageError: the store refused; call again.
+            OSError: the disk refused; call again.
+        """
+        index = await read_journal(self.disk, incarnation)
+        for line in index.reports:
+            self.report(line)
+        left = {
+            job: trace
+            for job, trace in unsealed(index, self.state().published_seals).items()
+            if job.cell in self.book.plan
+        }
+        known = self.recovered_ids(incarnation)
+        batch = _Batch(self, incarnation)
+        for job, trace in left.items():
+            fresh = tuple(a for a in trace.attempts if a.attempt_id not in known)
+            if not table.is_ended(job):
+                await batch.add(self._finish(job, trace, table))
+            elif fresh and job not in table.carried:
+                await batch.add(_extra(job, fresh, self.clock.wall()))
+        flying = [
+            job
+            for job, trace in index.jobs.items()
+            if trace.open_notes and job.cell in self.book.plan and not table.is_ended(job)
+        ]
+        if gone and crashed:
+            for job in table.died_with(flying):
+                await batch.add(self._poison(job, table))
+        await batch.flush()
+        if gone:
+            self.retained[incarnation] = {j for j in (*left, *flying) if not table.is_ended(j)}
+        return batch.count
+
+    async def tidy(self, table: LeaseTable) -> None:
+        """Delete the journals of gone workers whose jobs have all ended.
+
+        Raises:
+            OSError: a file could not be deleted; call again.
+        """
+        for incarnation, needed in list(self.retained.items()):
+            left = {job for job in needed if not table.is_ended(job)}
+            self.retained[incarnation] = left
+            if not left:
+                await delete_journal(self.disk, incarnation)
+                del self.retained[incarnation]
+
+    async def seal(self, incarnation: str, rows: list[Finished]) -> None:
+        """Write recovered rows as a seal of their own."""
+        self._seals += 1
+        # The claim's number makes the name unique over coordinators, zombies included.
+        name = seal_name(incarnation, self.claim * 100_000 + self._seals, "r")
+        parts = await self.offload(lambda: encode_parts(rows, self.book.facts))
+        await write_seal(self.store, name, parts)
+        ids = self._recovered.setdefault(incarnation, set())
+        ids.update(a.attempt_id for finished in rows for a in finished.attempts)
+
+    def _finish(self, job: Job, trace: JobTrace, table: LeaseTable) -> Finished | None:
+        """Return the job's end if the journals know it, else keep its attempts to carry."""
+        progress = self._replay(job, (*table.carried.get(job, ()), *trace.attempts))
+        if progress.ended:
+            last = max((a for a in progress.attempts if a.answer), key=lambda a: a.started_at)
+            return progress.finished(last.started_at + last.latency_s)
+        if trace.dead is not None:
+            return progress.finished(
+                trace.dead.finished_at, trace.dead.end_state, trace.dead.error
+            )
+        if any(a.answer for a in progress.attempts):
+            table.carried[job] = tuple(progress.attempts)
+        return None
+
+    def _poison(self, job: Job, table: LeaseTable) -> Finished:
+        progress = self._replay(job, table.carried.get(job, ()))
+        why = "its worker died each time it ran, at last with nothing else on the wire"
+        return progress.finished(self.clock.wall(), EndState.POISON, why)
+
+    def _replay(self, job: Job, attempts: tuple[Attempt, ...]) -> Progressed:
+        model = self.book.plan.cell(job.cell).model
+        known = {a.attempt_id: a for a in attempts}
+        return replay(job, self.book.rollout(job), self.codecs[model], known.values())
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Recovered rows on their way into seals."""
+
+    salvage: Salvage
+    incarnation: str
+    rows: list[Finished] = field(default_factory=list[Finished])
+    count: int = 0
+
+    async def add(self, finished: Finished | None) -> None:
+        if finished is None:
+            return
+        self.rows.append(finished)
+        self.count += 1
+        if len(self.rows) >= _CHUNK:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self.rows:
+            rows, self.rows = self.rows, []
+            await self.salvage.seal(self.incarnation, rows)
+
+
+def _extra(job: Job, attempts: tuple[Attempt, ...], at: float) -> Finished:
+    """Return a carrier for attempts of a job that another worker recorded: rows of attempts/ only.
+
+    Its own row overlaps with what is recorded, so publishing takes it out.
+    """
+    return Finished(
+        job=job,
+        end_state=EndState.FAILED,
+        attempts=attempts,
+        conversation=Conversation(system=None, messages=()),
+        replies=(),
+        finished_at=at,
+        error="recorded by another worker",
+    )
