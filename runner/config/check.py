@@ -6,7 +6,7 @@ Axes, templates and conditions are judged by `runner.scenarios`, requests by `ru
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from runner.config.schema import (
     ScenarioConfig,
     SweepConfig,
 )
+from runner.config.source import Judge
 from runner.core.identity import canonical_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}")
@@ -32,139 +33,143 @@ _ENDPOINTS = {
     ProviderKind.openai: ("/chat/completions", "/completions"),
 }
 
-Note = Callable[[str, str], None]
-"""Takes a readable key and what is wrong with it."""
 
-
-def check(config: SweepConfig, note: Note, given: Callable[[str], bool]) -> None:
+def check(config: SweepConfig, judge: Judge) -> None:
     """Note everything in a typed configuration that cannot be meant.
 
     Args:
         config: as typed, before defaults are filled in.
-        note: where problems go.
-        given: tells whether a key was written by the user.
+        judge: where problems go, and what the user wrote.
     """
-    _check_name(config.name, "name", note)
+    _check_name(config.name, "name", judge)
     if config.output is not None and not config.output.strip():
-        note("output", "is empty. Name a directory, or leave the key out for outputs/<name>.")
+        judge.note("output", "is empty. Name a directory, or leave the key out for outputs/<name>.")
     if config.seed_block < 1:
-        note("seed_block", "needs at least 1.")
+        judge.note("seed_block", "needs at least 1.")
     if not config.scenarios:
-        note("scenarios", "there is none. List at least one, or a `path:` to a file with one.")
+        judge.note(
+            "scenarios", "there is none. List at least one, or a `path:` to a file with one."
+        )
     if not config.models:
-        note("models", "there is none. List at least one.")
+        judge.note("models", "there is none. List at least one.")
     for i, scenario in enumerate(config.scenarios):
-        _check_scenario(scenario, _key("scenarios", scenario.name, i), note)
+        _check_scenario(scenario, _key("scenarios", scenario.name, i), judge)
     for i, model in enumerate(config.models):
-        _check_model(model, _key("models", model.name, i), note, given)
-    _check_positive(config.retry, "retry", note)
-    _check_positive(config.engine, "engine", note)
-    _check_bounds(config.retry, config.engine, note)
+        _check_model(model, _key("models", model.name, i), judge)
+    _check_positive(config.retry, "retry", judge)
+    _check_positive(config.engine, "engine", judge)
+    _check_bounds(config.retry, config.engine, judge)
 
 
 def _key(kind: str, name: str, index: int) -> str:
     return f"{kind}.{name}" if name else f"{kind}[{index}]"
 
 
-def _check_name(name: str, key: str, note: Note) -> None:
+def _check_name(name: str, key: str, judge: Judge) -> None:
     if not name:
-        note(key, "is missing. Give it one.")
+        judge.note(key, "is missing. Give it one.")
     elif not _NAME.fullmatch(name) or name.endswith("."):
-        note(key, f"{name!r} {_NAME_RULE}")
+        judge.note(key, f"{name!r} {_NAME_RULE}")
 
 
-def _check_scenario(scenario: ScenarioConfig, key: str, note: Note) -> None:
-    _check_name(scenario.name, f"{key}.name", note)
+def _check_scenario(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
+    _check_name(scenario.name, f"{key}.name", judge)
     if scenario.path is not None:
-        note(f"{key}.path", "a scenario that was read from a file cannot name another.")
+        judge.note(f"{key}.path", "a scenario that was read from a file cannot name another.")
     if scenario.version < 1:
-        note(f"{key}.version", "counts from 1.")
+        judge.note(f"{key}.version", "counts from 1.")
     if not (scenario.user or "").strip():
-        note(f"{key}.user", "is missing: the model is asked nothing. Write the first message.")
+        judge.note(
+            f"{key}.user", "is missing: the model is asked nothing. Write the first message."
+        )
     for axis, levels in scenario.axes.items():
         if levels is None or levels in ([], {}):
-            note(f"{key}.axes.{axis}", "the axis has no level. Add one, or remove the axis.")
+            judge.note(f"{key}.axes.{axis}", "the axis has no level. Add one, or remove the axis.")
     for name in ("variables", "axes", "tools", "grading", "labels"):
-        _check_canonical(getattr(scenario, name), f"{key}.{name}", note)
+        _check_canonical(getattr(scenario, name), f"{key}.{name}", judge)
 
 
-def _check_model(model: ModelConfig, key: str, note: Note, given: Callable[[str], bool]) -> None:
-    _check_name(model.name, f"{key}.name", note)
-    _check_canonical(model.params, f"{key}.params", note)
-    _check_positive(model, key, note)
-    _check_positive(model.local, f"{key}.local", note)
+def _check_model(model: ModelConfig, key: str, judge: Judge) -> None:
+    _check_name(model.name, f"{key}.name", judge)
+    _check_canonical(model.params, f"{key}.params", judge)
+    _check_positive(model, key, judge)
+    _check_positive(model.local, f"{key}.local", judge)
+    if judge.refused(f"{key}.provider"):
+        return
     if model.provider is ProviderKind.local:
         for name in ("base_url", "api_key_env", "endpoint_id"):
             if getattr(model, name) is not None:
                 text = (
                     "has no meaning for provider: local, which serves the model itself. Remove it."
                 )
-                note(f"{key}.{name}", text)
+                judge.note(f"{key}.{name}", text)
         return
     if not model.model:
-        note(f"{key}.model", "is missing. Give the id that the API knows the model by.")
-    if given(f"{key}.local"):
+        judge.note(f"{key}.model", "is missing. Give the id that the API knows the model by.")
+    if judge.given(f"{key}.local"):
         text = (
             f"has no meaning for provider: {model.provider}. Remove it, or write provider: local."
         )
-        note(f"{key}.local", text)
+        judge.note(f"{key}.local", text)
     if model.api_key_env is not None and not _VARIABLE.fullmatch(model.api_key_env):
         # The value is not printed: somebody may have put the key itself here.
         text = "is not the name of an environment variable. Name the one that holds the key."
-        note(f"{key}.api_key_env", text)
+        judge.note(f"{key}.api_key_env", text)
     if model.base_url is not None:
-        _check_url(model.base_url, model.provider, f"{key}.base_url", note)
+        _check_url(model.base_url, model.provider, f"{key}.base_url", judge)
     elif model.send_seed and model.provider is ProviderKind.anthropic:
-        note(f"{key}.send_seed", "the public Anthropic API takes no seed. Remove it.")
+        judge.note(f"{key}.send_seed", "the public Anthropic API takes no seed. Remove it.")
 
 
-def _check_url(url: str, provider: ProviderKind, key: str, note: Note) -> None:
+def _check_url(url: str, provider: ProviderKind, key: str, judge: Judge) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        note(key, "is no address. Write http(s)://host[:port][/path].")
+        judge.note(key, "is no address. Write http(s)://host[:port][/path].")
         return
     if parts.username or parts.password:
-        note(key, "carries a user or password. Put the key into a variable named by api_key_env.")
+        judge.note(
+            key, "carries a user or password. Put the key into a variable named by api_key_env."
+        )
     elif parts.scheme not in ("http", "https") or not parts.hostname:
-        note(key, "is no address. Write http(s)://host[:port][/path].")
+        judge.note(key, "is no address. Write http(s)://host[:port][/path].")
     elif parts.query or parts.fragment:
-        note(key, "has a query or fragment. Keep scheme, host, port and path.")
+        judge.note(key, "has a query or fragment. Keep scheme, host, port and path.")
     for ending in _ENDPOINTS.get(provider, ()):
         if parts.path.rstrip("/").endswith(ending):
-            note(key, f"ends in {ending}, which the client adds itself. Remove that.")
+            judge.note(key, f"ends in {ending}, which the client adds itself. Remove that.")
             return
 
 
-def _check_positive(part: object, key: str, note: Note) -> None:
+def _check_positive(part: object, key: str, judge: Judge) -> None:
     for f in fields(part):  # pyright: ignore[reportArgumentType]  # a dataclass of the schema
         value = getattr(part, f.name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if value != value or value < 0 or (value == 0 and f.name not in _MAY_BE_ZERO):  # noqa: PLR0124  # NaN
             least = "0 or more" if f.name in _MAY_BE_ZERO else "more than 0"
-            note(f"{key}.{f.name}", f"needs {least}, not {value}.")
+            judge.note(f"{key}.{f.name}", f"needs {least}, not {value}.")
 
 
-def _check_bounds(retry: RetryConfig, engine: EngineConfig, note: Note) -> None:
+def _check_bounds(retry: RetryConfig, engine: EngineConfig, judge: Judge) -> None:
     if retry.wait_max_s < retry.wait_initial_s:
-        note("retry.wait_max_s", f"is below retry.wait_initial_s ({retry.wait_initial_s}).")
+        judge.note("retry.wait_max_s", f"is below retry.wait_initial_s ({retry.wait_initial_s}).")
     if engine.lease_ttl_s < 3 * engine.heartbeat_s:
         text = "needs 3 heartbeats or more (engine.heartbeat_s), or a late one costs the lease."
-        note("engine.lease_ttl_s", text)
+        judge.note("engine.lease_ttl_s", text)
     if engine.unsealed_max_bytes < engine.seal_bytes:
         text = f"is below engine.seal_bytes ({engine.seal_bytes}): nothing could ever run."
-        note("engine.unsealed_max_bytes", text)
+        judge.note("engine.unsealed_max_bytes", text)
     if engine.unsealed_max_age_s < engine.seal_age_s:
         text = f"is below engine.seal_age_s ({engine.seal_age_s}): workers would stop at each seal."
-        note("engine.unsealed_max_age_s", text)
+        judge.note("engine.unsealed_max_age_s", text)
 
 
-def _check_canonical(value: Mapping[str, object] | list[object], key: str, note: Note) -> None:
+def _check_canonical(value: Mapping[str, object] | list[object], key: str, judge: Judge) -> None:
     """Identity needs JSON that says each value exactly."""
     try:
         canonical_json(value, key)
     except ValueError as error:
         path, _, text = str(error).partition(": ")
-        note(path, f"{text}.")
+        judge.note(path, f"{text}.")

@@ -82,7 +82,10 @@ class _Files:
 
     def read(self, path: Path, *, shown: str, named_at: Where | None = None) -> Node:
         """Read a configuration file and everything that it names."""
+        before = len(self.problems.lines)
         tree = self._parse(path, shown, named_at or Where(shown), "extends" if named_at else "")
+        if len(self.problems.lines) > before:
+            self.problems.incomplete = True
         entries = dict(tree.entries)
         scenarios = entries.get("scenarios")
         if scenarios is not None:

@@ -17,7 +17,7 @@ from runner.config.resolved import digest_of, dump_resolved, load_resolved
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.config.secrets import find_secrets
 from runner.config.seeding import SeedsError, read_seeds
-from runner.config.source import Problems, Source, Where
+from runner.config.source import Judge, Problems, Source, Where
 from runner.config.typed import Typing, to_config
 from runner.config.yaml_tree import Node
 from runner.core.errors import ConfigError
@@ -55,6 +55,8 @@ def load_config(
     problems = Problems()
     root = Where(str(path))
     tree = compose(Path(path), overrides, problems)
+    if problems.incomplete:
+        raise ConfigError(*problems.lines)
     find_secrets(
         tree,
         os.environ if environ is None else environ,
@@ -74,7 +76,7 @@ def load_config(
             seeds = read_seeds(config.seeds)
         except SeedsError as error:
             problems.add(source.where("seeds"), "seeds", str(error))
-    check(config, _noting(problems, source), lambda key: key in typing.places)
+    check(config, Judge(problems, source))
     if problems.lines:
         raise ConfigError(*problems.lines)
     _fill_in(config)
@@ -82,24 +84,11 @@ def load_config(
     return Loaded(config=config, seeds=seeds, source=source, digest=digest_of(config), text=text)
 
 
-class _noting:  # noqa: N801  # a function with two bound values
-    """Passes problems on unless one of the same part is known: a left-out value is no news."""
-
-    def __init__(self, problems: Problems, source: Source) -> None:
-        self._problems = problems
-        self._source = source
-
-    def __call__(self, key: str, text: str) -> None:
-        if not self._problems.under(key):
-            self._problems.add(self._source.where(key), key, text)
-
-
 def _usable_defaults(defaults: Node, problems: Problems) -> Node:
     """Leave out what is wrong with the defaults, so that it is not said again for each model."""
-    for key in ("name",):
-        if key in defaults.entries:
-            text = "every model needs a name of its own. Remove it here."
-            problems.add(defaults.entries[key].where, f"model_defaults.{key}", text)
+    if "name" in defaults.entries:
+        text = "every model needs a name of its own. Remove it here."
+        problems.add(defaults.entries["name"].where, "model_defaults.name", text)
     kept = {
         key: value
         for key, value in defaults.entries.items()

@@ -55,6 +55,8 @@ class Problems:
     """Collects problems; at most one per key, since the second is usually an echo of the first."""
 
     lines: list[str] = field(default_factory=list[str])
+    incomplete: bool = False
+    """A whole file is missing: whatever else could be said would be an echo of that."""
     _keys: list[str] = field(default_factory=list[str])
 
     def add(self, where: Where, key: str, text: str) -> None:
@@ -67,6 +69,27 @@ class Problems:
     def under(self, key: str) -> bool:
         """Tell whether a problem was noted at a key or below it."""
         return any(k == key or k.startswith((f"{key}.", f"{key}[")) for k in self._keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What checks of typed values need: a place for problems, and what was written at all."""
+
+    problems: Problems
+    source: Source
+
+    def note(self, key: str, text: str) -> None:
+        """Note a problem, unless one of that part is known: a value left out is no news."""
+        if not self.problems.under(key):
+            self.problems.add(self.source.where(key), key, text)
+
+    def given(self, key: str) -> bool:
+        """Tell whether the user wrote a key."""
+        return key in self.source.places
+
+    def refused(self, key: str) -> bool:
+        """Tell whether a key was written and cannot be used."""
+        return self.problems.under(key)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

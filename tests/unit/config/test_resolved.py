@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from runner.config.load import load_config
+from runner.config.resolved import RESOLVED_VERSION, dump_resolved, load_resolved
+from runner.core.errors import RecordError
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = sorted(p for p in (ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_configuration_loads_and_its_resolved_copy_says_the_same(path):
+    loaded = load_config(path, environ={})
+    assert load_resolved(loaded.text) == loaded.config
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_configuration_opens_with_its_command(path):
+    assert path.read_text().splitlines()[0].startswith("# runner ")
+
+
+def test_resolved_copy_keeps_facts_out_of_the_configuration():
+    config = load_config(ROOT / "configs/hello.yaml", environ={}).config
+    text = dump_resolved(config, {"runner": "0.1.0", "git": "abc"})
+    assert "git: abc" in text
+    assert load_resolved(text) == config
+
+
+def test_resolved_copy_of_a_newer_layout_is_refused_with_what_to_do():
+    config = load_config(ROOT / "configs/hello.yaml", environ={}).config
+    newer = dump_resolved(config).replace(
+        f"version: {RESOLVED_VERSION}", f"version: {RESOLVED_VERSION + 1}", 1
+    )
+    with pytest.raises(RecordError, match=r"written by a newer runner .* Update runner"):
+        load_resolved(newer + "unheard_of: 1\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "resolved.version is missing"),
+        ("name: [", "not YAML"),
+        ("resolved: {version: 1}\nnmae: x\n", "nmae: unknown key"),
+        ("resolved: {version: one}\n", "resolved.version is missing"),
+    ],
+)
+def test_resolved_copy_when_damaged_is_refused(text, expected):
+    with pytest.raises(RecordError, match="not to be edited") as caught:
+        load_resolved(text)
+    assert expected in str(caught.value)
