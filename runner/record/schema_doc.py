@@ -1,0 +1,64 @@
+"""`docs/schema.md`, generated from the schema: `python -m runner.record.schema_doc > docs/schema.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from runner.record.schema import COLUMNS, SCHEMA_VERSION, Column, Kind
+
+_INTRODUCTION = """\
+# Schema of the tables
+
+Version {version}. Generated from `runner/record/schema.py` by
+`python -m runner.record.schema_doc`; a test keeps the two equal. Each Parquet file carries the
+meaning and unit of its columns in its field metadata too.
+
+* The three folders are plain Parquet: `read_parquet('outputs/x/transcripts/*.parquet')` works in
+  DuckDB, Polars, pandas and Spark at any moment, also while the sweep runs.
+* `transcripts/` is an Inspect Scout transcript database as it is; the columns up to `messages` are
+  Scout's, the others become its metadata.
+* Join `attempts.job_key` and `failures.job_key` with `transcripts.transcript_id`.
+* Free facts (axes, labels, parameters) are JSON text and never columns of their own, so that a
+  sweep that grows keeps one schema. In DuckDB: `axes->>'tone'`.
+* The text of the last answer, in DuckDB:
+  `array_to_string(json_extract_string(messages, '$[#-1].content[*].text'), '')`.
+* Times are ISO 8601 text in UTC with microseconds and sort as text; `started_at::timestamptz`
+  gives DuckDB's own type.
+"""
+
+_PURPOSE = {
+    Kind.TRANSCRIPTS: "One row per answered job (answered, refused, empty or truncated), each job "
+    "at most once at every moment. Sorted by transcript_id inside a file.",
+    Kind.ATTEMPTS: "One row per HTTP request that was sent, of answered and of failed jobs.",
+    Kind.FAILURES: "Dead letters: jobs whose own budget ran out. A job that is owed again "
+    "(`--retry-failed`) and is answered then has its row in transcripts as well; the row here "
+    "stays as history.",
+}
+
+
+def render() -> str:
+    """Return the whole document."""
+    return "\n".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield _INTRODUCTION.format(version=SCHEMA_VERSION)
+    for kind, columns in COLUMNS.items():
+        yield f"## {kind.value}\n"
+        yield f"{_PURPOSE[kind]}\n"
+        yield "| column | type | null | unit | meaning |"
+        yield "|---|---|---|---|---|"
+        for column in columns:
+            yield _row(column)
+        yield ""
+
+
+def _row(column: Column) -> str:
+    null = "yes" if column.nullable else "no"
+    meaning = column.meaning.replace("|", "\\|")
+    return f"| `{column.name}` | {column.type} | {null} | {column.unit} | {meaning} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())
