@@ -34,8 +34,9 @@ from runner.execute.worker import PeerUnreachableError
 from runner.limits.slots import SlotAuthority
 from runner.observe.progress import Phase, Progress
 from runner.record.entries import Claim, Entry, PlanEntry, Publish, Release
-from runner.record.layout import entry_key
+from runner.record.layout import entry_key, seal_incarnation
 from runner.record.manifest import ManifestLog
+from runner.record.recovery import incarnations
 from runner.scenarios.book import Book
 
 VERIFY_S = 5.0
@@ -143,7 +144,7 @@ class Coordinator:
         self._number = await self._log.claim(self._claim)
         self._verified_at = now()
         await self._log.complete_old()
-        if before is None or before.fleet != self._claim.fleet:
+        if before is None or before.claim.fleet != self._claim.fleet:
             for entry in self._preamble:
                 await self._log.append(entry)
         elif self._log.state.plan_version != self._book.plan.version:
@@ -174,11 +175,9 @@ class Coordinator:
             on_published=self._on_published,
         )
         await self.salvage.load_recovered()
-        await self.publisher.cycle(look=True)
         for incarnation, gone in (await self.salvage.find()).items():
             if gone:
-                await self.salvage.recover(incarnation, self.table, gone=True, crashed=True)
-                await self.publisher.cycle(look=True)
+                await self._recover(incarnation, gone=True, crashed=True)
             else:
                 self._awaited.add(incarnation)
         clean = before is None or world.journals_complete
@@ -289,7 +288,8 @@ class Coordinator:
         if beat.done:
             self._leavers[beat.incarnation] = beat
             self._wake.set()
-        leasing = self._may_lease(now) and not beat.draining and not beat.done
+        waits = self._wait_until is not None or self._drain_until is not None
+        leasing = not (waits or beat.draining or beat.done)
         grants: list[Lease] = list(found.resend)
         revoke = list(found.revoke)
         if leasing:
@@ -320,15 +320,6 @@ class Coordinator:
             grants += self.table.grant(beat.incarnation, model, want)
         return grants
 
-    def _may_lease(self, now: float) -> bool:
-        if self._wait_until is not None and (not self._awaited_still() or now >= self._wait_until):
-            self._wait_until = None
-            self._silent |= self._awaited
-        return self._wait_until is None and self._drain_until is None
-
-    def _awaited_still(self) -> bool:
-        return bool(self._awaited) or not self.world.journals_complete
-
     def _stop_models(self, beat: Heartbeat) -> None:
         for model, reason in beat.stopped_models.items():
             self._stop_model(model, reason)
@@ -349,6 +340,7 @@ class Coordinator:
         self._cycles += 1
         await self.publisher.cycle(look=self._cycles % LOOK_EVERY == 0)
         await self._bury_leavers()
+        await self._end_wait()
         self._silent |= set(self.table.expired(now(), self._engine.lease_ttl_s * 1.05))
         self._silent |= {
             w.incarnation
@@ -358,8 +350,7 @@ class Coordinator:
         for incarnation in sorted(self._silent):
             await self._look_after(incarnation)
         await self.salvage.tidy(self.table)
-        if not self.publisher.incomplete:
-            await self._log.snapshot_if_due(self._engine.snapshot_every)
+        await self._snapshot()
         if self._drain_until is None and self._wait_until is None and self.table.settled:
             stopped = dict(self.table.stopped)
             left = any(self.table.owed(m) for m in stopped)
@@ -368,6 +359,36 @@ class Coordinator:
                 "stopped" if left else "done",
                 "; ".join(f"models.{m}: {why}" for m, why in stopped.items()),
             )
+
+    async def _snapshot(self) -> None:
+        state = self._log.state
+        if state.head - state.snapshot < self._engine.snapshot_every:
+            return
+        here = {*await incarnations(self.world.disk), *self.table.workers}
+        self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
+        await self._log.snapshot()
+
+    async def _end_wait(self) -> None:
+        """Lease again once every worker of before has registered or must have fenced itself."""
+        if self._wait_until is None:
+            return
+        for incarnation, gone in (await self.salvage.find()).items():
+            if gone and incarnation in self._awaited:
+                await self._recover(incarnation, gone=True, crashed=True)
+                self._awaited.discard(incarnation)
+        all_known = not self._awaited and self.world.journals_complete
+        if not all_known and self.world.clock.monotonic() < self._wait_until:
+            return
+        for incarnation in sorted(self._awaited):
+            await self._recover(incarnation, gone=False, crashed=False)
+        self._silent |= self._awaited
+        self._awaited.clear()
+        self._wait_until = None
+
+    async def _recover(self, incarnation: str, *, gone: bool, crashed: bool) -> None:
+        await self.publisher.cycle(look=True)
+        await self.salvage.recover(incarnation, self.table, gone=gone, crashed=crashed)
+        await self.publisher.cycle(look=True)
 
     async def _verify(self) -> None:
         started = self.world.clock.monotonic()
@@ -381,9 +402,7 @@ class Coordinator:
 
     async def _bury_leavers(self) -> None:
         for incarnation, beat in list(self._leavers.items()):
-            await self.publisher.cycle(look=True)
-            await self.salvage.recover(incarnation, self.table, gone=True, crashed=False)
-            await self.publisher.cycle(look=True)
+            await self._recover(incarnation, gone=True, crashed=False)
             self._gone(incarnation, beat)
             del self._leavers[incarnation]
 
@@ -394,15 +413,11 @@ class Coordinator:
             return
         gone = self._is_gone(incarnation, view, await self.salvage.find())
         if gone:
-            await self.publisher.cycle(look=True)
-            await self.salvage.recover(incarnation, self.table, gone=True, crashed=True)
-            await self.publisher.cycle(look=True)
+            await self._recover(incarnation, gone=True, crashed=True)
             self._gone(incarnation, view.beat if view else None)
             self._silent.discard(incarnation)
         elif view is not None and view.lost and view.leases:
-            await self.publisher.cycle(look=True)
-            await self.salvage.recover(incarnation, self.table, gone=False, crashed=False)
-            await self.publisher.cycle(look=True)
+            await self._recover(incarnation, gone=False, crashed=False)
             if view.lost:  # it may have come back while its journal was read
                 self.table.release(incarnation)
                 until = self.world.clock.monotonic()
@@ -447,7 +462,7 @@ class Coordinator:
         if self._drain_until is None:
             return False
         late = self.world.clock.monotonic() > self._drain_until + LATE_S
-        return late or not self.table.workers
+        return late or all(w.lost for w in self.table.workers.values())
 
     async def _end(self) -> Ended:
         try:

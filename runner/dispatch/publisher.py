@@ -8,7 +8,6 @@ the next coordinator.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +17,10 @@ from pyroaring import BitMap
 from runner.core.errors import StorageError
 from runner.core.seams import KeyExistsError, KeyMissingError, Store
 from runner.core.seeds import SeedSet
+from runner.record.bounded import for_each
 from runner.record.entries import Publish, Shard
 from runner.record.layout import (
+    KINDS,
     PARTS,
     marker_key,
     marker_seal,
@@ -72,8 +73,6 @@ class Publisher:
         """
         self.announced: dict[str, None] = {}
         """Seals that workers say they have written, oldest first."""
-        self.incomplete: list[Publish] = []
-        """Entries won whose moves are not all done."""
         self._store = store
         self._log = log
         self._claim = claim
@@ -90,17 +89,17 @@ class Publisher:
             FencedError: a later claim exists; nothing was published.
             StorageError: the store refused; what was won is completed by the next cycle.
         """
-        await self.finish()
-        names = list(self.announced)
-        if look:
-            found = map(marker_seal, await self._store.list(PARTS))
-            names += [n for n in found if n is not None and n not in self.announced]
+        await self._settle()
+        found = map(marker_seal, await self._store.list(PARTS)) if look else ()
+        lying = [name for name in found if name is not None]
         published = self._log.state.published_seals
-        todo = [n for n in names if n not in published]
-        markers = await self._read(todo)
-        for name in names:
-            if name in published or name not in markers:
-                self.announced.pop(name, None)
+        for name in lying:
+            if name in published:
+                await self._sweep_up(name)
+        names = [n for n in dict.fromkeys((*self.announced, *lying)) if n not in published]
+        markers = await self._read(names)
+        for name in [n for n in self.announced if n in published or n not in markers]:
+            del self.announced[name]
         if not markers:
             return 0
         batch = _Batch()
@@ -114,40 +113,39 @@ class Publisher:
             attempts=tuple(batch.shards["attempts"]),
             seals=tuple(batch.seals),
         )
-        await self._log.append(entry)
-        self.incomplete.append(entry)
-        for name in batch.seals:
-            self.announced.pop(name, None)
-        self._on_published(entry)
-        await self.finish()
+        await self._win(entry)
         return len(batch.seals)
 
-    async def finish(self) -> None:
-        """Carry out the moves of entries already won.
+    async def _settle(self) -> None:
+        """Find out about an entry whose append ended in an error, and finish what was won."""
+        unsure = self._log.unsure
+        if isinstance(unsure, Publish):
+            await self._win(unsure)
+        elif unsure is not None:
+            await self._log.append(unsure)
+        await self._log.complete_old()
 
-        Raises:
-            StorageError: the store refused; call again.
-        """
-        while self.incomplete:
-            await self._log.complete(self.incomplete[0])
-            self.incomplete.pop(0)
+    async def _win(self, entry: Publish) -> None:
+        number = await self._log.append(entry)
+        for name in entry.seals:
+            self.announced.pop(name, None)
+        self._on_published(entry)
+        await self._log.complete(number)
+
+    async def _sweep_up(self, seal: str) -> None:
+        """Delete what a worker wrote again because it never heard that its seal was written."""
+        for kind in KINDS:
+            await self._store.delete(part_key(seal, kind))
+        await self._store.delete(marker_key(seal))
 
     async def _read(self, names: Iterable[str]) -> dict[str, SealMarker]:
-        gate = asyncio.Semaphore(_READERS)
-
         async def one(name: str) -> tuple[str, SealMarker | None]:
-            async with gate:
-                try:
-                    return name, await read_marker(self._store, name)
-                except KeyMissingError:
-                    return name, None
+            try:
+                return name, await read_marker(self._store, name)
+            except KeyMissingError:
+                return name, None
 
-        tasks = [asyncio.ensure_future(one(name)) for name in names]
-        try:
-            found = [await task for task in tasks]
-        finally:
-            for task in tasks:
-                task.cancel()
+        found = await for_each(names, one, limit=_READERS)
         return {name: marker for name, marker in found if marker is not None}
 
     async def _add(self, batch: _Batch, marker: SealMarker) -> None:

@@ -58,6 +58,21 @@ async def read_written(store: Store, number: int) -> Written:
     return read_entry(await store.get(key), number, key)
 
 
+async def latest_claim(store: Store) -> Claim | None:
+    """Return the last claim, reading two entries at most; None in an empty manifest.
+
+    Raises:
+        RecordError: an entry is damaged.
+        StorageError: the store cannot be read.
+    """
+    numbers = [n for key in await store.list(MANIFEST) if (n := entry_number(key)) is not None]
+    if not numbers:
+        return None
+    last = await read_written(store, max(numbers))
+    entry = (last if last.kind == "claim" else await read_written(store, last.claim)).entry()
+    return entry if isinstance(entry, Claim) else None
+
+
 async def load_state(store: Store) -> SweepState:
     """Return the newest readable snapshot with all later entries folded in. Writes nothing.
 
