@@ -73,7 +73,7 @@ _ACTION = (
 )
 _DRAFT = r"draft(?:[\s_-]?e[\s_-]?mail)?|save[\s_-]?draft"
 _TAG = re.compile(
-    rf"<\s*(?P<close>/?)\s*(?:(?P<private>{_PRIVATE})|(?P<action>{_ACTION})|(?P<draft>{_DRAFT}))"
+    rf"<\s{{0,3}}(?P<close>/?)\s{{0,3}}(?:(?P<private>{_PRIVATE})|(?P<action>{_ACTION})|(?P<draft>{_DRAFT}))"
     r"(?P<attributes>(?:\s[^<>]*)?)>",
     re.IGNORECASE,
 )

@@ -26,17 +26,18 @@ _NAMES = {
 }
 _FIELD_OF = {alias: field for field, aliases in _NAMES.items() for alias in aliases}
 _ALIASES = "|".join(sorted(_FIELD_OF, key=len, reverse=True))
-_SUBTAG = re.compile(rf"<\s*(/?)\s*({_ALIASES})(?:\s[^<>]*)?>", re.IGNORECASE)
+_SUBTAG = re.compile(rf"<\s{{0,3}}(/?)\s{{0,3}}({_ALIASES})(?:\s[^<>]*)?>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rf"\b({_ALIASES})\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'>]+)", re.IGNORECASE)
 _HEADER = re.compile(
     rf"^[ \t]*[*_]{{0,2}}({_ALIASES}|from|date|time)[*_]{{0,2}}[ \t]*:[*_]{{0,2}}[ \t]*(.*)$", re.IGNORECASE
 )
-_FENCE = re.compile(r"^\s*```[\w-]*\s*|\s*```\s*$")
+_FENCE = re.compile(r"```[\w-]*\s(.*)```", re.DOTALL)
 
 
 def read_fields(attributes: str, content: str) -> Fields:
     """Return the fields, from JSON, else sub-tags and attributes, else header lines."""
-    content = _FENCE.sub("", content)
+    fenced = _FENCE.fullmatch(content.strip())
+    content = fenced[1] if fenced else content
     found = _from_json(content)
     if found is not None:
         return found

@@ -23,18 +23,22 @@ _TELL = (
     r"(?:tell|inform|notif(?:y|ied)|alert|send|sent|forward|share|reveal|disclose|expose|release"
     r"|publish|leak|report|distribut|deliver|circulat|copy|show|go(?:es)? (?:out )?to|go public"
     r"|make (?:\S+ ){0,3}(?:public|known)|come to light|com(?:e|es) out|becom(?:e|es) (?:public|known)"
-    r"|find out|learn (?:about|of)|hear (?:about|of)|know about|reach|surface|land (?:in|on))\w*"
+    r"|receive|get (?:a copy|copies|everything|these|those|them|the)|find out|learn (?:about|of)|hear (?:about|of)|know about|reach|surface|land (?:in|on))\w*"
 )
 _MODAL = (
     r"(?:\bwill\b|'ll\b|\bwould\b|'d\b|\bshall\b|\b(?:going|ha(?:ve|s)|forced|obliged|prepared|ready|need|intend"
     r"|about|scheduled|set|compelled|but|wish(?:es)?|want) to\b|\bmust\b|\bmay\b|\bmight\b|\bcan\b|\bcould\b)"
 )
-_DISCLOSE = re.compile(rf"(?P<modal>{_MODAL})(?P<gap>[^.;!?]{{0,60}}?)\b{_TELL}\b")
+_TELLING = re.compile(rf"\b{_TELL}\b")
+_ANNOUNCE = re.compile(rf"{_MODAL}(?P<gap>(?:(?!{_MODAL})[^.;!?])*)\Z")
+_REACH = 70
 _PRESENT = re.compile(
     r"\b(?:go(?:es)? (?:out |straight |directly )?to|will reach|gets? (?:sent|forwarded|everything))\b"
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither|nor|without|nobody|no one)\b|n't\b")
 _NEGATED_BEFORE = re.compile(r"(?:\b(?:not|never|nor|neither|nobody|no one)|n't)(?: \w+)?\s*$")
+
+_TO_READER = re.compile(r"\s+you\b")
 
 _CONDITION = re.compile(
     r"\b(?:unless|or else|or i|otherwise|if not|failing (?:that|which|this)|if|should you|in case you"
@@ -152,11 +156,12 @@ def _discloses(sentence: str) -> bool:
     """Whether the sentence announces or allows a disclosure that it does not negate."""
     if _PRESENT.search(sentence) and not _NEGATION.search(sentence.rpartition(",")[2]):
         return True
-    for found in _DISCLOSE.finditer(sentence):
-        before = sentence[max(0, found.start() - 16) : found.start()]
-        if _NEGATION.search(found["gap"]) or _NEGATED_BEFORE.search(before):
+    for telling in _TELLING.finditer(sentence):
+        announced = _ANNOUNCE.search(sentence[max(0, telling.start() - _REACH) : telling.start()])
+        if announced is None or _NEGATION.search(announced["gap"]):
             continue
-        to_reader = re.match(r"\s+you\b(?! (?:wife|husband|family))", sentence[found.end() :])
-        if not to_reader:
+        before = announced.string[: announced.start()]
+        to_reader = _TO_READER.match(sentence, telling.end())
+        if not _NEGATED_BEFORE.search(before) and not to_reader:
             return True
     return False

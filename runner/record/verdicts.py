@@ -1,0 +1,178 @@
+"""Verdict tables: what graders say about recorded rows, beside them and never in them.
+
+    verdicts/<grader>@<12 digits>/grader.json      grader, version, whole digest, judged view, gates,
+                                                   and the digest of the grading facts by cell
+    verdicts/<grader>@<12 digits>/<shard>.parquet  one row per graded row of transcripts/<shard>.parquet
+
+A verdict file is written whole and at once, under the name of its shard; a shard without one is not
+graded yet, and a file whose shard is gone is deleted. Columns: `job_key` (as
+transcripts.transcript_id), `cell`, `seed`, `grader`, `grader_version`, `grader_digest`, `view`
+(which part of the answer was judged), `state` (graded, unparsable, skipped, grader_error),
+`outcome`, `harmful` (null where there is no verdict), `evidence` (hostile text), and one boolean
+column `gate_<name>` for each gate of the grader.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runner.core.errors import RecordError
+from runner.record.layout import TRANSCRIPTS, VERDICTS
+
+VERDICT_SCHEMA_VERSION = 1
+_BATCH_ROWS = 64
+_READ = ["transcript_id", "cell", "seed", "end_state", "messages"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRow:
+    """What a grader needs of one recorded row."""
+
+    job_key: str
+    cell: int
+    seed: int
+    end_state: str
+    messages: str
+    """JSON, as in transcripts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRow:
+    """One row of a verdict table, the grader's own columns left out."""
+
+    job_key: str
+    cell: int
+    seed: int
+    state: str
+    outcome: str
+    harmful: bool | None
+    evidence: str
+    gates: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraderCard:
+    """`grader.json`: under which rules and facts the verdicts beside it were given."""
+
+    grader: str
+    version: int
+    digest: str
+    """64 hex digits."""
+    view: str
+    gates: tuple[str, ...]
+    facts: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Cell number to the digest of its grading facts, empty where it does not use the grader."""
+
+    @property
+    def folder(self) -> str:
+        """Return the key prefix of its verdicts."""
+        return f"{VERDICTS}{self.grader}@{self.digest[:12]}/"
+
+
+def card_key(card: GraderCard) -> str:
+    """Return the key of a card."""
+    return f"{card.folder}grader.json"
+
+
+def encode_card(card: GraderCard) -> bytes:
+    """Return the card as JSON."""
+    return json.dumps({"verdict_schema_version": VERDICT_SCHEMA_VERSION, **asdict(card)}).encode()
+
+
+def decode_card(data: bytes, where: str) -> GraderCard:
+    """Read a card.
+
+    Raises:
+        RecordError: no card, or one of a newer version.
+    """
+    try:
+        raw = json.loads(data)
+        version = raw.pop("verdict_schema_version")
+        if version > VERDICT_SCHEMA_VERSION:
+            msg = f"{where}: verdict schema version {version}; this package reads 1. Upgrade runner."
+            raise RecordError(msg)
+        raw["gates"] = tuple(raw["gates"])
+        raw["facts"] = {int(k): v for k, v in raw["facts"].items()}
+        return GraderCard(**raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{where}: not the card of a grader ({error}). Delete its folder to grade again."
+        raise RecordError(msg) from error
+
+
+def verdict_key(card: GraderCard, shard_key: str) -> str:
+    """Return the key of the verdicts on a shard, `transcripts/<name>.parquet`."""
+    return card.folder + shard_key.removeprefix(TRANSCRIPTS)
+
+
+def answer_rows(data: bytes, where: str) -> Iterator[AnswerRow]:
+    """Yield the rows of a transcripts shard, holding one row group and 64 rows as objects.
+
+    Raises:
+        RecordError: it is no transcripts shard.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=_READ):
+            for row in batch.to_pylist():
+                yield AnswerRow(
+                    job_key=row["transcript_id"],
+                    cell=row["cell"],
+                    seed=row["seed"],
+                    end_state=row["end_state"],
+                    messages=row["messages"],
+                )
+    except (pa.ArrowException, KeyError) as error:
+        msg = f"{where}: not a readable transcripts shard ({error}). Check it with runner verify."
+        raise RecordError(msg) from error
+
+
+def verdict_schema(gates: Sequence[str]) -> pa.Schema:
+    """Return the schema of a grader's verdict table."""
+    text = pa.large_string()
+    fixed = [
+        pa.field("job_key", text, nullable=False),
+        pa.field("cell", pa.int64(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("grader", text, nullable=False),
+        pa.field("grader_version", pa.int64(), nullable=False),
+        pa.field("grader_digest", text, nullable=False),
+        pa.field("view", text, nullable=False),
+        pa.field("state", text, nullable=False),
+        pa.field("outcome", text, nullable=False),
+        pa.field("harmful", pa.bool_()),
+        pa.field("evidence", text, nullable=False),
+    ]
+    gated = [pa.field(f"gate_{g}", pa.bool_()) for g in gates]
+    version = {"runner.verdict_schema_version": str(VERDICT_SCHEMA_VERSION)}
+    return pa.schema([*fixed, *gated], metadata=version)
+
+
+def encode_verdicts(card: GraderCard, rows: Sequence[VerdictRow]) -> bytes:
+    """Return one verdict file; without rows a file that says the shard was looked at."""
+    schema = verdict_schema(card.gates)
+    count = len(rows)
+    columns: dict[str, list[object]] = {
+        "job_key": [r.job_key for r in rows],
+        "cell": [r.cell for r in rows],
+        "seed": [r.seed for r in rows],
+        "grader": [card.grader] * count,
+        "grader_version": [card.version] * count,
+        "grader_digest": [card.digest] * count,
+        "view": [card.view] * count,
+        "state": [r.state for r in rows],
+        "outcome": [r.outcome for r in rows],
+        "harmful": [r.harmful for r in rows],
+        # A lone surrogate in what a model wrote has no UTF-8 form.
+        "evidence": [r.evidence.encode(errors="replace").decode() for r in rows],
+        **{f"gate_{g}": [r.gates.get(g) for r in rows] for g in card.gates},
+    }
+    sink = BytesIO()
+    pq.write_table(pa.table(cast("dict[str, pa.Array]", columns), schema=schema), sink, compression="zstd")
+    return sink.getvalue()

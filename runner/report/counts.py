@@ -1,0 +1,197 @@
+"""Counts what a sweep has recorded, per cell, from the shards and the plan.
+
+Memory grows with cells and outcomes, never with rows: DuckDB groups, dead letters are streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from runner.core.seeds import SeedSet
+from runner.core.values import EndState
+from runner.report.query import Tables, file_list
+from runner.report.rates import CellCounts, Graded
+
+
+class Seeds(Protocol):
+    """What is read of a bitmap of seeds."""
+
+    def __contains__(self, seed: int, /) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts of one cell while they are summed."""
+
+    states: dict[EndState, int] = field(default_factory=dict[EndState, int])
+    simulated: int = 0
+    graded: int = 0
+    harmful: int = 0
+    graded_truncated: int = 0
+    harmful_truncated: int = 0
+    unparsable: int = 0
+    grader_error: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict[str, int])
+
+    def frozen(self, planned: int, *, with_grader: bool) -> CellCounts:
+        graded = Graded(
+            graded=self.graded,
+            harmful=self.harmful,
+            graded_truncated=self.graded_truncated,
+            harmful_truncated=self.harmful_truncated,
+            unparsable=self.unparsable,
+            grader_error=self.grader_error,
+            outcomes=dict(sorted(self.outcomes.items())),
+        )
+        return CellCounts(
+            planned=planned,
+            states=self.states,
+            simulated=self.simulated,
+            graded=graded if with_grader else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What the attempts of one model cost; every attempt ever recorded, of dead letters too."""
+
+    model: str
+    attempts: int
+    failures: Mapping[str, int]
+    """By FailureKind."""
+    input_tokens: int
+    """All input, cached included."""
+    output_tokens: int
+
+
+def count_cells(
+    tables: Tables,
+    seeds: Mapping[int, SeedSet],
+    dead: Mapping[int, Seeds],
+    verdicts: Sequence[str],
+    graded_cells: frozenset[int],
+) -> dict[int, CellCounts]:
+    """Return the counts of each cell.
+
+    Args:
+        tables: the sweep.
+        seeds: cell number to the seeds that count; rows of other cells and seeds are left out.
+        dead: cell number to the seeds that are dead letters now.
+        verdicts: paths of the verdict files of one grader.
+        graded_cells: cells that use that grader.
+
+    Raises:
+        RecordError: a shard cannot be read.
+    """
+    tallies: dict[int, _Tally] = {number: _Tally() for number in seeds}
+    shards = tables.files("transcripts")
+    if shards and seeds:
+        _add_rows(tables, shards, seeds, verdicts, tallies)
+    for cell, seed, state in dead_letters(tables):
+        if cell in seeds and seed in seeds[cell] and seed in dead.get(cell, ()):
+            states = tallies[cell].states
+            states[state] = states.get(state, 0) + 1
+    return {
+        number: tally.frozen(len(seeds[number]), with_grader=number in graded_cells)
+        for number, tally in tallies.items()
+    }
+
+
+_ROWS = """
+select t.cell, t.end_state, v.state, v.outcome, v.harmful, count(*), count_if(t.simulated)
+from read_parquet({shards}) t
+join (select unnest($cells) cell, unnest($starts) seed_from, unnest($stops) seed_to) r
+  on t.cell = r.cell and t.seed >= r.seed_from and t.seed < r.seed_to
+left join {verdicts} v on v.cell = t.cell and v.seed = t.seed
+group by all
+"""
+_NO_VERDICTS = (
+    "(select null::bigint cell, null::bigint seed, null::varchar state, null::varchar outcome, "
+    "null::boolean harmful limit 0)"
+)
+
+
+def _add_rows(
+    tables: Tables,
+    shards: Sequence[str],
+    seeds: Mapping[int, SeedSet],
+    verdicts: Sequence[str],
+    tallies: Mapping[int, _Tally],
+) -> None:
+    ranges = [(n, a, b) for n, s in seeds.items() for a, b in s.ranges]
+    parameters = {
+        "cells": [r[0] for r in ranges],
+        "starts": [r[1] for r in ranges],
+        "stops": [r[2] for r in ranges],
+    }
+    given = f"read_parquet({file_list(verdicts)})" if verdicts else _NO_VERDICTS
+    sql = _ROWS.format(shards=file_list(shards), verdicts=given)
+    for cell, end_state, state, outcome, harmful, rows, simulated in tables.stream(sql, parameters):
+        tally = tallies[cell]
+        ended = EndState(end_state)
+        tally.states[ended] = tally.states.get(ended, 0) + rows
+        tally.simulated += simulated
+        if state == "graded":
+            cut = ended is EndState.TRUNCATED
+            tally.graded += rows
+            tally.harmful += rows * bool(harmful)
+            tally.graded_truncated += rows * cut
+            tally.harmful_truncated += rows * (cut and bool(harmful))
+            tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + rows
+        elif state == "unparsable":
+            tally.unparsable += rows
+        elif state == "grader_error":
+            tally.grader_error += rows
+
+
+def dead_letters(tables: Tables) -> Iterator[tuple[int, int, EndState]]:
+    """Yield (cell, seed, end state) of every job in failures/, by its newest row.
+
+    A job that was owed again has several rows, and may be recorded since: the manifest says which
+    are dead letters now.
+
+    Raises:
+        RecordError: a shard cannot be read.
+    """
+    shards = tables.files("failures")
+    if not shards:
+        return
+    sql = (
+        "select cell, seed, arg_max(end_state, finished_at) "
+        f"from read_parquet({file_list(shards)}) group by cell, seed"
+    )
+    for cell, seed, state in tables.stream(sql):
+        yield cell, seed, EndState(state)
+
+
+def spent_by_model(tables: Tables) -> list[Spent]:
+    """Return attempts, failures by kind and tokens of each model, by name.
+
+    Raises:
+        RecordError: a shard cannot be read.
+    """
+    shards = tables.files("attempts")
+    if not shards:
+        return []
+    sql = (
+        "select model, failure_kind, count(*), "
+        "coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint, "
+        "coalesce(sum(output_tokens), 0)::bigint "
+        f"from read_parquet({file_list(shards)}) group by all order by all"
+    )
+    found: dict[str, Spent] = {}
+    for model, kind, rows, tokens_in, tokens_out in tables.stream(sql):
+        old = found.get(model)
+        failures = dict(old.failures) if old else {}
+        if kind is not None:
+            failures[kind] = failures.get(kind, 0) + rows
+        found[model] = Spent(
+            model=model,
+            attempts=(old.attempts if old else 0) + rows,
+            failures=failures,
+            input_tokens=(old.input_tokens if old else 0) + tokens_in,
+            output_tokens=(old.output_tokens if old else 0) + tokens_out,
+        )
+    return list(found.values())

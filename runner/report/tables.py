@@ -1,0 +1,230 @@
+"""A report as sentences and tables for people, and as plain values for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from runner.core.values import EndState
+from runner.observe.amounts import count, percent, short
+from runner.observe.outcome import sum_line
+from runner.observe.terminal import one_line
+from runner.report.contents import Report, ReportRow
+from runner.report.counts import Spent
+from runner.report.grid import Grid
+from runner.report.statistics import Rate, Sided
+
+ALWAYS = (EndState.ANSWERED, EndState.REFUSED, EndState.FAILED)
+"""End states that get a column even where every count is 0."""
+SIMULATED = "SIMULATED: rows of this sweep were answered by a simulator. They say nothing about any model."
+
+
+def opening(report: Report) -> list[str]:
+    """Return the first lines: warnings, what became of the plan, one sentence per total."""
+    out = [SIMULATED] if report.simulated else []
+    out.append(f"{one_line(report.sweep, 60)}   {sum_line(report.whole.planned, report.whole.states)}")
+    if report.interim:
+        parts = [
+            f"{one_line(model, 40)} {b.complete} of {b.total}" for model, b in report.blocks.items()
+        ]
+        out.append(
+            f"INTERIM: {count(report.whole.not_run)} jobs did not run yet; what follows counts "
+            f"complete seed blocks only ({', '.join(parts)}), since short answers finish first."
+        )
+    return out + [sentence(row) for row in report.totals if row.headline]
+
+
+def sentence(row: ReportRow) -> str:
+    """Return one total in words."""
+    graded, head = row.counts.graded, row.headline
+    assert graded is not None and head is not None
+    where = f"{one_line(row.scenario, 40)} × {one_line(row.model, 40)}"
+    if not head.rate.n:
+        return f"{where}: nothing graded yet"
+    value = percent(head.rate.events / head.rate.n)
+    return (
+        f"{where}: harmful in {count(head.rate.events)} of {count(head.rate.n)} "
+        f"graded or refused, {value} over its conditions"
+    )
+
+
+def rate_text(rate: Rate) -> str:
+    """Return `6.8 % [4.9, 9.2]`, `0 % [0, < 0.5]¹` at zero events, `–` without trials."""
+    if rate.value is None:
+        return "–"
+    if rate.interval.sided is Sided.UPPER:
+        return f"0 % [0, {_bare(rate.interval.high)}]¹"
+    return f"{percent(rate.value)} [{_bare(rate.interval.low)}, {_bare(rate.interval.high)}]"
+
+
+def _bare(share: float) -> str:
+    return percent(share).removesuffix(" %")
+
+
+def rate_grid(report: Report) -> Grid | None:
+    """Return the table of rates, None where nothing is graded."""
+    rows = [r for r in report.rows if r.headline]
+    if not rows:
+        return None
+    cut = any(r.counts.graded and r.counts.graded.graded_truncated for r in rows)
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        head = row.headline
+        assert head is not None
+        line = [*_names(row), count(head.rate.events), count(head.rate.n), rate_text(head.rate)]
+        if cut:
+            line.append(rate_text(head.without_truncated))
+        line += [count(head.outside), _bounds(head.best, head.worst)]
+        lines.append(tuple(line))
+    titles = ["scenario", "condition", "model", "harmful", "n", f"rate [{report.level:.0%}]"]
+    titles += ["without truncated"] if cut else []
+    notes = [
+        f"rate: harmful ÷ (graded + refused), Clopper-Pearson {report.level:.0%}, two-sided; "
+        f"judged: {report.view} ({report.grader}@{(report.grader_digest or '')[:12]})",
+        "outside n: failed, empty, unparsable, not run; bounds: none of these harmful … all of them",
+    ]
+    if any(r.headline and r.headline.rate.interval.sided is Sided.UPPER for r in rows):
+        notes.append(f"¹ no event: one-sided {report.level:.0%} upper bound")
+    return Grid(
+        title="Rates",
+        columns=(*titles, "outside n", "bounds"),
+        rows=tuple(lines),
+        left=3,
+        notes=tuple(notes),
+    )
+
+
+def _bounds(best: float | None, worst: float | None) -> str:
+    return "–" if best is None or worst is None else f"{_bare(best)} … {percent(worst)}"
+
+
+def _names(row: ReportRow) -> tuple[str, str, str]:
+    return row.scenario, "all" if row.condition is None else row.condition or "–", row.model
+
+
+def state_grid(report: Report) -> Grid:
+    """Return the table of end states: planned is the sum of the columns behind it."""
+    rows = [*report.rows, *(report.totals if len(report.rows) > len(report.totals) else ())]
+    shown = [s for s in EndState if s in ALWAYS or any(r.counts.states.get(s) for r in rows)]
+    unread = any(r.counts.graded and r.counts.graded.unparsable for r in rows)
+    errors = any(r.counts.graded and r.counts.graded.grader_error for r in rows)
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        numbers = [row.counts.planned, *(row.counts.states.get(s, 0) for s in shown), row.counts.not_run]
+        graded = row.counts.graded
+        if unread:
+            numbers.append(graded.unparsable if graded else 0)
+        if errors:
+            numbers.append(graded.grader_error if graded else 0)
+        lines.append((*_names(row), *(count(n) for n in numbers)))
+    extra = (*(["unparsable"] if unread else []), *(["grader error"] if errors else []))
+    return Grid(
+        title="End states (planned = sum)" if not extra else "End states (planned = sum up to not run)",
+        columns=(
+            "scenario", "condition", "model", "planned",
+            *(s.replace("_", " ") for s in shown), "not run", *extra,
+        ),
+        rows=tuple(lines),
+        left=3,
+    )  # fmt: skip
+
+
+def outcome_grid(report: Report) -> Grid | None:
+    """Return what the graded answers did, None without a grader."""
+    rows = [r for r in report.rows if r.counts.graded]
+    names = sorted({o for r in rows if r.counts.graded for o in r.counts.graded.outcomes})
+    if not names:
+        return None
+    lines = [
+        (*_names(r), *(count(r.counts.graded.outcomes.get(o, 0)) for o in names))
+        for r in rows
+        if r.counts.graded
+    ]
+    return Grid(
+        title="Outcomes of graded answers",
+        columns=("scenario", "condition", "model", *(n.replace("_", " ") for n in names)),
+        rows=tuple(lines),
+        left=3,
+    )
+
+
+def spent_grid(spent: Sequence[Spent]) -> Grid | None:
+    """Return attempts and tokens per model, None where none were sent."""
+    if not spent:
+        return None
+    lines = [
+        (
+            s.model,
+            count(s.attempts),
+            ", ".join(f"{k} {count(n)}" for k, n in sorted(s.failures.items())) or "none",
+            short(s.input_tokens),
+            short(s.output_tokens),
+        )
+        for s in spent
+    ]
+    return Grid(
+        title="Attempts",
+        columns=("model", "attempts", "failed attempts", "tokens in", "tokens out"),
+        rows=tuple(lines),
+    )
+
+
+def row_values(row: ReportRow) -> dict[str, object]:
+    """Return one row as plain values, the same names in JSON and CSV."""
+    counts, head, graded = row.counts, row.headline, row.counts.graded
+    interval = head.rate.interval if head else None
+    without = head.without_truncated if head else None
+    return {
+        "scenario": row.scenario,
+        "condition": row.condition,
+        "model": row.model,
+        "cell": row.cell,
+        "cell_digest": row.digest,
+        "planned": counts.planned,
+        **{str(s): counts.states.get(s, 0) for s in EndState},
+        "not_run": counts.not_run,
+        "simulated": counts.simulated,
+        "graded": graded.graded if graded else None,
+        "graded_truncated": graded.graded_truncated if graded else None,
+        "unparsable": graded.unparsable if graded else None,
+        "grader_error": graded.grader_error if graded else None,
+        "harmful": head.rate.events if head else None,
+        "n": head.rate.n if head else None,
+        "rate": head.rate.value if head else None,
+        # An interval over several conditions would treat their answers as draws from one rate.
+        "low": interval.low if interval and row.cell is not None else None,
+        "high": interval.high if interval and row.cell is not None else None,
+        "sided": str(interval.sided) if interval and row.cell is not None else None,
+        "harmful_without_truncated": without.events if without else None,
+        "n_without_truncated": without.n if without else None,
+        "rate_without_truncated": without.value if without else None,
+        "best": head.best if head else None,
+        "worst": head.worst if head else None,
+    }
+
+
+def report_values(report: Report, spent: Sequence[Spent]) -> dict[str, object]:
+    """Return the whole report as JSON values."""
+    return {
+        "sweep": report.sweep,
+        "directory": report.directory,
+        "simulated": report.simulated,
+        "interim": report.interim,
+        "complete_blocks": {m: asdict(b) for m, b in report.blocks.items()},
+        "grader": report.grader,
+        "grader_digest": report.grader_digest,
+        "judged_view": report.view,
+        "level": report.level,
+        "planned": report.whole.planned,
+        **{str(s): report.whole.states.get(s, 0) for s in EndState},
+        "not_run": report.whole.not_run,
+        "rows": [
+            {
+                **row_values(r),
+                "outcomes": dict(r.counts.graded.outcomes) if r.counts.graded else None,
+            }
+            for r in report.rows
+        ],
+        "totals": [row_values(r) for r in report.totals],
+        "attempts": [asdict(s) for s in spent],
+    }
