@@ -16,7 +16,7 @@ from runner.config.compose import compose, split_defaults, under_models
 from runner.config.resolved import digest_of, dump_resolved, load_resolved
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.config.secrets import find_secrets
-from runner.config.seeding import SeedsError, read_seeds
+from runner.config.seeding import SeedsError, parse_seeds
 from runner.config.source import Judge, Problems, Source, Where
 from runner.config.typed import Typing, to_config
 from runner.config.yaml_tree import Node
@@ -73,7 +73,7 @@ def load_config(
     config = to_config(plain)
     if not problems.under("seeds"):
         try:
-            seeds = read_seeds(config.seeds)
+            seeds = parse_seeds(config.seeds)
         except SeedsError as error:
             problems.add(source.where("seeds"), "seeds", str(error))
     check(config, Judge(problems, source))

@@ -14,7 +14,7 @@ class SeedsError(ValueError):
     """The key has no meaning; the message says what to write."""
 
 
-def read_seeds(value: object) -> SeedSet:
+def parse_seeds(value: object) -> SeedSet:
     """Return the seeds that a configuration asks for; never none.
 
     Raises:
@@ -33,21 +33,24 @@ def read_seeds(value: object) -> SeedSet:
             seed = value.strip()
             msg = f"write {seed} for the first {seed} seeds, [{seed}] for seed {seed}."
             raise SeedsError(msg)
-        return _set(_range(item) for item in value.split(","))
+        return _set([_range(item) for item in value.split(",")])
     if isinstance(value, list) and value:
-        return _set(_item(item) for item in cast("list[object]", value))
+        return _set([_item(item) for item in cast("list[object]", value)])
     msg = f"is empty or of another form. {_FORMS}"
     raise SeedsError(msg)
 
 
-def _set(ranges: Iterable[tuple[int, int]]) -> SeedSet:
+def _set(items: Iterable[tuple[int, int]]) -> SeedSet:
+    ranges = list(items)
     try:
-        return SeedSet.of(ranges)
-    except SeedsError:
-        raise
+        seeds = SeedSet.of(ranges)
     except ValueError as error:
         msg = f"{error}. {_FORMS}"
         raise SeedsError(msg) from error
+    if len(seeds) != sum(stop - start for start, stop in ranges):
+        msg = f"a seed occurs twice. All of them once are: {seeds}"
+        raise SeedsError(msg)
+    return seeds
 
 
 def _item(item: object) -> tuple[int, int]:

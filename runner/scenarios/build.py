@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
+from runner.config.seeding import parse_seeds
 from runner.config.source import Source
 from runner.core.errors import ConfigError
 from runner.core.facts import Scalar
@@ -20,7 +21,6 @@ from runner.core.seeds import SeedSet
 from runner.core.weights import find_gguf, weights_sha256
 from runner.plan.cells import Cell, Plan, cell_name
 from runner.plan.diff import assign_numbers
-from runner.plan.seeding import parse_seeds
 from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_axes
 from runner.scenarios.book import Book, Condition, fixed_parts
 from runner.scenarios.findings import Findings

@@ -56,6 +56,7 @@ def test_local_model_when_it_has_no_id_takes_its_name(tmp_path):
         (GOOD.replace("seeds: 3", "seeds: -4"), "c.yaml:4  seeds: a count lies in"),
         (GOOD.replace("seeds: 3", "seeds: 9-3"), "c.yaml:4  seeds: the range 9-3 ends before"),
         (GOOD.replace("seeds: 3", "seeds: [-1]"), "c.yaml:4  seeds: seeds lie in 0…"),
+        (GOOD.replace("seeds: 3", "seeds: 0-4,4"), "c.yaml:4  seeds: a seed occurs twice"),
         (GOOD.replace("seeds: 3", "seeds: []"), "c.yaml:4  seeds: is empty"),
         (GOOD.replace("seeds: 3", "seeds: 1.5"), "c.yaml:4  seeds: is empty or of another form"),
         (GOOD.replace("seeds: 3", "seeds: '5'"), "c.yaml:4  seeds: write 5 for the first 5"),
