@@ -69,6 +69,7 @@ async def latest_claim(store: Store) -> Claim | None:
     if not numbers:
         return None
     last = await read_written(store, max(numbers))
+    # Whoever wrote the last entry followed its own claim with nobody else's in between.
     entry = (last if last.kind == "claim" else await read_written(store, last.claim)).entry()
     return entry if isinstance(entry, Claim) else None
 
@@ -136,6 +137,7 @@ class ManifestLog:
         self._nonce = ""
         self._fenced: str | None = None
         self._undone: dict[int, Written] = {}
+        self._own: dict[int, Entry] = {}
         self.state = SweepState()
         self.claim_number = 0
         self.unsure: Entry | None = None
@@ -205,22 +207,17 @@ class ManifestLog:
             self._fenced = await self._who(written)
             raise FencedError(self._fenced)
         self._fold(written)
+        if _moves(written):
+            self._own[number] = entry
         return number
 
-    async def complete(self, number: int) -> None:
+    async def complete(self, entry: Entry) -> None:
         """Carry out the moves, then the drops, of a won entry. Idempotent.
-
-        Args:
-            number: as `append` returned it.
 
         Raises:
             StorageError: the store refuses; call it again.
         """
-        written = self._undone.get(number)
-        if written is None:
-            return
         store = self._store
-        entry = written.entry()
         if isinstance(entry, Supersede):
             for source, target in entry.moves:  # out before in: never two rows of one job
                 await store.move(source, target)
@@ -228,7 +225,9 @@ class ManifestLog:
         elif isinstance(entry, Publish):
             await for_each(entry.moves, lambda move: store.move(*move), limit=_MOVES)
             await for_each(entry.drops, store.delete, limit=_MOVES)
-        self._undone.pop(number, None)
+        for number in [n for n, own in self._own.items() if own == entry]:
+            del self._own[number]
+            self._undone.pop(number, None)
 
     async def complete_old(self) -> None:
         """Carry out every entry not known to be complete, in order, a dead coordinator's too.
@@ -238,7 +237,8 @@ class ManifestLog:
             StorageError: the store refuses; call it again.
         """
         for number in sorted(self._undone):
-            await self.complete(number)
+            await self.complete(self._own.get(number) or self._undone[number].entry())
+            self._undone.pop(number, None)
 
     async def snapshot(self) -> None:
         """Complete every entry, write the state as a snapshot and delete all but the last two.
@@ -248,13 +248,15 @@ class ManifestLog:
         """
         await self.complete_old()  # a later load never looks behind the snapshot
         state = self.state
-        await self._store.put(snapshot_key(state.head), state.encode())
-        state.snapshot = state.head
-        state.entries_since_snapshot.clear()
+        number = state.head
+        await self._store.put(snapshot_key(number), state.encode())
+        state.snapshot = number
+        for done in [n for n in state.entries_since_snapshot if n <= number]:
+            del state.entries_since_snapshot[done]
         keys = await self._store.list(MANIFEST)
         numbers = sorted(n for key in keys if (n := snapshot_number(key)) is not None)
-        for number in numbers[:-_SNAPSHOTS_KEPT]:
-            await self._store.delete(snapshot_key(number))
+        for old in numbers[:-_SNAPSHOTS_KEPT]:
+            await self._store.delete(snapshot_key(old))
 
     def prune_seals(self, keep: Callable[[str], bool]) -> None:
         """Forget published seals that no journal can ask about; see `SweepState.prune_seals`."""
