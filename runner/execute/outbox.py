@@ -15,7 +15,7 @@ from runner.core.errors import StorageError
 from runner.core.seams import Clock, Store
 from runner.core.seeds import by_cell
 from runner.core.values import Finished, Job
-from runner.record.facts import CellFacts
+from runner.core.facts import CellFacts
 from runner.record.journal import Journal
 from runner.record.layout import seal_name
 from runner.record.parts import EncodedPart, encode_parts, estimate_bytes
