@@ -65,13 +65,18 @@ class _AiohttpClient(httpx2.AsyncClient):
 
 
 class _Response(httpx2.Response):
-    """A response that carries the exchange it came from, so that nothing is parsed twice."""
+    """A response that carries the exchange it came from.
+
+    Of a success the SDK looks at the status only, so httpx2 is not made to handle header and
+    body a second time.
+    """
 
     def __init__(self, request: httpx2.Request, exchange: Exchange) -> None:
+        failed = exchange.status != 200
         super().__init__(
             exchange.status,
-            headers=() if exchange.status == 200 else _error_headers(exchange.headers),
-            content=exchange.body,
+            headers=_error_headers(exchange.headers) if failed else None,
+            content=exchange.body if failed else None,
             request=request,
         )
         self.exchange = exchange

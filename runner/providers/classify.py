@@ -265,13 +265,13 @@ def classify(
         message: looked at only for the two errors that have neither a type nor a code of their
             own: a spend limit set by the user, and a used-up prepaid credit.
     """
-    if error_code in _BY_CODE:
+    if error_code is not None and error_code in _BY_CODE:
         return _BY_CODE[error_code]
     if status in {400, 403, 429} and _SPEND_MESSAGE.search(message):
         return FailureKind.SPEND_LIMIT
     if status in {400, 403} and _CREDIT_MESSAGE.search(message):
         return FailureKind.BILLING
-    if error_type in _BY_TYPE:
+    if error_type is not None and error_type in _BY_TYPE:
         return _BY_TYPE[error_type]
     if status is None or status < 300:
         return _BY_LOOSE_TYPE.get(error_type or "", FailureKind.BAD_RESPONSE)

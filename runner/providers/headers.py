@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import orjson
+
+from runner.providers.json_values import as_object, as_text
 
 SIMULATED_HEADER = "x-runner-simulated"
 """Set by simulators and stand-ins; whatever the provider's name, it labels the row."""
@@ -113,7 +115,7 @@ def _date(text: str) -> float | None:
         parsed = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def error_facts(body: bytes) -> tuple[str | None, str | None, str]:
@@ -126,29 +128,15 @@ def error_facts(body: bytes) -> tuple[str | None, str | None, str]:
     try:
         whole: object = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None, None, body.decode("utf-8", "replace")
-    if not isinstance(whole, dict):
-        return None, None, body.decode("utf-8", "replace")
-    error: object = whole.get("error", whole)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        whole = None
+    fields = as_object(whole)
+    error: object = fields.get("error", fields)
     if isinstance(error, str):
         return None, None, error
-    if not isinstance(error, dict):
-        return None, None, body.decode("utf-8", "replace")
-    fields: dict[str, object] = error  # pyright: ignore[reportUnknownVariableType]
-    details = fields.get("details")
-    codes: Iterable[object] = (
-        details.get("error_code") if isinstance(details, dict) else None,  # pyright: ignore[reportUnknownMemberType]
-        fields.get("code"),
-    )
-    code = next((c for c in codes if isinstance(c, str) and not c.isdigit()), None)
-    kind, message = fields.get("type"), fields.get("message")
-    return (
-        kind if isinstance(kind, str) else None,
-        code,
-        message if isinstance(message, str) else body.decode("utf-8", "replace"),
-    )
-
-
-def utc_date(unix_s: float) -> str:
-    """Return an HTTP date; the inverse of what `retry_after_s` reads."""
-    return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    fields = as_object(error)
+    codes = (as_object(fields.get("details")).get("error_code"), fields.get("code"))
+    code = next((c for c in map(as_text, codes) if c is not None and not c.isdigit()), None)
+    message = as_text(fields.get("message"))
+    if message is None:
+        message = body.decode("utf-8", "replace")
+    return as_text(fields.get("type")), code, message

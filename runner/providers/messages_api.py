@@ -28,6 +28,7 @@ from runner.core.values import (
 )
 from runner.providers.classify import classify
 from runner.providers.headers import Redactor, error_facts
+from runner.providers.json_values import as_count, as_list, as_object, as_text
 
 STOP_REASONS: Mapping[str, EndState] = MappingProxyType(
     {
@@ -104,10 +105,10 @@ def parse(body: bytes) -> dict[str, Any] | Failure:
             whole = orjson.loads(text.encode("utf-8", "replace"))
         except (ValueError, RecursionError):
             return _unusable(body)
-    if not isinstance(whole, dict):
-        return bad_response("the body is JSON, but no object")
-    found: dict[str, Any] = whole  # pyright: ignore[reportUnknownVariableType]
-    if "error" in found and found["error"] is not None:
+    found = as_object(whole)
+    if not found:
+        return bad_response("the body is JSON, but no object with anything in it")
+    if found.get("error") is not None:
         error_type, error_code, message = error_facts(body)
         return Failure(
             kind=classify(200, error_type, error_code, message),
@@ -165,37 +166,28 @@ def read_message(body: bytes) -> Reply | Failure:
     found = parse(body)
     if isinstance(found, Failure):
         return found
-    content = found.get("content")
-    if not isinstance(content, list) or not all(isinstance(b, dict) for b in content):  # pyright: ignore[reportUnknownVariableType]
+    blocks: tuple[Block, ...] = tuple(as_list(found.get("content")))
+    if not isinstance(found.get("content"), list) or not all(isinstance(b, dict) for b in blocks):
         return bad_response("the body is JSON, but no message: `content` is missing")
-    blocks: tuple[Block, ...] = tuple(content)  # pyright: ignore[reportUnknownArgumentType]
     stop_reason = found.get("stop_reason")
     if not isinstance(stop_reason, str):
         return no_stop_reason()
-    usage = found.get("usage")
-    model = found.get("model")
     return Reply(
         content=blocks,
         stop_reason=stop_reason,
         end_state=end_state_of(stop_reason, blocks),
-        usage=_usage(usage if isinstance(usage, dict) else {}),  # pyright: ignore[reportUnknownArgumentType]
-        model=model if isinstance(model, str) else "",
+        usage=_usage(as_object(found.get("usage"))),
+        model=as_text(found.get("model")) or "",
         continues=stop_reason == "pause_turn",
     )
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
-    details = usage.get("output_tokens_details")
-    thinking = details.get("thinking_tokens") if isinstance(details, dict) else 0  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    details = as_object(usage.get("output_tokens_details"))
     return Usage(
-        input_tokens=count(usage.get("input_tokens")),
-        output_tokens=count(usage.get("output_tokens")),
-        cache_read_tokens=count(usage.get("cache_read_input_tokens")),
-        cache_write_tokens=count(usage.get("cache_creation_input_tokens")),
-        reasoning_tokens=count(thinking),  # pyright: ignore[reportUnknownArgumentType]
+        input_tokens=as_count(usage.get("input_tokens")),
+        output_tokens=as_count(usage.get("output_tokens")),
+        cache_read_tokens=as_count(usage.get("cache_read_input_tokens")),
+        cache_write_tokens=as_count(usage.get("cache_creation_input_tokens")),
+        reasoning_tokens=as_count(details.get("thinking_tokens")),
     )
-
-
-def count(value: object) -> int:
-    """Return a token count; what is no number is 0."""
-    return max(0, int(value)) if isinstance(value, int | float) else 0

@@ -10,11 +10,11 @@ from yarl import URL
 from runner.config.schema import ModelConfig, ProviderKind
 from runner.core.errors import ConfigError
 from runner.providers import messages_api, openai_chat
-from runner.providers.wire import proxy_for
 
 if TYPE_CHECKING:
     from runner.providers.protocol import Provider
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "proxy-authorization"})
 
 
@@ -37,22 +37,43 @@ def open_provider(
         raise ConfigError(*problems)
     key = _key(model, environ)
     if model.provider is ProviderKind.local:
-        from runner.providers.local import LocalProvider  # local: starts processes, so on demand
+        from runner.providers.local import LocalProvider  # noqa: PLC0415  # only where it is used
 
         return LocalProvider(model, max_body_bytes=max_body_bytes)
     base_url = base_url_of(model)
     proxy = proxy_for(URL(base_url), environ)
     if model.provider is ProviderKind.openai:
-        from runner.providers.openai_api import OpenAIProvider  # heavy import: aiohttp only
+        from runner.providers.openai_api import OpenAIProvider  # noqa: PLC0415  # aiohttp: 0.3 s
 
         return OpenAIProvider(
             model, base_url=base_url, key=key, proxy=proxy, max_body_bytes=max_body_bytes
         )
-    from runner.providers.anthropic_api import AnthropicProvider  # heavy import: 1.5 s
+    from runner.providers.anthropic_api import AnthropicProvider  # noqa: PLC0415  # 1.5 s
 
     return AnthropicProvider(
         model, base_url=base_url, key=key, proxy=proxy, max_body_bytes=max_body_bytes
     )
+
+
+def proxy_for(url: URL, environ: Mapping[str, str]) -> str | None:
+    """Return the proxy that the usual environment variables name for a URL; loopback has none."""
+    if url.host in _LOOPBACK:
+        return None
+    excluded = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if url.host and excluded and _is_excluded(url.host, excluded):
+        return None
+    for name in (f"{url.scheme}_proxy", "all_proxy"):
+        found = environ.get(name) or environ.get(name.upper())
+        if found:
+            return found
+    return None
+
+
+def _is_excluded(host: str, excluded: str) -> bool:
+    """Read `no_proxy`: `*`, hosts, and domains with all that is below them."""
+    names = [name.strip().lstrip(".").lower() for name in excluded.split(",")]
+    lower = host.lower()
+    return any(n in {"*", lower} or lower.endswith(f".{n}") for n in names if n)
 
 
 def base_url_of(model: ModelConfig) -> str:
@@ -114,10 +135,11 @@ def _url_problems(where: str, base_url: str) -> list[str]:
     if url.scheme not in {"http", "https"} or not url.host:
         return [f"{where}.base_url: {base_url!r} is no http or https URL."]
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
-        return [
+        msg = (
             f"{where}.base_url: user, password, query and fragment are not taken (they would be "
             "stored in clear). Give scheme, host, port and path only."
-        ]
+        )
+        return [msg]
     return []
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from runner.core.values import Block, Conversation, EndState, Failure, Reply, Usage
+from runner.core.values import Block, Conversation, Failure, Reply, Usage
+from runner.providers.json_values import as_count, as_list, as_object, as_text
 from runner.providers.messages_api import (
     bad_response,
-    count,
     end_state_of,
     no_stop_reason,
     parse,
@@ -169,86 +169,68 @@ def read_chat(body: bytes) -> Reply | Failure:
     found = parse(body)
     if isinstance(found, Failure):
         return found
-    choices = found.get("choices")
-    choice: Any = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):  # pyright: ignore[reportUnknownMemberType]
+    choice = as_object(next(iter(as_list(found.get("choices"))), None))
+    message = as_object(choice.get("message"))
+    if not message:
         return bad_response("the body is JSON, but no chat completion: `choices` is missing")
-    message: dict[str, Any] = choice["message"]
-    finish: object = choice.get("finish_reason")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if not isinstance(finish, str):
+    finish = as_text(choice.get("finish_reason"))
+    if finish is None:
         return no_stop_reason()
     content = _blocks(message)
     stop_reason = _STOP_REASONS.get(finish, finish)
-    refused = isinstance(message.get("refusal"), str) and bool(message["refusal"])
-    if refused:
+    if message.get("refusal"):
         stop_reason = "refusal"
     elif stop_reason == "end_turn" and any(b["type"] == "tool_use" for b in content):
         stop_reason = "tool_use"  # some servers say `stop` after a call
-    usage = found.get("usage")
-    model = found.get("model")
     return Reply(
         content=content,
         stop_reason=stop_reason,
-        end_state=EndState.REFUSED if refused else end_state_of(stop_reason, content),
-        usage=_usage(usage if isinstance(usage, dict) else {}),  # pyright: ignore[reportUnknownArgumentType]
-        model=model if isinstance(model, str) else "",
+        end_state=end_state_of(stop_reason, content),
+        usage=_usage(as_object(found.get("usage"))),
+        model=as_text(found.get("model")) or "",
     )
 
 
 def _blocks(message: Mapping[str, Any]) -> tuple[Block, ...]:
     blocks: list[Block] = []
-    thought = message.get("reasoning_content") or message.get("reasoning")
-    if isinstance(thought, str) and thought:
+    thought = as_text(message.get("reasoning_content") or message.get("reasoning"))
+    if thought:
         blocks.append({"type": "thinking", "thinking": thought})
-    blocks += [{"type": "text", "text": t} for t in _texts(message) if t]
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():  # pyright: ignore[reportUnknownVariableType]
-        if isinstance(call, dict) and isinstance(call.get("function"), dict):  # pyright: ignore[reportUnknownMemberType]
-            blocks.append(_tool_use(call))  # pyright: ignore[reportUnknownArgumentType]
+    blocks += [{"type": "text", "text": text} for text in _texts(message)]
+    blocks += [_tool_use(as_object(call)) for call in as_list(message.get("tool_calls"))]
     return tuple(blocks)
 
 
 def _texts(message: Mapping[str, Any]) -> list[str]:
     content = message.get("content")
-    parts: list[object] = content if isinstance(content, list) else [content]  # pyright: ignore[reportUnknownVariableType]
-    texts = [p.get("text") if isinstance(p, dict) else p for p in parts]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    texts.append(message.get("refusal"))
-    return [t for t in texts if isinstance(t, str)]
+    parts = [as_object(part).get("text") for part in as_list(content)] or [content]
+    return [text for text in map(as_text, (*parts, message.get("refusal"))) if text]
 
 
 def _tool_use(call: Mapping[str, Any]) -> Block:
-    function = call["function"]
-    raw = function.get("arguments")
-    given: object = raw
-    if isinstance(raw, str):
+    function = as_object(call.get("function"))
+    given = function.get("arguments")
+    raw = as_text(given)
+    if raw is not None:
         try:
             given = orjson.loads(raw or "{}")
         except orjson.JSONDecodeError:
             given = None
-    if not isinstance(given, dict):
-        given = {UNPARSABLE_ARGUMENTS: raw if isinstance(raw, str) else ""}
     return {
         "type": "tool_use",
-        "id": call.get("id") or "",
-        "name": function.get("name") or "",
-        "input": given,
+        "id": as_text(call.get("id")) or "",
+        "name": as_text(function.get("name")) or "",
+        "input": given if isinstance(given, dict) else {UNPARSABLE_ARGUMENTS: raw or ""},
     }
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
-    prompt = usage.get("prompt_tokens_details")
-    completion = usage.get("completion_tokens_details")
-    cached = count(
-        prompt.get("cached_tokens")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        if isinstance(prompt, dict)
-        else usage.get("prompt_cache_hit_tokens")
-    )
-    reasoning: object = (
-        completion.get("reasoning_tokens") if isinstance(completion, dict) else 0  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    )
+    details = as_object(usage.get("prompt_tokens_details"))
+    cached = as_count(details.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
+    generated = as_object(usage.get("completion_tokens_details"))
     return Usage(
-        input_tokens=max(0, count(usage.get("prompt_tokens")) - cached),
-        output_tokens=count(usage.get("completion_tokens")),
+        input_tokens=max(0, as_count(usage.get("prompt_tokens")) - cached),
+        output_tokens=as_count(usage.get("completion_tokens")),
         cache_read_tokens=cached,
-        reasoning_tokens=count(reasoning),
+        reasoning_tokens=as_count(generated.get("reasoning_tokens")),
     )

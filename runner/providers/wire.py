@@ -1,6 +1,6 @@
 """One HTTP exchange over aiohttp, for every provider: bounded bodies, and errors told apart.
 
-Owns sessions, proxies, the exchange itself and the reading of network errors. Knows no API.
+Owns sessions, the exchange itself and the reading of network errors. Knows no API.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import asyncio
 import errno
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.request import proxy_bypass_environment
 
 import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from runner.core.clock import SystemClock
 from runner.core.values import Answer, Failure, FailureKind
 from runner.providers.classify import classify
 from runner.providers.headers import (
@@ -32,7 +31,6 @@ from runner.providers.headers import (
 CONNECT_TIMEOUT_S = 10.0
 """An unreachable server is told in seconds, whatever the attempt's own deadline."""
 _MAX_ERROR_BODY = 65_536
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class ResponseTooLargeError(Exception):
@@ -46,20 +44,6 @@ class Exchange:
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
-
-
-def proxy_for(url: URL, environ: Mapping[str, str]) -> str | None:
-    """Return the proxy that the usual environment variables name for a URL; loopback has none."""
-    if url.host in _LOOPBACK:
-        return None
-    excluded = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if url.host and excluded and proxy_bypass_environment(url.host, {"no": excluded}):
-        return None
-    for name in (f"{url.scheme}_proxy", "all_proxy"):
-        found = environ.get(name) or environ.get(name.upper())
-        if found:
-            return found
-    return None
 
 
 class Channel:
@@ -164,7 +148,7 @@ def status_failure(
         error_type=redactor.value(error_type) if error_type else None,
         error_code=redactor.value(error_code) if error_code else None,
         request_id=request_id(headers, redactor),
-        retry_after_s=retry_after_s(headers, time.time()),
+        retry_after_s=retry_after_s(headers, SystemClock().wall()),
         simulated=SIMULATED_HEADER in headers,
         headers=rate_limit_headers(headers, redactor),
     )

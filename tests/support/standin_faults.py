@@ -21,8 +21,7 @@ STATUS_FAULTS: dict[str, tuple[int, str | None, str | None, str]] = {
         400,
         "invalid_request_error",
         None,
-        "You have reached your specified workspace API usage limits. You will regain access on "
-        "2026-12-01 at 00:00 UTC.",
+        "You have reached your specified workspace API usage limits until 2026-12-01 00:00 UTC.",
     ),
     "authentication": (401, "authentication_error", None, "invalid x-api-key"),
     "billing": (402, "billing_error", None, "your organisation has no payment method"),
