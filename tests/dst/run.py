@@ -23,8 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
     parser.add_argument("--mutant", default=None, help="plant a fault of tests/dst/mutants.py")
     options = parser.parse_args(arguments)
-    from tests.dst.cluster import simulate
     from tests.dst.mutants import planted
+
+    from tests.dst.cluster import simulate
 
     seeds = (
         [options.seed]
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
         environment = os.environ | {"PYTHONHASHSEED": "0"}
-        os.execve(  # noqa: S606
+        os.execve(
             sys.executable, [sys.executable, "-m", "tests.dst.run", *sys.argv[1:]], environment
         )
     sys.exit(main(sys.argv[1:]))

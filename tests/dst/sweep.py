@@ -1,0 +1,114 @@
+"""The sweep that a shape describes: its real Book, model configurations and engine bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from runner.config.schema import (
+    EngineConfig,
+    ModelConfig,
+    RetryConfig,
+    ScenarioConfig,
+    SweepConfig,
+)
+from runner.core.values import Job, Reply
+from runner.scenarios.book import Book
+from runner.scenarios.build import build_book
+from tests.dst.api import read
+from tests.dst.schedule import Shape
+
+TIMEOUT_S = 20.0
+"""Deadline of one attempt."""
+JOB_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What both the engine and the oracle know of the work."""
+
+    book: Book
+    models: dict[str, ModelConfig]
+    engine: EngineConfig
+    retry: RetryConfig
+
+    @property
+    def jobs(self) -> frozenset[Job]:
+        return frozenset(Job(c.number, s) for c in self.book.plan.cells for s in c.seeds)
+
+    def resolve(self, model: str, condition: str, seed: int) -> Job:
+        """Return the job whose prompt names this condition and seed."""
+        for cell in self.book.plan.of_model(model):
+            if cell.axes["condition"] == condition:
+                return Job(cell.number, seed)
+        raise KeyError(model, condition, seed)
+
+    def turns_until_end(self, job: Job, bodies: list[bytes]) -> int | None:
+        """Return after how many of these answers the job's rollout ends; None: it goes on."""
+        rollout = self.book.rollout(job)
+        for count, body in enumerate(bodies, 1):
+            reply = read(body)
+            assert isinstance(reply, Reply)
+            if rollout.answer(reply):
+                return count
+        return None
+
+
+@lru_cache(maxsize=256)
+def _book(models: int, conditions: int, seeds: int, turns: int, block: int, flight: int) -> Book:
+    config = SweepConfig(
+        name="dst",
+        scenarios=[
+            ScenarioConfig(
+                name="s",
+                axes={"condition": [f"c{i}" for i in range(conditions)]},
+                user="[job {{ condition }} seed {{ seed }}] say something",
+                turns=[f"and then? ({i})" for i in range(1, turns)],
+            )
+        ],
+        models=[
+            ModelConfig(
+                name=f"m{i}",
+                model=f"model-{i}",
+                base_url="http://127.0.0.1:1",
+                max_in_flight=flight,
+                timeout_s=TIMEOUT_S,
+            )
+            for i in range(models)
+        ],
+        seeds=seeds,
+        seed_block=block,
+    )
+    return build_book(config, sweep_id="dst")
+
+
+def sweep_of(shape: Shape) -> Sweep:
+    """Return the sweep of a shape; books are shared between schedules, being immutable."""
+    book = _book(
+        shape.models,
+        shape.conditions,
+        shape.seeds,
+        shape.turns,
+        shape.seed_block,
+        shape.max_in_flight,
+    )
+    return Sweep(
+        book=book,
+        models={m.name: m for m in book.config.models},
+        engine=EngineConfig(
+            heartbeat_s=shape.heartbeat_s,
+            lease_ttl_s=shape.lease_ttl_s,
+            seal_rows=shape.seal_rows,
+            seal_age_s=shape.seal_age_s,
+            publish_s=1.0,
+            snapshot_every=shape.snapshot_every,
+            grace_s=TIMEOUT_S + 5,
+            take_over_s=6.0,
+        ),
+        retry=RetryConfig(
+            job_failures=JOB_FAILURES,
+            wait_initial_s=0.5,
+            wait_max_s=4.0,
+            infrastructure_wait_s=40.0,
+        ),
+    )
