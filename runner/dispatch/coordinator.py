@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyroaring import BitMap
 
 from runner.config.schema import EngineConfig, ModelConfig
-from runner.core.errors import FencedError, StorageError
+from runner.core.errors import FencedError, StorageError, SweepStateError
 from runner.core.seams import Clock, Disk, KeyMissingError, Processes, Store
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable, WorkerView
@@ -32,11 +32,13 @@ from runner.execute.outbox import Offload
 from runner.execute.replay import Codec
 from runner.execute.worker import PeerUnreachableError
 from runner.limits.slots import SlotAuthority
-from runner.observe.progress import Phase, Progress
-from runner.record.entries import Claim, Entry, PlanEntry, Publish, Release
+from runner.observe.progress import Phase, Progress, to_json
+from runner.record.entries import Claim, Entry, Publish, Release
+from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key, seal_incarnation
 from runner.record.manifest import ManifestLog
 from runner.record.recovery import incarnations
+from runner.record.status import status_key
 from runner.scenarios.book import Book
 
 VERIFY_S = 5.0
@@ -67,6 +69,17 @@ class CoordinatorWorld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preamble:
+    """What a new driver session changes in the sweep before anything is leased."""
+
+    base: int
+    """The last manifest entry that the changes were worked out against."""
+    files: tuple[tuple[str, bytes], ...] = ()
+    """Keys and contents to put first: the configuration, the cell table of a new plan."""
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """Why the coordinator stopped."""
 
@@ -88,7 +101,7 @@ class Coordinator:
         engine: EngineConfig,
         claim: Claim,
         board: Board,
-        preamble: Sequence[Entry] = (),
+        preamble: Preamble | None = None,
     ) -> None:
         """Make a coordinator that holds nothing yet.
 
@@ -100,7 +113,7 @@ class Coordinator:
             engine: bounds and intervals.
             claim: what to claim the sweep with.
             board: counts for people.
-            preamble: entries to append right after the first claim of this fleet.
+            preamble: what to write right after the first claim of this fleet.
         """
         self.world = world
         self.phase = Phase.STARTING
@@ -134,6 +147,7 @@ class Coordinator:
 
         Raises:
             FencedError: another claim was faster.
+            SweepStateError: the sweep changed since the preamble was worked out.
             StorageError: the store refuses.
             RecordError: the manifest is damaged.
         """
@@ -145,10 +159,7 @@ class Coordinator:
         self._verified_at = now()
         await self._log.complete_old()
         if before is None or before.claim.fleet != self._claim.fleet:
-            for entry in self._preamble:
-                await self._log.append(entry)
-        elif self._log.state.plan_version != self._book.plan.version:
-            await self._log.append(PlanEntry(version=self._book.plan.version))
+            await self._introduce()
         state = self._log.state
         self.table = LeaseTable(
             self._book.plan,
@@ -185,8 +196,33 @@ class Coordinator:
             self._wait_until = now() + self._engine.lease_ttl_s + VERIFY_S
         self.phase = Phase.RUNNING
 
+    async def _introduce(self) -> None:
+        """Write what this driver session changes, if nobody changed the sweep meanwhile."""
+        preamble = self._preamble
+        if preamble is None:
+            return
+        if self._number != preamble.base + 1:
+            await self._log.append(Release(reason="interrupted"))
+            msg = (
+                "another process wrote to the sweep while this one was starting; nothing was "
+                "started. Run the same command again"
+            )
+            raise SweepStateError(msg)
+        for key, data in preamble.files:
+            await self.world.store.put(key, data)
+        for entry in preamble.entries:
+            number = await self._log.append(entry)
+            await self._log.complete(number)
+
     async def run(self) -> Ended:
         """Publish, watch and lease until the sweep is done, drained, fenced or out of space."""
+        holding = asyncio.get_running_loop().create_task(self._hold())
+        try:
+            return await self._work()
+        finally:
+            holding.cancel()
+
+    async def _work(self) -> Ended:
         while not self._over():
             try:
                 await self._cycle()
@@ -331,6 +367,18 @@ class Coordinator:
         if model not in self.table.stopped:
             self.table.stopped[model] = reason
             self.world.report(f"models.{model}: {reason}. No further request is sent to it.")
+
+    async def _hold(self) -> None:
+        """Count for other hosts, and leave the progress for `runner status`."""
+        claim, store = self._claim, self.world.store
+        beat = HolderBeat(
+            store, claim=self._number, fleet=claim.fleet, process=claim.process
+        )
+        while True:
+            with contextlib.suppress(StorageError):
+                await beat.beat()
+                await store.put(status_key(self._number), to_json(self.progress()))
+            await self.world.clock.sleep(BEAT_S)
 
     # The cycle
 
@@ -477,6 +525,8 @@ class Coordinator:
         except (StorageError, OSError) as error:
             return Ended(reason="storage", detail=str(error))
         self.phase = Phase.DONE if self._why == "done" else Phase.STOPPED
+        with contextlib.suppress(StorageError):
+            await self.world.store.put(status_key(self._number), to_json(self.progress()))
         return Ended(reason=self._why, detail=self._detail)
 
 

@@ -1,0 +1,152 @@
+"""What a backend needs to run a sweep, and how coordinator and workers are made from it.
+
+The only place that joins the engine to real seams: store, journal disk, clock, processes, threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runner.core.clock import SystemClock
+from runner.core.process import LinuxProcesses
+from runner.dispatch.board import Board
+from runner.dispatch.coordinator import Coordinator, CoordinatorWorld, Preamble
+from runner.execute.worker import Peer, Worker, WorkerIdentity, WorkerWorld
+from runner.providers.codec import ModelCodec
+from runner.providers.open import open_provider
+from runner.providers.protocol import Provider
+from runner.record.disk import PosixDisk
+from runner.record.entries import Claim
+from runner.record.layout import JOURNAL
+from runner.record.parts import EncodedPart
+from runner.record.posix_store import PosixStore
+from runner.scenarios.book import Book
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """A sweep to be run; picklable, without any secret."""
+
+    book: Book
+    directory: str
+    """Absolute path of the sweep directory."""
+    fleet: str
+    """Of this driver session: its workers end when another fleet claims the sweep."""
+    preamble: Preamble
+    """Written right after the first claim: a new plan, dead letters owed again."""
+
+
+async def in_thread(work: Callable[[], list[EncodedPart]]) -> list[EncodedPart]:
+    """Run CPU work beside the event loop."""
+    return await asyncio.to_thread(work)
+
+
+def new_name(prefix: str) -> str:
+    """Return a name that was never used before, e.g. for an incarnation or a fleet."""
+    return f"{prefix}-{secrets.token_hex(5)}"
+
+
+def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordinator:
+    """Return a coordinator on the real seams; `start` claims the sweep."""
+    config = spec.book.config
+    models = {m.name: m for m in config.models}
+    clock, processes = SystemClock(), LinuxProcesses()
+    started = datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="seconds")
+    return Coordinator(
+        CoordinatorWorld(
+            store=PosixStore(Path(spec.directory)),
+            disk=PosixDisk(Path(spec.directory) / JOURNAL),
+            clock=clock,
+            processes=processes,
+            offload=in_thread,
+            report=report,
+        ),
+        book=spec.book,
+        models=models,
+        codecs={name: ModelCodec(model) for name, model in models.items()},
+        engine=config.engine,
+        claim=Claim(
+            nonce=secrets.token_hex(16),
+            fleet=spec.fleet,
+            process=processes.current(),
+            node=socket.gethostname(),
+            started_at=started,
+        ),
+        board=Board(
+            sweep=config.name,
+            directory=spec.directory,
+            started=started,
+            started_at=clock.monotonic(),
+        ),
+        preamble=spec.preamble,
+    )
+
+
+@dataclass(slots=True)
+class WorkerParts:
+    """A worker and what must be closed after it."""
+
+    worker: Worker
+    providers: dict[str, Provider]
+
+    async def run(self) -> None:
+        """Run the worker to its end and close its connections.
+
+        Raises:
+            StorageError: the journal could not be created.
+        """
+        try:
+            await self.worker.run()
+        finally:
+            for provider in self.providers.values():
+                await provider.aclose()
+
+
+def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
+    """Return a worker on the real seams; keys are read from this process's environment.
+
+    Raises:
+        ConfigError: a model cannot be called from here (key variable not set, weights missing).
+    """
+    config = spec.book.config
+    models = {m.name: m for m in config.models}
+    providers = {
+        model: open_provider(
+            of_model, environ=os.environ, max_body_bytes=config.engine.max_record_bytes
+        )
+        for model, of_model in models.items()
+    }
+    identity = WorkerIdentity(
+        worker=name,
+        incarnation=new_name(name),
+        node=socket.gethostname(),
+        fleet=spec.fleet,
+        sweep_id=spec.book.sweep_id,
+    )
+    world = WorkerWorld(
+        store=PosixStore(Path(spec.directory)),
+        disk=PosixDisk(Path(spec.directory) / JOURNAL),
+        clock=SystemClock(),
+        processes=LinuxProcesses(),
+        peer=peer,
+        offload=in_thread,
+        rng=random.Random(),  # noqa: S311  # jitter only
+    )
+    worker = Worker(
+        identity,
+        world,
+        book=spec.book,
+        models=models,
+        providers=providers,
+        engine=config.engine,
+        retry=config.retry,
+    )
+    return WorkerParts(worker, providers)
