@@ -140,13 +140,10 @@ class ConditionHash:
 
     __slots__ = ("_head", "_tail")
 
-    def __init__(self, parts: Mapping[str, bytes]) -> None:
-        """Take every part but `roles`, under ASCII keys, each as canonical JSON."""
-        full = {"identity_version": str(IDENTITY_VERSION).encode(), **parts}
-        before = {k: v for k, v in full.items() if k < _ROLES}
-        after = {k: v for k, v in full.items() if k > _ROLES}
-        self._head = hashlib.sha256(join_canonical(before)[:-1] + b',"roles":')
-        self._tail = b"," + join_canonical(after)[1:] if after else b"}"
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        """Take the canonical bytes before and after the value of `roles`."""
+        self._head = hashlib.sha256(head)
+        self._tail = tail
 
     def cell(self, roles: bytes) -> str:
         """Return the cell's digest for the canonical JSON of its roles."""
@@ -154,6 +151,22 @@ class ConditionHash:
         whole.update(roles)
         whole.update(self._tail)
         return whole.hexdigest()
+
+
+class CellForm:
+    """The canonical JSON of a cell with `messages` and `roles` left open."""
+
+    __slots__ = ("_end", "_middle", "_start")
+
+    def __init__(self, parts: Mapping[str, bytes]) -> None:
+        """Take every other part, under ASCII keys, each as canonical JSON."""
+        given = {"identity_version": str(IDENTITY_VERSION).encode(), **parts}
+        whole = join_canonical({**given, "messages": b"\0", "roles": b"\0"})
+        self._start, self._middle, self._end = whole.split(b"\0")  # JSON escapes real NULs
+
+    def condition(self, messages: bytes) -> ConditionHash:
+        """Fill in the canonical JSON of the messages."""
+        return ConditionHash(self._start + messages + self._middle, self._end)
 
 
 def job_key(cell: str, seed: int) -> str:

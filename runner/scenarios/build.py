@@ -16,7 +16,7 @@ from runner.config.seeding import parse_seeds
 from runner.config.source import Source
 from runner.core.errors import ConfigError
 from runner.core.facts import Scalar
-from runner.core.identity import ConditionHash, canonical_json, join_canonical
+from runner.core.identity import CellForm, canonical_json
 from runner.core.seeds import SeedSet
 from runner.core.weights import find_gguf, weights_sha256
 from runner.plan.cells import Cell, Plan, cell_name
@@ -197,28 +197,20 @@ class _Rendered:
     )
     _seen: dict[str, int] = field(default_factory=dict[str, int])
     _prefix_ids: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
-    _fixed: dict[int, dict[str, bytes]] = field(default_factory=dict[int, dict[str, bytes]])
+    _forms: dict[int, CellForm] = field(default_factory=dict[int, CellForm])
 
     def add(self, one: RenderedCondition, findings: Findings) -> None:
         prompts, script = one.prompts, one.script
         at = len(self.conditions)
-        key = f"{prompts.key}.user"
-        try:
-            messages = canonical_json(script.messages(), key)
-        except ValueError as error:
-            findings.error(key, str(error).partition(": ")[2])
-            return
-        if prompts.calls not in self._fixed:
-            fixed = fixed_parts(prompts.calls)
-            self._fixed[prompts.calls] = {k: canonical_json(v) for k, v in fixed.items()}
-        said = {"messages": messages, "tools": prompts.canonical_tools}
-        prompt_digest = hashlib.sha256(join_canonical(said)).hexdigest()
+        messages = script.canonical_messages()
+        said = b'{"messages":%b,"tools":%b}' % (messages, prompts.canonical_tools)
+        prompt_digest = hashlib.sha256(said).hexdigest()
         name = one.name
         twin = self._seen.setdefault(prompt_digest, at)
         if twin != at:
             self._refuse(twin, prompts.scenario.name, name, findings, prompts.key)
             return
-        whole = ConditionHash({**self._fixed[prompts.calls], **said})
+        whole = self._form(prompts).condition(messages)
         axes: dict[str, Scalar] = {
             axis.name: level.value for axis, level in zip(one.axes, one.levels, strict=True)
         }
@@ -227,6 +219,14 @@ class _Rendered:
         self.digests.append(tuple(whole.cell(target.canonical) for target in self.targets))
         self.prompt_digests.append(prompt_digest)
         self._note_prefixes(script)
+
+    def _form(self, prompts: Prompts) -> CellForm:
+        form = self._forms.get(id(prompts))
+        if form is None:
+            fixed = {k: canonical_json(v) for k, v in fixed_parts(prompts.calls).items()}
+            form = CellForm({**fixed, "tools": prompts.canonical_tools})
+            self._forms[id(prompts)] = form
+        return form
 
     def _refuse(self, twin: int, scenario: str, name: str, findings: Findings, key: str) -> None:
         other = self.conditions[twin].prompts.scenario.name

@@ -7,9 +7,11 @@ of their dependencies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+
+from jinja2 import Undefined
 
 from runner.config.schema import ScenarioConfig
 from runner.core.facts import Scalar
@@ -25,6 +27,8 @@ from runner.scenarios.templates import (
     symbolic_names,
     undefined,
 )
+
+T = TypeVar("T")
 
 _PROBE_SEED = 2_000_000_011
 """The seed with which symbolic renderings are checked against a real one."""
@@ -54,6 +58,7 @@ class Prompts:
         self.tools = tuple(scenario.tools)
         before = len(findings.errors)
         sources = {f"fragments.{name}": text for name, text in scenario.fragments.items()}
+        self._has_system = scenario.system is not None
         if scenario.system is not None:
             sources["system"] = scenario.system
         if scenario.user is None or not scenario.user.strip():
@@ -74,7 +79,14 @@ class Prompts:
             findings.error(path, what)
         self.usable = len(findings.errors) == before
         """Whether conditions can be rendered."""
-        self._seeded = any({"seed", "draw"} & set(t.names) for t in self._templates.values())
+        self._needs = self._dependencies()
+        self._reads = {
+            name: [i for i, axis in enumerate(self.axes) if axis.name in needs]
+            for name, needs in self._needs.items()
+        }
+        self._symbolic = {**symbolic_names(), **scenario.variables}
+        self._memo: dict[str, tuple[tuple[Level, ...], str | Undefined]] = {}
+        self._patterns: dict[str, tuple[str, Pattern]] = {}
 
     @property
     def calls(self) -> int:
@@ -96,18 +108,17 @@ class Prompts:
             RenderProblem: it cannot be rendered, a user turn is empty, or the rendering depends
                 on the seed in a way that the symbolic text does not show.
         """
-        system, users = self._texts(levels, symbolic_names())
-        script = Script(
-            system=self._pattern("system", system) if system and system.strip() else None,
-            users=tuple(self._pattern(k, t) for k, t in zip(self._turns, users, strict=True)),
-            tools=self.tools,
-        )
+        context = self._context(levels, self._symbolic, fresh=False)
+        system = self._pattern("system", levels, context) if self._has_system else None
+        users = tuple(self._pattern(name, levels, context) for name in self._turns)
         for name, user in zip(self._turns, users, strict=True):
-            if not user.strip():
+            if user.blank:
                 raise RenderProblem(self.key, name, "the message renders to nothing")
-        if probe and self._seeded:
-            self._probe(script, levels)
-        return script
+        if probe:
+            self._probe(levels, {"system": system, **dict(zip(self._turns, users, strict=True))})
+        if system is not None and system.blank:
+            system = None
+        return Script(system=system, users=users, tools=self.tools)
 
     def levels_of(self, axes: Mapping[str, Scalar]) -> tuple[Level, ...]:
         """Return the levels that a condition's bound axes stand for."""
@@ -119,7 +130,8 @@ class Prompts:
         Raises:
             RenderProblem: a fact cannot be rendered.
         """
-        context = self._context(levels, seeded_names(seed))
+        base = {**seeded_names(seed), **self.scenario.variables}
+        context = self._context(levels, base, fresh=True)
         rendered = self._fact(self.scenario.grading, "grading", context)
         return cast("dict[str, Any]", rendered)
 
@@ -164,53 +176,94 @@ class Prompts:
                     what = f"variable {variable!r} is not defined (defined here: {known}){place}"
                     findings.error(f"{self.key}.{name}", what)
 
-    def _context(self, levels: Sequence[Level], seeded: Mapping[str, object]) -> dict[str, object]:
-        context: dict[str, object] = {**self.scenario.variables, **seeded}
+    def _dependencies(self) -> dict[str, frozenset[str]]:
+        """Return what each template reads, through fragments too: axis names, `seed`, `draw`."""
+        owner = {name: axis.name for axis in self.axes for lv in axis.levels for name in lv.sets}
+        owner |= {name: name for name in (*self._levels, "seed", "draw")}
+        needs: dict[str, frozenset[str]] = {}
+        for name in (*(f"fragments.{f}" for f in self._fragments), *self._templates):
+            if name not in needs:
+                read = self._templates[name].names
+                through = (needs.get(f"fragments.{used}", frozenset[str]()) for used in read)
+                own = frozenset(owner[used] for used in read if used in owner)
+                needs[name] = own.union(*through)
+        return needs
+
+    def _context(
+        self, levels: Sequence[Level], base: Mapping[str, object], *, fresh: bool
+    ) -> dict[str, object]:
+        """Return all variables; with `fresh`, fragments that read the seed are rendered anew."""
+        context = dict(base)
         for axis, level in zip(self.axes, levels, strict=True):
             context[axis.name] = level.value
-            context.update(level.sets)
-        for name in self._fragments:
-            try:
-                context[name] = self._templates[f"fragments.{name}"].render(context)
-            except TemplateProblem as problem:
-                context[name] = undefined(f"fragment {name!r}: {problem.what}")
+            if level.sets:
+                context.update(level.sets)
+        for fragment in self._fragments:
+            name = f"fragments.{fragment}"
+            if fresh:
+                context[fragment] = self._fragment(name, context)
+            else:
+                context[fragment] = self._remembered(name, levels, context, self._fragment)
         return context
 
-    def _texts(
-        self, levels: Sequence[Level], seeded: Mapping[str, object]
-    ) -> tuple[str | None, list[str]]:
-        context = self._context(levels, seeded)
-        system = self._render("system", context) if "system" in self._templates else None
-        return system, [self._render(name, context) for name in self._turns]
+    def _fragment(self, name: str, context: dict[str, object]) -> str | Undefined:
+        try:
+            return self._templates[name].render(context)
+        except TemplateProblem as problem:
+            # A fragment may be meant for some conditions only: a problem where it is used.
+            return undefined(f"{name}: {problem.what}")
 
-    def _render(self, name: str, context: Mapping[str, object]) -> str:
+    def _remembered(
+        self,
+        name: str,
+        levels: Sequence[Level],
+        context: dict[str, object],
+        render: Callable[[str, dict[str, object]], T],
+    ) -> str | T:
+        """Render, unless no axis that the template reads has moved since the last condition."""
+        bound = tuple([levels[i] for i in self._reads[name]])
+        known = self._memo.get(name)
+        if known is not None and known[0] == bound:
+            return cast("T", known[1])
+        text = render(name, context)
+        self._memo[name] = (bound, cast("str", text))
+        return text
+
+    def _render(self, name: str, context: dict[str, object]) -> str:
         template = self._templates[name]
         try:
             return template.render(context)
         except TemplateProblem as problem:
-            what = _with_line(problem, template.source)
-            raise RenderProblem(self.key, name, what) from None
+            raise RenderProblem(self.key, name, _with_line(problem, template.source)) from None
 
-    def _pattern(self, name: str, text: str) -> Pattern:
+    def _pattern(self, name: str, levels: Sequence[Level], context: dict[str, object]) -> Pattern:
+        text = self._remembered(name, levels, context, self._render)
+        known = self._patterns.get(name)
+        if known is not None and known[0] is text:
+            return known[1]
         try:
-            return Pattern(text)
-        except SymbolicError as error:
+            pattern = Pattern(text)
+        except (SymbolicError, ValueError) as error:
             raise RenderProblem(self.key, name, str(error)) from None
+        self._patterns[name] = (text, pattern)
+        return pattern
 
-    def _probe(self, script: Script, levels: Sequence[Level]) -> None:
-        system, users = self._texts(levels, seeded_names(_PROBE_SEED))
-        filled = script.system.fill(_PROBE_SEED) if script.system else None
-        same = {"system": filled == (system if system and system.strip() else None)}
-        for name, pattern, text in zip(self._turns, script.users, users, strict=True):
-            same[name] = pattern.fill(_PROBE_SEED) == text
-        for name in (name for name, fits in same.items() if not fits):
-            what = (
-                "the text depends on the seed in a way that the cell's identity does not show. "
-                "Print seed as it is, or let draw('name', [options]) choose"
-            )
-            raise RenderProblem(self.key, name, what)
+    def _probe(self, levels: Sequence[Level], patterns: Mapping[str, Pattern | None]) -> None:
+        """Compare with one real seed what depends on it."""
+        seeded = {n: p for n, p in patterns.items() if p and self._needs[n] & {"seed", "draw"}}
+        if not seeded:
+            return
+        base = {**seeded_names(_PROBE_SEED), **self.scenario.variables}
+        context = self._context(levels, base, fresh=True)
+        for name, pattern in seeded.items():
+            if pattern.fill(_PROBE_SEED) != self._render(name, context):
+                what = (
+                    "the text depends on the seed in a way that the cell's identity does not "
+                    "show. Print seed as it is, or let draw('name', [options]) choose"
+                )
+                raise RenderProblem(self.key, name, what)
 
-    def _fact(self, value: object, name: str, context: Mapping[str, object]) -> object:
+    def _fact(self, value: object, name: str, context: dict[str, object]) -> object:
         if isinstance(value, str):
             return self._render(name, context)
         if isinstance(value, Mapping):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,8 +39,19 @@ class Script:
 
     def messages(self) -> list[dict[str, str]]:
         """Return the `messages` part of the identity: system, then every scripted user turn."""
-        system = [{"role": "system", "content": self.system.text}] if self.system else []
-        return [*system, *({"role": "user", "content": user.text} for user in self.users)]
+        return [{"role": role, "content": pattern.text} for role, pattern in self._said()]
+
+    def canonical_messages(self) -> bytes:
+        """Return `messages` as canonical JSON."""
+        said = (
+            b'{"content":%b,"role":"%b"}' % (pattern.canonical, role.encode())
+            for role, pattern in self._said()
+        )
+        return b"[" + b",".join(said) + b"]"
+
+    def _said(self) -> list[tuple[str, Pattern]]:
+        system = [("system", self.system)] if self.system else []
+        return [*system, *(("user", user) for user in self.users)]
 
     @property
     def characters(self) -> int:
@@ -53,8 +63,5 @@ class Script:
 
     def part_hashes(self) -> bytes:
         """Return 8 bytes for the system text (zeros without one) and 8 for each user turn."""
-        texts = [u.text for u in self.users]
-        hashes = [hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts]
-        system = self.system.text.encode() if self.system else None
-        head = bytes(8) if system is None else hashlib.blake2b(system, digest_size=8).digest()
-        return b"".join((head, *hashes))
+        system = self.system.short_hash if self.system else bytes(8)
+        return b"".join((system, *(user.short_hash for user in self.users)))

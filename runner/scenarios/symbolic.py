@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import NoReturn, cast
 
 import orjson
 
 from runner.core.facts import Scalar
-from runner.core.identity import draw
+from runner.core.identity import canonical_json, draw
 
 MARK_OPEN = "\ufdd0"
 MARK_CLOSE = "\ufdd1"
@@ -96,18 +97,28 @@ class _Draw:
 class Pattern:
     """A rendered text in which markers stand for what the seed decides."""
 
-    __slots__ = ("_pieces", "text")
+    __slots__ = ("_pieces", "canonical", "short_hash", "text")
 
     def __init__(self, text: str) -> None:
         """Take a text rendered with symbolic values.
 
         Raises:
             SymbolicError: a filter cut or changed a marker.
+            ValueError: the text holds a lone surrogate.
         """
         self.text = text
+        self.canonical = canonical_json(text, "text")
+        """The text, markers and all, as canonical JSON."""
+        self.short_hash = sha256(self.canonical).digest()[:8]
+        """Eight bytes that stand for the text in comparisons of plans."""
         self._pieces: tuple[str | _Draw | None, ...] | None = None
         if MARK_OPEN in text or MARK_CLOSE in text:
             self._pieces = tuple(_pieces(text))
+
+    @property
+    def blank(self) -> bool:
+        """Return whether the text is empty or white space."""
+        return not self.text or self.text.isspace()
 
     @property
     def static(self) -> bool:

@@ -73,7 +73,7 @@ _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 class Template:
     """One compiled template."""
 
-    __slots__ = ("_render", "names", "source")
+    __slots__ = ("_blocks", "_root", "names", "source")
 
     def __init__(self, source: str) -> None:
         """Compile.
@@ -84,24 +84,31 @@ class Template:
         self.source = source
         try:
             tree = _ENVIRONMENT.parse(source)
-            self._render = _ENVIRONMENT.from_string(tree).render
+            compiled = _ENVIRONMENT.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             what = f"{(error.message or 'wrong syntax').rstrip('.')}. Check the braces"
             raise TemplateProblem(what, error.lineno) from None
         except jinja2.TemplateError as error:
             raise TemplateProblem(str(error)) from None
         _refuse_loading(tree)
+        self._root = compiled.root_render_func
+        self._blocks = compiled.blocks
         self.names: Mapping[str, int] = _undeclared(tree)
         """Variables that the template reads from outside, with the line of the first use."""
 
-    def render(self, context: Mapping[str, object]) -> str:
+    def render(self, context: dict[str, object]) -> str:
         """Return the text.
+
+        Args:
+            context: every variable, those of `symbolic_names` or `seeded_names` among them. It is read in place:
+                `jinja2.Template.render` copies it and walks the globals each time, which costs
+                more than rendering a prompt.
 
         Raises:
             TemplateProblem: a variable is missing, or an expression cannot be evaluated.
         """
         try:
-            return self._render(context)
+            return self._rendered(context)
         except jinja2.UndefinedError as error:
             named = _UNDEFINED.fullmatch(str(error))
             name = named[1] if named else None
@@ -114,6 +121,13 @@ class Template:
         except (RecursionError, MemoryError) as error:
             what = f"the template does not end ({type(error).__name__})"
             raise TemplateProblem(what) from None
+
+    def _rendered(self, context: dict[str, object]) -> str:
+        scope = _ENVIRONMENT.context_class(_ENVIRONMENT, context, None, self._blocks)
+        try:
+            return "".join(self._root(scope))
+        except Exception:  # noqa: BLE001 -- raised again, with the template's lines in the trace
+            _ENVIRONMENT.handle_exception()
 
 
 def undefined(why: str) -> jinja2.Undefined:
@@ -133,17 +147,17 @@ def _line(error: BaseException) -> int | None:
 
 
 def symbolic_names() -> dict[str, object]:
-    """Return `seed` and `draw` for the rendering that stands for all seeds."""
-    return {"seed": symbolic_seed(), "draw": symbolic_draw}
+    """Return what every template has, for the rendering that stands for all seeds."""
+    return {**_ENVIRONMENT.globals, "seed": symbolic_seed(), "draw": symbolic_draw}
 
 
 def seeded_names(seed: int) -> dict[str, object]:
-    """Return `seed` and `draw` for one seed."""
+    """Return what every template has, for one seed."""
 
     def draw_for_seed(choice: str, options: list[Any]) -> object:
         return draw(choice, seed, options)
 
-    return {"seed": seed, "draw": draw_for_seed}
+    return {**_ENVIRONMENT.globals, "seed": seed, "draw": draw_for_seed}
 
 
 def _refuse_loading(tree: nodes.Template) -> None:
