@@ -52,7 +52,10 @@ class PosixDiskFile:
 
     def close(self) -> None:
         """Close, behind a sync that may be under way."""
-        self._thread.submit(self._close)
+        try:
+            self._thread.submit(self._close)
+        except RuntimeError:  # the interpreter is ending and takes no more work: no sync runs
+            self._close()
 
     def _sync(self) -> None:
         os.fdatasync(self._fd)

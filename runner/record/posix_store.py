@@ -2,8 +2,8 @@
 
 A new object is written to `.tmp/`, synced, given its name by `link` (create) or `rename` (put),
 and then the folder is synced: a name stands for whole, durable content or does not exist.
-Temporary files carry their writer's identity and are cleared once it is gone. Object stores'
-local emulation does not do (obstore's never syncs).
+Temporary files carry their writer's identity and are cleared by the first write of a later process
+on the same host, once the writer is gone. obstore's local store does not do: it never syncs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _ADVICE = {
     errno.EDQUOT: "make room in your quota, then run the same command again",
     errno.EROFS: "it is mounted read-only; choose another `output`",
     errno.EACCES: "give yourself the right to write there, or choose another `output`",
-    errno.EPERM: "give yourself the right to write there, or choose another `output`",
+    errno.EPERM: "no right to write there, or no hard links, which the manifest needs; choose"
+    " another `output`",
+    errno.EOPNOTSUPP: "the manifest needs a file system with hard links; choose another `output`",
 }
 
 
@@ -70,7 +72,12 @@ class PosixStore:
         path = self._path(key)
 
         def work() -> None:
-            self._write(path, data).replace(path)
+            temporary = self._write(path, data)
+            try:
+                temporary.replace(path)
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
             sync_folder(path.parent)
 
         await self._run(work, path)
@@ -119,23 +126,6 @@ class PosixStore:
         path = self._path(key)
         await self._run(lambda: path.unlink(missing_ok=True), path)
 
-    async def clear_temporary(self) -> int:
-        """Delete what processes that are gone left unfinished; returns how many files.
-
-        Files of another host's processes stay: nobody here can tell whether they still run.
-        """
-
-        def work() -> int:
-            cleared = 0
-            for path in self._temporary.iterdir() if self._temporary.is_dir() else ():
-                owner = _owner(path.name)
-                if owner is not None and self._processes.is_dead(owner):
-                    path.unlink(missing_ok=True)
-                    cleared += 1
-            return cleared
-
-        return await self._run(work, self._temporary)
-
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == TEMPORARY:
@@ -149,6 +139,7 @@ class PosixStore:
             if not folder.is_dir():
                 make_folder(folder)
         if not self._prefix:
+            self._clear_temporary()
             self._prefix = _temporary_prefix(self._processes.current())
         temporary = self._temporary / f"{self._prefix}{next(self._names)}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -162,6 +153,13 @@ class PosixStore:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
+
+    def _clear_temporary(self) -> None:
+        """Delete what processes of this host that are gone left unfinished."""
+        for path in self._temporary.iterdir():
+            owner = _owner(path.name)
+            if owner is not None and self._processes.is_dead(owner):
+                path.unlink(missing_ok=True)
 
     @staticmethod
     def _move(source: Path, target: Path) -> bool:
