@@ -71,6 +71,21 @@ def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
     return to_config(plain)
 
 
+def resolved_facts(text: str, file: str = "sweep.yaml") -> dict[str, str]:
+    """Return what `dump_resolved` was told about the sweep beside its configuration.
+
+    Raises:
+        RecordError: the text is damaged.
+    """
+    try:
+        about = parse(text, file).entries.get("resolved")
+    except YamlError as error:
+        msg = f"{error.where}: {error.text} {_RESTORE}"
+        raise RecordError(msg) from error
+    entries = {} if about is None else about.entries
+    return {key: str(node.value) for key, node in entries.items() if key != "version"}
+
+
 _RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with the configuration."
 
 

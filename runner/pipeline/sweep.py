@@ -1,0 +1,161 @@
+"""Runs a prepared sweep to its end on a backend: progress, signals, the way out.
+
+First Ctrl-C or SIGTERM: drain within the grace period. Second: stop now; everything that was
+answered is in the journal, and the next session recovers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner.core.errors import (
+    EXIT_ABORTED,
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_STATE,
+    EXIT_STORAGE,
+)
+from runner.dispatch.backend import Backend
+from runner.dispatch.coordinator import Ended
+from runner.observe.progress import Progress
+
+REFRESH_S = 0.5
+
+
+class Screen(Protocol):
+    """Where progress goes; see `observe/console.py`."""
+
+    def update(self, progress: Progress) -> None:
+        """Show the sweep at this moment."""
+        ...
+
+    def say(self, *lines: str) -> None:
+        """Show lines that stay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnd:
+    """How a driver session ended."""
+
+    ended: Ended
+    progress: Progress | None
+    """The last one seen."""
+
+    @property
+    def exit_code(self) -> int:
+        """Return the documented exit code."""
+        last = self.progress
+        match self.ended.reason:
+            case "done":
+                return EXIT_INCOMPLETE if last is not None and last.failed else EXIT_OK
+            case "stopped":
+                alone = last is None or not last.recorded
+                return EXIT_ABORTED if alone else EXIT_INCOMPLETE
+            case "storage":
+                return EXIT_STORAGE
+            case "fenced":
+                return EXIT_STATE
+            case _:
+                return EXIT_INTERRUPTED
+
+
+async def run_session(
+    backend: Backend,
+    screen: Screen,
+    *,
+    grace_s: float,
+    on_signal: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
+) -> SessionEnd:
+    """Run a backend until its coordinator has ended.
+
+    Args:
+        backend: not started.
+        screen: shows progress.
+        grace_s: for the first signal.
+        on_signal: installs a handler and returns how to remove it; None: SIGINT and SIGTERM.
+
+    Raises:
+        RunnerError: the sweep cannot be claimed, or no worker can run.
+    """
+    signals = _Signals(backend, screen, grace_s)
+    last: Progress | None = None
+    try:
+        await backend.start()
+        # After start: ray.init() replaces the handler of SIGTERM.
+        remove = (on_signal or _install)(signals.hit)
+        waiting = asyncio.ensure_future(backend.wait())
+        now = asyncio.ensure_future(signals.now.wait())
+        try:
+            while not waiting.done() and not now.done():
+                await asyncio.wait(
+                    {waiting, now}, timeout=REFRESH_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                last = await _show(backend, screen) or last
+            if not waiting.done():
+                return SessionEnd(ended=Ended(reason="interrupted", detail="at once"), progress=last)
+            return SessionEnd(ended=waiting.result(), progress=last)
+        finally:
+            remove()
+            for task in (waiting, now):
+                task.cancel()
+            await signals.settle()
+    finally:
+        await backend.close()
+
+
+async def _show(backend: Backend, screen: Screen) -> Progress | None:
+    progress = await backend.progress()
+    if progress is not None:
+        screen.update(progress)
+    return progress
+
+
+class _Signals:
+    """Counts signals: the first drains, the second ends the session."""
+
+    def __init__(self, backend: Backend, screen: Screen, grace_s: float) -> None:
+        self.now = asyncio.Event()
+        self._backend = backend
+        self._screen = screen
+        self._grace_s = grace_s
+        self._draining: asyncio.Task[None] | None = None
+
+    def hit(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.ensure_future(self._drain())
+        else:
+            self.now.set()
+
+    async def _drain(self) -> None:
+        progress = await self._backend.progress()
+        flying = progress.in_flight if progress is not None else 0
+        self._screen.say(
+            f"finishing {flying:,} calls in flight (up to {self._grace_s:.0f} s; press again to "
+            "stop now, nothing recorded is lost)"
+        )
+        await self._backend.drain(self._grace_s)
+
+    async def settle(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._draining
+
+
+def _install(hit: Callable[[], None]) -> Callable[[], None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, hit)
+
+    def remove() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    return remove

@@ -1,0 +1,127 @@
+"""`runner status`: how a sweep stands, from any terminal, while it runs and after it died."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from runner.core.errors import RecordError
+from runner.core.seams import Clock, Processes, Store
+from runner.observe.amounts import count
+from runner.observe.outcome import next_commands
+from runner.observe.progress import ModelProgress, Phase, Progress, from_json
+from runner.record.holder import Found, Standing, who_holds
+from runner.record.status import latest_status
+from runner.report.sweep import Sweep, open_sweep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings:
+    """A sweep as `runner status` prints it."""
+
+    state: str
+    """live, finished, stopped, dead or unknown."""
+    sentence: str
+    """The state in words, with who and why."""
+    progress: Progress
+    """Of the live process; of another sweep only what is at rest."""
+    next: tuple[str, ...]
+    """Commands, as `next_commands` writes them."""
+
+    def values(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+async def look(
+    store: Store, directory: Path, processes: Processes, clock: Clock
+) -> Standings:
+    """Look at a sweep; from another host this takes up to the take-over time.
+
+    Raises:
+        SweepStateError: no sweep there.
+        RecordError: something in it is damaged.
+        StorageError: it cannot be read.
+    """
+    sweep = await open_sweep(store, directory)
+    take_over_s = sweep.config.engine.take_over_s
+    holder = await who_holds(store, processes, clock, sweep.state, take_over_s=take_over_s)
+    written = await latest_status(store)
+    at_rest = progress_at_rest(sweep)
+    try:
+        said = from_json(written) if written else None
+    except RecordError:
+        said = None  # torn or of another version: the manifest below says what counts
+    live = holder.standing is Standing.LIVE
+    progress = said if live and said else at_rest
+    state, sentence = judge(sweep, holder, at_rest, said)
+    return Standings(
+        state=state,
+        sentence=sentence,
+        progress=progress,
+        next=tuple(_next(state, directory, dead=at_rest.failed)),
+    )
+
+
+def progress_at_rest(sweep: Sweep) -> Progress:
+    """Return what the manifest says: planned, recorded, failed and owed, per model."""
+    models = tuple(_model_at_rest(sweep, name) for name in sweep.plan.models)
+    recorded, failed = sum(m.done for m in models), sum(m.failed for m in models)
+    owed = sweep.owed
+    return Progress(
+        sweep=sweep.name,
+        directory=str(sweep.directory),
+        phase=Phase.STOPPED if owed else Phase.DONE,
+        planned=sweep.plan.jobs,
+        recorded=recorded,
+        failed=failed,
+        owed=owed,
+        models=models,
+        sealed=recorded,
+    )
+
+
+def _model_at_rest(sweep: Sweep, name: str) -> ModelProgress:
+    cells = sweep.plan.of_model(name)
+    numbers = [c.number for c in cells]
+    return replace(
+        ModelProgress(name=name),
+        planned=sum(len(c.seeds) for c in cells),
+        done=_seeds(sweep.state.recorded, numbers),
+        failed=_seeds(sweep.state.dead, numbers),
+    )
+
+
+def _seeds(sets: Mapping[int, object], numbers: list[int]) -> int:
+    return sum(len(sets[n]) for n in numbers if n in sets)  # pyright: ignore[reportArgumentType]  # bitmaps have a length
+
+
+def judge(
+    sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None
+) -> tuple[str, str]:
+    """Return the state in a word and in a sentence."""
+    counts = f"{count(at_rest.recorded)} recorded, {count(at_rest.owed)} owed"
+    if at_rest.failed:
+        counts += f", {count(at_rest.failed)} dead letters"
+    if holder.standing is Standing.LIVE:
+        phase = said.phase if said else Phase.STARTING
+        return "live", f"{phase}: {holder} writes it ({counts})"
+    if holder.standing is Standing.UNKNOWN:
+        return "unknown", f"{holder} may still write it; its host cannot be asked ({counts})"
+    if not at_rest.owed:
+        return "finished", f"finished: nothing is owed ({counts})"
+    if holder.standing is Standing.DEAD:
+        return "dead", f"dead: {holder} ended without releasing it ({counts})"
+    why = sweep.state.released or "never started"
+    return "stopped", f"stopped ({why}): {counts}"
+
+
+def _next(state: str, directory: Path, *, dead: int) -> list[str]:
+    where = shlex.quote(str(directory))
+    if state in {"live", "unknown"}:
+        return [f"next: runner report {where}", f"      runner stop {where}"]
+    if state == "finished":
+        return next_commands(str(directory), dead=dead)
+    return [f"next: runner resume {where}", f"      runner report {where}"]
