@@ -312,7 +312,7 @@ class Coordinator:
                 demand=tally.in_flight
                 + tally.waiting
                 + beat.queued.get(model, 0)
-                + beat.wants.get(model, 0),
+                + min(beat.wants.get(model, 0), max(0, self.table.owed(model))),
             )
         published = self._log.state.published_seals
         for seal in beat.sealed:
@@ -326,10 +326,15 @@ class Coordinator:
             self._wake.set()
         waits = self._wait_until is not None or self._drain_until is not None
         leasing = not (waits or beat.draining or beat.done)
+        slots = {
+            m: a.grant(beat.incarnation, now, most=None if leasing else beat.slots.get(m, 0))
+            for m, a in self._slots.items()
+        }
         grants: list[Lease] = list(found.resend)
         revoke = list(found.revoke)
         if leasing:
-            grants += self._grants(beat)
+            if not found.returned_seen:  # what it handed back is for others first
+                grants += self._grants(beat, slots)
             for model in beat.queued:
                 revoke += self.table.steal(beat.incarnation, model)
         return HeartbeatReply(
@@ -337,10 +342,7 @@ class Coordinator:
             claim=self._number,
             lease_ttl_s=self._engine.lease_ttl_s,
             grants=tuple(grants),
-            slots={
-                m: a.grant(beat.incarnation, now, most=None if leasing else beat.slots.get(m, 0))
-                for m, a in self._slots.items()
-            },
+            slots=slots,
             published=tuple(s for s in beat.sealed if s in published),
             returned_seen=found.returned_seen,
             revoke=tuple(revoke),
@@ -348,11 +350,13 @@ class Coordinator:
             drain_s=None if self._drain_until is None else max(0.0, self._drain_until - now),
         )
 
-    def _grants(self, beat: Heartbeat) -> list[Lease]:
+    def _grants(self, beat: Heartbeat, slots: Mapping[str, int]) -> list[Lease]:
         grants = self.table.grant_alone(beat.incarnation)
         if grants or self.table.isolating(beat.incarnation):
             return grants
         for model, want in beat.wants.items():
+            if slots.get(model, 0) == 0:
+                continue  # with fewer places than workers, jobs would wait here for nothing
             grants += self.table.grant(beat.incarnation, model, want)
         return grants
 
