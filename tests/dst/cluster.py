@@ -8,10 +8,12 @@ leave no reachable journal with anything unrecorded.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from tests.dst.api import ApiHabits, SimApi
 from tests.dst.codec import plain_parts
@@ -22,8 +24,9 @@ from tests.dst.network import SimNetwork
 from tests.dst.oracle import Expectation, Oracle, ViolationError
 from tests.dst.schedule import Schedule, schedule_of
 from tests.dst.store import StoreState
+from tests.dst.virtual_loop import DeadlockError, VirtualTimeLimitError
 from tests.dst.sweep import JOB_FAILURES, TIMEOUT_S, sweep_of
-from tests.dst.world import SimHost, World
+from tests.dst.world import SimHost, SimProcess, World
 
 PATIENCE_S = 900.0
 """After the last fault is mended, so long may the sweep take to be done."""
@@ -58,14 +61,28 @@ def simulate_schedule(schedule: Schedule, *, keep_trace: bool = False) -> Outcom
             world.loop.run_until_complete(cluster.run())
     except (AssertionError, RuntimeError) as error:
         outcome.failure = f"{type(error).__name__}: {error}"
+        if isinstance(error, VirtualTimeLimitError | DeadlockError):
+            outcome.failure += "".join(f"\n    {line}" for line in cluster.standing())
     except BaseExceptionGroup as group:
         outcome.failure = "; ".join(f"{type(e).__name__}: {e}" for e in group.exceptions)
     finally:
+        if outcome.failure is None:
+            outcome.failure = lost_exception(world)
         outcome.trace = world.trace_lines
         outcome.fingerprint = world.trace_hash
         world.loop.dispose()
     outcome.counts = cluster.counts()
     return outcome
+
+
+def lost_exception(world: World) -> str | None:
+    """Return the error of a task of the engine that ended by it and that nobody looked at."""
+    for task in world.loop.tasks:
+        if task.done() and not task.cancelled() and task._log_traceback:  # type: ignore[attr-defined]
+            error = task.exception()
+            trail = "".join(traceback.format_exception(error)[-2:])
+            return f"{task.get_name()} ended by {error!r}: {trail}"
+    return None
 
 
 class Cluster:
@@ -119,12 +136,23 @@ class Cluster:
             broken=self._on_violation,
         )
         self.oracle.attach()
+        world.on_error = self._on_error
+        world.loop.set_exception_handler(self._on_callback_error)
         self.fleets: list[Fleet] = []
         self.injector = Injector(self.site, self.oracle, self.fleets, self.start_fleet)
 
     def _on_violation(self, error: ViolationError) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
+
+    def _on_error(self, process: SimProcess, error: BaseException) -> None:
+        trail = "".join(traceback.format_exception(error)[-3:])
+        self._on_violation(ViolationError(f"{process.name} ended by {error!r}: {trail}"))
+
+    def _on_callback_error(self, loop: object, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        trail = "".join(traceback.format_exception(error)[-3:]) if error else ""
+        self._on_violation(ViolationError(f"{context['message']}: {error!r}: {trail}"))
 
     async def run(self) -> None:
         """Run until the sweep is done twice, or broken."""
@@ -173,11 +201,9 @@ class Cluster:
                 if self.world.chance(0.7):
                     self.world.loop.in_world(self.world.rng.uniform(0.5, 30), process.kill, "gone")
 
-    def start_fleet(self, host: SimHost, *, forced: bool = False) -> Fleet | None:
+    def start_fleet(self, host: SimHost, *, forced: bool = False) -> Fleet:
         """Type `runner sweep` on a host."""
-        if not forced and any(f.alive for f in self.fleets):
-            return None
-        fleet = Fleet(self.site, f"f{len(self.fleets)}", host)
+        fleet = Fleet(self.site, f"f{len(self.fleets)}", host, forced=forced)
         self.world.trace("sweep", fleet.name, host.name)
         self.fleets.append(fleet)
         return fleet
@@ -217,6 +243,32 @@ class Cluster:
         if len(self.api.calls) > calls:
             self.oracle.fail(f"a finished sweep sent {len(self.api.calls) - calls} calls")
         self.oracle.nothing_left(up[0])
+
+    def standing(self) -> list[str]:
+        """Return where every fleet stands, for a sweep that does not end."""
+        lines = [f"store.head {self.oracle.head}, recorded {len(self.oracle.shown)}"]
+        for fleet in self.fleets:
+            engine = fleet.engine
+            lines.append(f"{fleet.name} on {fleet.host.name} alive={fleet.alive} {fleet.ended}")
+            if not fleet.alive or engine is None:
+                continue
+            table = engine.table
+            lines.append(
+                f"  phase={engine.phase} text={engine.text!r} wait={engine._wait_until}"
+                f" awaited={engine._awaited} silent={engine._silent}"
+                f" leavers={list(engine._leavers)} unsure={engine._log.unsure is not None}"
+                f" owed={ {m: table.owed(m) for m in table.plan.models} }"
+            )
+            for view in table.workers.values():
+                lines.append(
+                    f"  {view.incarnation} seen {view.seen_at:.1f} lost={view.lost}"
+                    f" leases={len(view.leases)} sealed={view.beat.sealed} slots={view.beat.slots}"
+                    f" wants={view.beat.wants} queued={view.beat.queued} held={view.beat.held[:3]}"
+                )
+            for authority in engine._slots.values():
+                lines.append(f"  slots {authority}")
+            lines += [f"  {n} dead={p.dead} stopped={p.stopped}" for n, p in fleet.workers.items()]
+        return lines
 
     def counts(self) -> Counter[str]:
         """Return what happened, for the summary of many schedules."""

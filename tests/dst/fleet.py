@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-from runner.core.errors import FencedError, StorageError
+from runner.core.errors import FencedError, StorageError, SweepStateError
 from runner.dispatch.board import Board
-from runner.dispatch.coordinator import Coordinator, CoordinatorWorld, Ended
+from runner.dispatch.coordinator import Coordinator, CoordinatorWorld, Ended, Preamble
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.worker import PeerUnreachableError, Worker, WorkerIdentity, WorkerWorld
 from runner.record.entries import Claim, PlanEntry
+from runner.record.holder import Standing, who_holds
+from runner.record.manifest import load_state
 from tests.dst.api import SimApi, SimProvider
 from tests.dst.disk import SimDisk
 from tests.dst.network import PeerLostError, SimNetwork
@@ -69,6 +71,8 @@ class Fleet:
     site: Site
     name: str
     host: SimHost
+    forced: bool = False
+    """`--take-over`."""
     alive: bool = True
     ended: Ended | None = None
     coordinator: SimProcess | None = None
@@ -140,6 +144,14 @@ class Fleet:
         assert self.host.disk is not None
         disk = SimDisk(self.host.disk, process)
         processes = SimProcesses(process)
+        try:
+            preamble = await self._look(store, processes, clock)
+        except StorageError as error:
+            site.world.trace("start-failed", process.name, error)
+            return
+        if preamble is None:
+            self._over(Ended(reason="refused"))
+            return
         engine = Coordinator(
             CoordinatorWorld(
                 store=store,
@@ -164,12 +176,15 @@ class Fleet:
             board=Board(
                 sweep="dst", directory="outputs/dst", started="", started_at=clock.monotonic()
             ),
-            preamble=(PlanEntry(version=site.sweep.book.plan.version),),
+            preamble=preamble,
         )
         try:
             await engine.start()
         except FencedError as error:
             self._over(Ended(reason="fenced", detail=str(error)))
+            return
+        except SweepStateError as error:
+            self._over(Ended(reason="raced", detail=str(error)))
             return
         except (StorageError, OSError) as error:
             site.world.trace("start-failed", process.name, error)
@@ -177,6 +192,21 @@ class Fleet:
         self.engine = engine
         site.network.serve(self.name, process, engine.heartbeat)
         self._over(await engine.run())
+
+    async def _look(
+        self, store: SimStore, processes: SimProcesses, clock: SimClock
+    ) -> Preamble | None:
+        """Do what `runner sweep` does before it claims; None: a live process holds the sweep."""
+        state = await load_state(store)
+        last = state.last_claim
+        if last is not None and last.claim.fleet != self.name and not self.forced:
+            take_over_s = self.site.sweep.engine.take_over_s
+            held = await who_holds(store, processes, clock, state, take_over_s=take_over_s)
+            if held.standing is Standing.LIVE:
+                return None
+        version = self.site.sweep.book.plan.version
+        new = () if state.plan_version == version else (PlanEntry(version=version),)
+        return Preamble(base=state.head, entries=new)
 
     def _over(self, ended: Ended) -> None:
         self.ended = ended

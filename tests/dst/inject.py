@@ -27,7 +27,7 @@ class Injector:
     site: Site
     oracle: Oracle
     fleets: list[Fleet]
-    start_fleet: Callable[..., Fleet | None]
+    start_fleet: Callable[..., Fleet]
     blackout_until: float = 0.0
     """Nothing is started before: after a `kill-all` nobody types the command at once."""
     active: int = 0
@@ -83,7 +83,8 @@ class Injector:
 
     def _lose(self, fault: Fault) -> Callable[[], None] | None:
         if fault.kind != "lose-host":
-            return self._set(self.site.network.faults, fault.kind.replace("-", "_")[:-1], fault)
+            name = {"lose-requests": "lose_request", "lose-replies": "lose_reply"}[fault.kind]
+            return self._set(self.site.network.faults, name, fault)
         host = self.site.world.hosts[fault.target]
         if host.up:
             self.oracle.out_of_reach(host.name)

@@ -7,6 +7,7 @@ Repeated calls. A call is *repeated* where its answer was paid for and delivered
 for the same job and turn with the same history was started afterwards. It is excused if
   * its answer was not journal-durable when its process was killed or its host crashed (in flight at
     that moment), or it was, but the host's disk has lost it, or
+  * its process has died and its journal lies on a disk that no coordinator's host can read, or
   * its process was out of reach (stopped, cut off, its host down, its store or disk failing) at
     some moment between the call's start and the start of the repetition.
 Every other repetition is a violation.
@@ -24,7 +25,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from runner.core.values import EndState, Job
+from runner.core.values import Budget, EndState, Job
 from runner.providers.classify import FAILURES
 from runner.record import layout
 from tests.dst.api import ANSWER, Call, SimApi, read
@@ -240,7 +241,7 @@ class Oracle:
         calls = [c for c in self.api.calls if c.job == job]
         if job in self.api.habits.deadly or (calls and self.api.is_bad(job)):
             return
-        own = sum(1 for c in calls if c.failure and FAILURES[c.failure].counts_for_job)
+        own = sum(1 for c in calls if c.failure and FAILURES[c.failure].budget is Budget.JOB)
         if own < self.expect.job_failures:
             self.fail(f"{job} is a dead letter after {own} failures of its own: {error}")
 
@@ -279,10 +280,17 @@ class Oracle:
             return
         if self.was_out_of_reach(process, first.started, again.started):
             return
+        if process.dead and not self.readable(number):
+            return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
             f" answer {process.name} has had since {first.delivered:.4f}"
         )
+
+    def readable(self, number: int) -> bool:
+        """Return whether the host of a coordinator can read a journal with this answer."""
+        disks = {c.host.disk for c in self.claims.values()}
+        return any(file.disk in disks for file in self.written.get(number, {}))
 
     def durable(self, number: int) -> bool:
         """Return whether an answer would survive everything but the loss of a disk."""

@@ -38,6 +38,8 @@ class World:
         self.keep_trace = keep_trace
         self.trace_lines: list[str] = []
         self.trace_hash = 0
+        self.on_error: Callable[[SimProcess, BaseException], None] = lambda process, error: None
+        """Told of a process whose main coroutine ended by an error."""
         self._pids = itertools.count(100)
 
     @property
@@ -161,6 +163,8 @@ class SimProcess:
     def _exited(self, task: asyncio.Task[Any]) -> None:
         if not self.dead:
             error = None if task.cancelled() else task.exception()
+            if error is not None:
+                self.world.on_error(self, error)
             self._die(f"exit {error!r}" if error else "exit")
 
     def kill(self, reason: str = "kill") -> None:
