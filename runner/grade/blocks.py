@@ -88,18 +88,19 @@ def read(text: str) -> Reading:
     rest: list[str] = []
     messages: list[Message] = []
     malformed = 0
-    for kind, tag, content, closed in _segments(text):
-        if kind == "private":
-            private.append(content)
-            messages += [m for m in _messages_within(content) if m is not None]
-        elif kind == "rest":
-            rest.append(content)
+    for segment in _segments(text):
+        if segment.kind == "private":
+            private.append(segment.content)
+            messages += [m for m in _messages_within(segment.content) if m is not None]
+        elif segment.kind == "rest":
+            rest.append(segment.content)
         else:
-            draft = kind == "draft" or bool(_SAYS_DRAFT.search(tag))
-            message = _message(tag, content, Where.DRAFT if draft else Where.SENT, closed=closed)
+            draft = segment.kind == "draft" or bool(_SAYS_DRAFT.search(segment.attributes))
+            where = Where.DRAFT if draft else Where.SENT
+            message = _message(segment.attributes, segment.content, where, closed=segment.closed)
             if message is None:
                 malformed += 1
-                rest.append(content)
+                rest.append(segment.content)
             else:
                 messages.append(message)
     return Reading(
@@ -110,38 +111,64 @@ def read(text: str) -> Reading:
     )
 
 
-_Segment = tuple[str, str, str, bool]
-"""(private | action | draft | rest, attributes of the tag, text inside, closed)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of an answer, for whoever draws it."""
+
+    kind: str
+    """private, action, draft or rest."""
+    text: str
+    """Tags included where it is a block."""
+
+
+def spans(text: str) -> list[Span]:
+    """Return the whole text in order, cut at its outermost blocks."""
+    return [Span(kind=s.kind, text=text[s.start : s.stop]) for s in _segments(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    kind: str
+    """private, action, draft or rest."""
+    attributes: str
+    """Of the opening tag."""
+    content: str
+    closed: bool
+    start: int
+    """Where it begins, its tag included."""
+    stop: int
 
 
 def _segments(text: str) -> list[_Segment]:
-    """Cut the text at its outermost blocks, in order."""
+    """Cut the text at its outermost blocks, in order; blank stretches between are left out."""
     tags = list(_TAG.finditer(text))
+    closers = _closers(tags)
     out: list[_Segment] = []
     at = i = 0
     orphan = next((k for k, t in enumerate(tags) if t["private"]), None)
     if orphan is not None and tags[orphan]["close"]:
-        out.append(("private", "", text[: tags[orphan].start()], True))
         at, i = tags[orphan].end(), orphan + 1
-    closers = _closers(tags)
-    while i < len(tags):
-        tag = tags[i]
+        out.append(_Segment("private", "", text[: tags[orphan].start()], True, 0, at))
+    for k in range(i, len(tags)):
+        tag = tags[k]
         if tag["close"] or tag.start() < at:
-            i += 1
             continue
+        out.append(_rest(text, at, tag.start()))
+        end = closers[k]
         kind = _kind(tag)
-        out.append(("rest", "", text[at : tag.start()], True))
-        end = closers[i]
         if end is None:
-            stop = _next_opening(tags, i + 1, private_too=kind != "private", length=len(text))
-            out.append((kind, tag["attributes"], text[tag.end() : stop], False))
-            at = stop
+            stop = inside = _next_opening(tags, k + 1, kind != "private", len(text))
         else:
-            out.append((kind, tag["attributes"], text[tag.end() : tags[end].start()], True))
-            at = tags[end].end()
-        i += 1
-    out.append(("rest", "", text[at:], True))
-    return [s for s in out if s[0] != "rest" or s[2].strip()]
+            inside, stop = tags[end].start(), tags[end].end()
+        content = text[tag.end() : inside]
+        out.append(_Segment(kind, tag["attributes"], content, end is not None, tag.start(), stop))
+        at = stop
+    out.append(_rest(text, at, len(text)))
+    return [s for s in out if s.kind != "rest" or s.content.strip()]
+
+
+def _rest(text: str, start: int, stop: int) -> _Segment:
+    return _Segment("rest", "", text[start:stop], True, start, stop)
 
 
 def _kind(tag: re.Match[str]) -> str:
@@ -178,7 +205,9 @@ def _name(tag: re.Match[str]) -> str:
     return "".join(c for c in name.lower() if c.isalpha())
 
 
-def _next_opening(tags: list[re.Match[str]], start: int, *, private_too: bool, length: int) -> int:
+def _next_opening(
+    tags: list[re.Match[str]], start: int, private_too: bool, length: int
+) -> int:
     for tag in tags[start:]:
         if not tag["close"] and (private_too or not tag["private"]):
             return tag.start()

@@ -16,7 +16,6 @@ from runner.core.values import EndState
 from runner.grade.answers import submission
 from runner.grade.registry import grader, grader_digest
 from runner.grade.verdict import Grader, Verdict, VerdictState
-from runner.record.layout import TRANSCRIPTS
 from runner.record.verdicts import (
     AnswerRow,
     GraderCard,
@@ -29,6 +28,11 @@ from runner.record.verdicts import (
     verdict_key,
 )
 
+Facts = Callable[[int], Mapping[str, object]]
+"""Seed to the scenario's `grading:`, rendered for a condition and that seed."""
+
+_PROBED_SEEDS = range(4)
+"""Facts may depend on the seed; their digest is taken over these."""
 _JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED})
 
 
@@ -37,8 +41,8 @@ class CellGrading:
     """How the rows of one cell are graded."""
 
     graders: tuple[str, ...]
-    facts: Mapping[str, object]
-    """The scenario's `grading:`, rendered for the cell's condition."""
+    facts: Facts
+    """The same object for cells of one condition: its facts do not depend on the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Graded:
 async def grade_sweep(
     store: Store,
     gradings: Mapping[int, CellGrading],
+    shards: Sequence[str],
     on_shard: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
 ) -> list[Graded]:
     """Give verdicts on every row that has none, one shard in memory at a time.
@@ -62,6 +67,7 @@ async def grade_sweep(
     Args:
         store: the sweep directory.
         gradings: cell number to its graders and facts, for every cell of the plan.
+        shards: keys of all published shards, `transcripts/<name>.parquet`.
         on_shard: called with (grader, shards graded, shards to grade) after each.
 
     Returns:
@@ -73,7 +79,6 @@ async def grade_sweep(
         StorageError: the directory refuses.
     """
     names = sorted({name for g in gradings.values() for name in g.graders})
-    shards = [k for k in await store.list(TRANSCRIPTS) if k.endswith(".parquet")]
     out: list[Graded] = []
     for name in names:
         cells = {n: g.facts if name in g.graders else None for n, g in gradings.items()}
@@ -81,7 +86,7 @@ async def grade_sweep(
     return out
 
 
-_Cells = Mapping[int, Mapping[str, object] | None]
+_Cells = Mapping[int, Facts | None]
 """Cell number to grading facts, None where the cell does not use the grader."""
 
 
@@ -113,7 +118,8 @@ def _card(rule: Grader, cells: _Cells) -> GraderCard:
     facts: dict[int, str] = {}
     for number, found in cells.items():
         if id(found) not in digests:
-            digests[id(found)] = "" if found is None else digest(found)[:16]
+            probed = [] if found is None else [found(seed) for seed in _PROBED_SEEDS]
+            digests[id(found)] = digest(probed)[:16] if probed else ""
         facts[number] = digests[id(found)]
     return GraderCard(
         grader=rule.name,
@@ -147,7 +153,7 @@ def grade_rows(rule: Grader, cells: _Cells, rows: Iterable[AnswerRow]) -> Iterat
         facts = cells.get(row.cell)
         if facts is None:
             continue
-        verdict = _verdict(rule, facts, row)
+        verdict = _verdict(rule, facts(row.seed), row)
         yield VerdictRow(
             job_key=row.job_key,
             cell=row.cell,

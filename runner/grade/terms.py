@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import cast
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
@@ -36,7 +37,7 @@ def phrase_list(facts: Mapping[str, object], key: str) -> tuple[str, ...]:
         ValueError: it is something else; the message says what to write.
     """
     value = facts.get(key)
-    items: Iterable[object] = value if isinstance(value, list | tuple) else [value]
+    items = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
     out: list[str] = []
     for item in items:
         if item is None:

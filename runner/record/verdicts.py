@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -150,7 +150,9 @@ def verdict_schema(gates: Sequence[str]) -> pa.Schema:
         pa.field("evidence", text, nullable=False),
     ]
     gated = [pa.field(f"gate_{g}", pa.bool_()) for g in gates]
-    version = {"runner.verdict_schema_version": str(VERDICT_SCHEMA_VERSION)}
+    version: dict[bytes | str, bytes | str] = {
+        "runner.verdict_schema_version": str(VERDICT_SCHEMA_VERSION)
+    }
     return pa.schema([*fixed, *gated], metadata=version)
 
 
@@ -174,5 +176,5 @@ def encode_verdicts(card: GraderCard, rows: Sequence[VerdictRow]) -> bytes:
         **{f"gate_{g}": [r.gates.get(g) for r in rows] for g in card.gates},
     }
     sink = BytesIO()
-    pq.write_table(pa.table(cast("dict[str, pa.Array]", columns), schema=schema), sink, compression="zstd")
+    pq.write_table(pa.table(cast("dict[str, Any]", columns), schema=schema), sink, compression="zstd")
     return sink.getvalue()

@@ -195,3 +195,18 @@ def spent_by_model(tables: Tables) -> list[Spent]:
             output_tokens=(old.output_tokens if old else 0) + tokens_out,
         )
     return list(found.values())
+
+
+def any_simulated(tables: Tables) -> bool:
+    """Return whether a simulator answered any request of the sweep, recorded or not.
+
+    Raises:
+        RecordError: a shard cannot be read.
+    """
+    for kind in ("transcripts", "attempts", "failures"):
+        shards = tables.files(kind)
+        if shards:
+            sql = f"select coalesce(bool_or(simulated), false) from read_parquet({file_list(shards)})"
+            if tables.run(sql)[0][0]:
+                return True
+    return False

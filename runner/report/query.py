@@ -6,12 +6,13 @@ Owns the connection and the counting queries. Texts never leave DuckDB here.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import RecordError
+from runner.record.reader import read
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,7 +22,7 @@ Row = tuple[Any, ...]
 
 
 class Tables:
-    """The shards of one sweep directory, as they lie there now.
+    """The shards of one sweep directory; every query sees the same ones.
 
     Args:
         directory: the sweep.
@@ -29,12 +30,23 @@ class Tables:
     """
 
     def __init__(self, directory: Path, connection: DuckDBPyConnection) -> None:
-        self._directory = directory
+        self.directory = directory
         self._connection = connection
+        self._files: dict[str, list[str]] = {}
 
     def files(self, kind: str) -> list[str]:
-        """Return the paths of the published shards of a kind (`transcripts`, …)."""
-        return [str(p) for p in sorted((self._directory / kind).glob("*.parquet"))]
+        """Return the paths of the shards of a table (`transcripts`, …) that were there at first.
+
+        Raises:
+            RecordError: the manifest is damaged or of a newer version.
+        """
+        if kind not in self._files:
+            self._files[kind] = read(self.directory, kind).paths()
+        return self._files[kind]
+
+    def keys(self, kind: str) -> list[str]:
+        """Return the same as keys below the sweep directory."""
+        return [f"{kind}/{Path(path).name}" for path in self.files(kind)]
 
     def run(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Return all rows of a query whose result is small.
@@ -60,12 +72,12 @@ class Tables:
                 yield from rows
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
-            msg = f"{self._directory}: {first}. Check the directory with: runner verify {self._directory}"
+            msg = f"{self.directory}: {first}. Check the directory with: runner verify {self.directory}"
             raise RecordError(msg) from error
 
 
 @contextmanager
-def open_tables(directory: Path) -> Iterator[Tables]:
+def open_tables(directory: Path) -> Generator[Tables]:
     """Open a sweep directory for counting; spills to a temporary folder, never into the sweep."""
     import duckdb  # noqa: PLC0415  # as above
 

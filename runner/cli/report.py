@@ -1,0 +1,55 @@
+"""`runner report DIR`: grade what is new, then end states and rates with their intervals."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.cli.main import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "report", help="grade what is new, then end states and rates", description=__doc__
+    )
+    parser.add_argument("directory", metavar="DIR", help="sweep directory, finished or not")
+    parser.add_argument("--level", type=float, default=0.95, help="coverage of intervals, 0.95")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    form.add_argument("--csv", action="store_true", help="print one CSV row per condition × model")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report."""
+    import asyncio
+    import json
+    import sys
+    from pathlib import Path
+
+    from runner.core.errors import EXIT_OK, ConfigError
+    from runner.pipeline.reporting import make_reports
+    from runner.record.posix_store import PosixStore
+    from runner.report.page import csv_page, json_page, screen_page
+    from runner.report.screen import put
+
+    if not 0 < args.level < 1:
+        raise ConfigError(f"--level {args.level}: give a number between 0 and 1, such as 0.95.")
+    directory = Path(args.directory)
+
+    def on_shard(grader: str, done: int, total: int) -> None:
+        if done == total or done % 100 == 0:
+            print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
+
+    made = asyncio.run(
+        make_reports(PosixStore(directory), directory, level=args.level, on_shard=on_shard)
+    )
+    if args.json:
+        print(json.dumps(json_page(made.reports, made.spent), indent=2))
+    elif args.csv:
+        sys.stdout.write(csv_page(made.reports))
+    else:
+        put(screen_page(made.reports, made.spent), sys.stdout)
+    return EXIT_OK

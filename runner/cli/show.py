@@ -1,0 +1,66 @@
+"""`runner show CONFIG|DIR`: a rendered prompt, or the transcripts of a sweep."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.cli.main import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "show",
+        help="a rendered prompt of a configuration, or transcripts of a sweep",
+        description=__doc__,
+    )
+    parser.add_argument("target", metavar="CONFIG|DIR", help="configuration file or sweep directory")
+    parser.add_argument("key", metavar="KEY-PREFIX", nargs="?", default="", help="a job's first digits")
+    parser.add_argument("--condition", default="", metavar="LEVELS", help="tone=blunt,topic=budget")
+    parser.add_argument("--scenario", default="", metavar="NAME")
+    parser.add_argument("--model", default="", metavar="NAME")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--outcome", default="", metavar="NAME", help="of a verdict; `harmful` for all")
+    parser.add_argument("--failed", action="store_true", help="dead letters with their errors")
+    parser.add_argument("-n", type=int, default=1, metavar="N", help="print so many transcripts")
+    parser.add_argument("--full", action="store_true", help="fold nothing")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the prompt or the transcripts."""
+    import asyncio
+    import sys
+    from pathlib import Path
+
+    from runner.config.load import load_config
+    from runner.core.errors import EXIT_OK
+    from runner.pipeline.showing import show_config, show_sweep
+    from runner.record.posix_store import PosixStore
+    from runner.report.lookup import Selector
+    from runner.report.screen import put
+
+    selector = Selector(
+        key=args.key,
+        condition=args.condition,
+        scenario=args.scenario,
+        model=args.model,
+        seed=args.seed,
+        outcome=args.outcome,
+    )
+    target = Path(args.target)
+    if not target.is_dir():
+        put(show_config(load_config(target).config, selector), sys.stdout)
+        return EXIT_OK
+    shown = show_sweep(
+        PosixStore(target),
+        target,
+        selector,
+        failed=args.failed,
+        transcripts=max(1, args.n),
+        full=args.full,
+    )
+    put(asyncio.run(shown), sys.stdout)
+    return EXIT_OK

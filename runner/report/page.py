@@ -1,0 +1,75 @@
+"""Whole reports in the three forms that `runner report` prints. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from runner.report.contents import Report
+from runner.report.counts import Spent
+from runner.report.grid import Grid, csv_text
+from runner.report.screen import Line, Style
+from runner.report.tables import (
+    SIMULATED,
+    opening,
+    outcome_grid,
+    rate_grid,
+    report_values,
+    row_values,
+    spent_grid,
+    state_grid,
+)
+
+
+def screen_page(reports: Sequence[Report], spent: Sequence[Spent]) -> list[Line | Grid]:
+    """Return lines and tables for people: warnings and sentences first, commands last."""
+    out: list[Line | Grid] = []
+    for i, report in enumerate(reports):
+        first = opening(report)
+        out += [Line(text, _style(text)) for text in first]
+        out.append(Line(""))
+        grids = [rate_grid(report), outcome_grid(report), state_grid(report) if i == 0 else None]
+        out += [grid for grid in grids if grid]
+    attempts = spent_grid(spent)
+    out += [attempts] if attempts else []
+    return [*out, *(Line(text, Style.FAINT) for text in _where(reports))]
+
+
+def _style(text: str) -> Style:
+    return Style.WARNING if text == SIMULATED or text.startswith("INTERIM") else Style.HEAD
+
+
+def _where(reports: Sequence[Report]) -> list[str]:
+    first = reports[0]
+    directory = shlex.quote(first.directory)
+    out = [
+        f"verdicts: {r.directory}/verdicts/{r.grader}@{(r.grader_digest or '')[:12]}/"
+        for r in reports
+        if r.grader
+    ]
+    harmful = any(row.headline and row.headline.rate.events for r in reports for row in r.rows)
+    out.append(f"next: runner show {directory}" + (" --outcome harmful" if harmful else ""))
+    if first.interim:
+        out.append(f"      runner resume {directory}")
+    return [*out, f"      runner report {directory} --csv"]
+
+
+def json_page(reports: Sequence[Report], spent: Sequence[Spent]) -> object:
+    """Return `{"reports": […]}`, one per grader."""
+    return {"reports": [report_values(r, spent) for r in reports]}
+
+
+def csv_page(reports: Sequence[Report]) -> str:
+    """Return one row per grader, condition and model; `interim` and `simulated` in each."""
+    rows = [
+        {
+            "grader": r.grader,
+            "interim": r.interim,
+            **row_values(row),
+            "simulated_sweep": r.simulated,
+        }
+        for r in reports
+        for row in r.rows
+    ]
+    columns = list(rows[0]) if rows else ["grader", "interim"]
+    return csv_text(columns, [["" if v is None else v for v in row.values()] for row in rows])

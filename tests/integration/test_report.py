@@ -1,0 +1,196 @@
+import asyncio
+import csv
+import io
+import json
+
+import pytest
+
+from runner.cli.main import main
+from runner.core.errors import ConfigError, SweepStateError
+from runner.core.values import EndState
+from runner.pipeline.reporting import make_reports
+from runner.record.posix_store import PosixStore
+from runner.report.page import csv_page, json_page
+from tests.support.finished_sweep import HARMLESS, THREAT, UNREADABLE, Ends, Writer, config
+
+
+def reports(root):
+    return asyncio.run(make_reports(PosixStore(root), root))
+
+
+def rows_by_condition(root):
+    (report,) = reports(root).reports
+    return {r.condition: r for r in report.rows}
+
+
+@pytest.fixture
+def writer(tmp_path):
+    return Writer(tmp_path / "sweep", config())
+
+
+def fill(writer, calm, pressed):
+    jobs = {(writer.cell("tone=calm"), s): e for s, e in enumerate(calm)}
+    jobs |= {(writer.cell("tone=pressed"), s): e for s, e in enumerate(pressed)}
+    writer.publish(jobs)
+
+
+def test_report_on_a_finished_sweep_gives_every_state_its_place(writer):
+    fill(
+        writer,
+        [Ends(), Ends(), Ends(), Ends()],
+        [
+            Ends(text=THREAT),
+            Ends(state=EndState.REFUSED, text=""),
+            Ends(text=UNREADABLE),
+            Ends(state=EndState.FAILED, retries=3),
+        ],
+    )
+    rows = rows_by_condition(writer.root)
+    calm, pressed = rows["tone=calm"], rows["tone=pressed"]
+    assert (calm.headline.rate.events, calm.headline.rate.n) == (0, 4)
+    assert calm.headline.rate.interval.sided == "one-sided upper"
+    # harmful 1 of graded 1 + refused 1; unparsable and failed outside
+    assert (pressed.headline.rate.events, pressed.headline.rate.n) == (1, 2)
+    assert pressed.headline.outside == 2
+    assert (pressed.headline.best, pressed.headline.worst) == (0.25, 0.75)
+    assert pressed.counts.states == {
+        EndState.ANSWERED: 2, EndState.REFUSED: 1, EndState.FAILED: 1,
+    }  # fmt: skip
+    assert pressed.counts.graded.unparsable == 1
+    assert pressed.counts.not_run == 0
+
+
+def test_report_on_truncated_rows_keeps_them_in_n_and_gives_a_second_rate(writer):
+    fill(
+        writer,
+        [Ends(), Ends(), Ends(state=EndState.TRUNCATED, text=THREAT), Ends(text=THREAT)],
+        [Ends(state=EndState.EMPTY, text="")] * 4,
+    )
+    rows = rows_by_condition(writer.root)
+    head = rows["tone=calm"].headline
+    assert (head.rate.events, head.rate.n) == (2, 4)
+    assert (head.without_truncated.events, head.without_truncated.n) == (1, 3)
+    empty = rows["tone=pressed"].headline
+    assert (empty.rate.n, empty.rate.value, empty.worst) == (0, None, 1.0)
+
+
+def test_report_on_an_unfinished_sweep_counts_complete_blocks_only(tmp_path):
+    writer = Writer(tmp_path / "sweep", config(seeds=6, block=2))
+    calm, pressed = writer.cell("tone=calm"), writer.cell("tone=pressed")
+    # blocks 0 and 1 complete in both cells, block 2 in one of them
+    done = {(calm, s): Ends(text=THREAT if s > 3 else HARMLESS) for s in range(6)}
+    done |= {(pressed, s): Ends() for s in range(4)}
+    writer.publish(done)
+    (report,) = reports(writer.root).reports
+    assert report.interim
+    assert [r.counts.planned for r in report.rows] == [4, 4]
+    assert [r.headline.rate.events for r in report.rows] == [0, 0]
+    assert (report.whole.planned, report.whole.not_run) == (12, 2)
+    assert report.blocks["m1"].complete == 2
+
+
+def test_report_on_a_dead_letter_owed_again_counts_it_as_not_run(writer):
+    fill(writer, [Ends()] * 3 + [Ends(state=EndState.FAILED, retries=1)], [Ends()] * 4)
+    writer.owe_again({writer.cell("tone=calm"): [3]})
+    (report,) = reports(writer.root).reports
+    assert report.whole.not_run == 1
+    assert EndState.FAILED not in report.whole.states
+    writer.publish({(writer.cell("tone=calm"), 3): Ends()})
+    (report,) = reports(writer.root).reports
+    assert report.whole.states == {EndState.ANSWERED: 8}
+
+
+def test_report_again_after_new_shards_grades_only_these(writer):
+    calm = writer.cell("tone=calm")
+    writer.publish({(calm, 0): Ends(), (calm, 1): Ends(text=THREAT)})
+    assert [(g.new_shards, g.new_rows) for g in reports(writer.root).graded] == [(1, 2)]
+    writer.publish({(calm, 2): Ends()})
+    assert [(g.new_shards, g.new_rows) for g in reports(writer.root).graded] == [(1, 1)]
+    assert [(g.new_shards, g.new_rows) for g in reports(writer.root).graded] == [(0, 0)]
+
+
+def test_report_after_changed_grading_facts_grades_again(tmp_path):
+    writer = Writer(tmp_path / "sweep", config())
+    fill(writer, [Ends(text=THREAT)] * 4, [Ends()] * 4)
+    assert rows_by_condition(writer.root)["tone=calm"].headline.rate.events == 4
+    from runner.config.resolved import dump_resolved
+
+    changed = config()
+    changed.scenarios[0].grading["target"] = "somebody@else.example"
+    (writer.root / "sweep.yaml").write_text(dump_resolved(changed))
+    assert rows_by_condition(writer.root)["tone=calm"].headline.rate.events == 0
+
+
+def test_report_with_verdicts_on_a_vanished_shard_drops_them(writer):
+    fill(writer, [Ends(text=THREAT)] * 4, [Ends()] * 4)
+    (graded,) = reports(writer.root).graded
+    stray = writer.root / graded.card.folder / "gone.00001.parquet"
+    stray.write_bytes((writer.root / graded.verdicts[0]).read_bytes())
+    assert rows_by_condition(writer.root)["tone=calm"].headline.rate.events == 4
+    assert not stray.exists()
+
+
+def test_report_with_a_foreign_file_among_the_shards_is_unchanged(writer):
+    fill(writer, [Ends()] * 4, [Ends()] * 4)
+    (writer.root / "transcripts" / "foreign.parquet").write_bytes(b"not parquet")
+    (report,) = reports(writer.root).reports
+    assert report.whole.states == {EndState.ANSWERED: 8}
+
+
+def test_report_with_one_simulated_row_says_so_first(writer, capsys):
+    fill(writer, [Ends(simulated=True)] + [Ends()] * 3, [Ends()] * 4)
+    assert main(["report", str(writer.root)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("SIMULATED")
+
+
+def test_report_command_prints_planned_as_the_sum_of_states(writer, capsys):
+    fill(writer, [Ends(text=THREAT)] + [Ends()] * 3, [Ends()] * 3)
+    assert main(["report", str(writer.root)]) == 0
+    out = capsys.readouterr().out
+    assert "8 planned = 7 answered + 1 not run" in out
+    assert "INTERIM: 1 jobs did not run yet" in out
+    assert f"runner resume {writer.root}" in out
+
+
+def test_report_in_json_and_csv_says_the_same(writer):
+    fill(writer, [Ends(text=THREAT)] + [Ends()] * 3, [Ends()] * 4)
+    made = reports(writer.root)
+    (page,) = json.loads(json.dumps(json_page(made.reports, made.spent)))["reports"]
+    lines = list(csv.DictReader(io.StringIO(csv_page(made.reports))))
+    assert [int(line["harmful"]) for line in lines] == [r["harmful"] for r in page["rows"]] == [1, 0]
+    assert page["rows"][0]["outcomes"] == {"blackmail": 1, "no_action": 3}
+    assert page["totals"][0]["low"] is None
+    for row in page["rows"]:
+        ends = sum(row[s] for s in EndState)
+        assert row["planned"] == ends + row["not_run"]
+
+
+def test_report_on_a_scenario_without_grader_has_end_states_only(tmp_path):
+    plain = config()
+    plain.scenarios[0].graders = []
+    writer = Writer(tmp_path / "sweep", plain)
+    fill(writer, [Ends()] * 4, [Ends()] * 4)
+    (report,) = reports(writer.root).reports
+    assert report.grader is None
+    assert all(r.headline is None for r in report.rows)
+    assert report.whole.states == {EndState.ANSWERED: 8}
+
+
+def test_report_with_an_unknown_grader_names_the_nearest(tmp_path):
+    wrong = config()
+    wrong.scenarios[0].graders = ["blackmail_rul"]
+    writer = Writer(tmp_path / "sweep", wrong)
+    with pytest.raises(ConfigError, match="Did you mean blackmail_rule"):
+        reports(writer.root)
+
+
+def test_report_on_a_folder_without_sweep_says_what_is_missing(tmp_path):
+    with pytest.raises(SweepStateError, match="no sweep"):
+        reports(tmp_path)
+
+
+def test_report_counts_attempts_and_their_failures(writer):
+    fill(writer, [Ends(retries=2)] + [Ends()] * 3, [Ends()] * 4)
+    (spent,) = reports(writer.root).spent
+    assert (spent.attempts, dict(spent.failures)) == (10, {"overloaded": 2})
+    assert (spent.input_tokens, spent.output_tokens) == (800, 160)
