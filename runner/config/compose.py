@@ -9,7 +9,7 @@ a child that names itself anew does not write into its parent's directory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def read_text(path: Path, where: Where, key: str, problems: Problems) -> str | N
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         text = f"no such file: {path}. Paths are relative to the file that names them."
+        text = text if key else "no such file. Give the path of a configuration."
     except UnicodeDecodeError:
         text = f"{path} is not UTF-8 text."
     except OSError as error:
@@ -158,7 +159,9 @@ class _Files:
         narrowed = item.entries.get("axes")
         entries = {k: v for k, v in loaded.entries.items() if k != "path"}
         if narrowed is not None and "axes" in entries:
-            entries["axes"] = self._narrow(entries["axes"], narrowed, key)
+            whole = entries["axes"]
+            entries["axes"] = self._narrow(whole, narrowed, key)
+            entries |= _narrow_filters(entries, whole, entries["axes"])
         return Node(entries, loaded.where)
 
     def _narrow(self, axes: Node, wanted: Node, key: str) -> Node:
@@ -249,3 +252,32 @@ def _merge_named(base: Node, child: Node) -> Node:
         else:
             items[places[name]] = item  # read from a scenario file: whole in itself
     return Node(items, child.where)
+
+
+def _narrow_filters(entries: Mapping[str, Node], whole: Node, kept: Node) -> dict[str, Node]:
+    """Return `exclude` and `include` without levels that the narrowed axes no longer have."""
+    gone = {a: _labels(n) - _labels(kept.entries[a]) for a, n in whole.entries.items()}
+    filters: dict[str, Node] = {}
+    for kind in ("exclude", "include"):
+        node = entries.get(kind)
+        if node is not None and node.items:
+            pruned = [left for n in node.items if (left := _without_levels(n, gone)) is not None]
+            # No entry of `include` left must not come to mean that everything is included.
+            filters[kind] = Node(pruned, node.where) if pruned or kind == "exclude" else node
+    return filters
+
+
+def _labels(levels: Node) -> set[str]:
+    return {*levels.entries} or {str(n.value) for n in levels.items}
+
+
+def _without_levels(entry: Node, gone: Mapping[str, set[str]]) -> Node | None:
+    """Return an entry without these levels; None where it can match nothing any more."""
+    left: dict[str, Node] = {}
+    for axis, value in entry.entries.items():
+        wanted = value.items or [value]
+        still = [n for n in wanted if str(n.value) not in gone.get(axis, ())]
+        if not still:
+            return None
+        left[axis] = Node(still, value.where) if value.items else value
+    return Node(left, entry.where)

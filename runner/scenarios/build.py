@@ -63,8 +63,8 @@ def build_book(
     findings = Findings(source)
     if revisions is None:
         revisions = local_revisions(config.models, findings)
-    _check_names("scenarios", [s.name for s in config.scenarios], findings)
-    _check_names("models", [m.name for m in config.models], findings)
+    check_names("scenarios", [s.name for s in config.scenarios], findings)
+    check_names("models", [m.name for m in config.models], findings)
     seeds = read_seeds(config, findings)
     targets = read_targets(config.models, revisions, findings)
     rendered = _Rendered(targets)
@@ -174,7 +174,8 @@ def read_targets(
     return targets
 
 
-def _check_names(key: str, names: Sequence[str], findings: Findings) -> None:
+def check_names(key: str, names: Sequence[str], findings: Findings) -> None:
+    """Note an empty list, missing names and names that occur twice."""
     if not names:
         findings.error(key, "there is none", f"Add one under `{key}:`")
     for name in sorted({n for n in names if names.count(n) > 1}):

@@ -2,7 +2,8 @@
 
 Each template is compiled once. A condition is rendered once, with the seed symbolic, for all
 models and seeds (`symbolic.py`). Fragments are rendered before the other templates, in the order
-of their dependencies.
+of their dependencies; line breaks at their ends are dropped, so that the text around a fragment
+decides about them.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ class Prompts:
 
     def _fragment(self, name: str, context: dict[str, object]) -> str | Undefined:
         try:
-            return self._templates[name].render(context)
+            return self._templates[name].render(context).strip("\n")
         except TemplateProblem as problem:
             # A fragment may be meant for some conditions only: a problem where it is used.
             return undefined(f"{name}: {problem.what}")
