@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify a sweep and print what was found."""
+    from runner.observe.terminal import one_line
     from runner.record.verify import verify
 
     result = verify(args.directory)
@@ -36,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"ok": result.ok, **asdict(result)}, indent=2))
         return EXIT_OK if result.ok else EXIT_RECORD
     for finding in result.findings:
-        print(f"{finding.level:9}  {finding.code:12}  {finding.where}: {finding.message}")
+        what = one_line(f"{finding.where}: {finding.message}", 1000)
+        print(f"{finding.level:9}  {finding.code:18}  {what}")
     rows = ", ".join(f"{count} {table}" for table, count in result.rows.items()) or "no rows"
     print(
         f"{args.directory}: {result.recorded} jobs recorded, {result.dead} dead letters; "
