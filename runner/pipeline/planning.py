@@ -1,27 +1,28 @@
-"""What a configuration asks of a sweep directory: planned, recorded, owed. Reads, never writes.
+"""What `runner plan` and `runner lint` show: everything that can be known before spending.
 
-`runner plan`, `runner lint` and `runner sweep` all come through here, so that what is printed
-before spending is what is done.
+The plan comes through `prepare`, as that of `runner sweep` does, so what is printed is what would
+be done. Reads, never writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyroaring import BitMap
 
 from runner.config.load import Loaded
-from runner.core.errors import CellsChangedError
-from runner.core.seams import Store
-from runner.plan.cells import Plan
-from runner.plan.diff import Difference, compare, explain
+from runner.config.schema import SweepConfig
+from runner.grade.registry import graders_problems
+from runner.pipeline.prepare import Choices, Prepared, prepare
 from runner.plan.estimate import ModelEstimate, estimate
+from runner.providers.open import problems_of
 from runner.record.manifest import load_state
-from runner.record.plan_file import read_plan
+from runner.record.posix_store import PosixStore
 from runner.record.state import SweepState
-from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
+from runner.scenarios.findings import Finding, Findings
+from runner.scenarios.lint import lint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,116 +30,68 @@ class Planned:
     """A configuration held against what its directory has recorded."""
 
     loaded: Loaded
-    book: Book
-    """Its plan keeps the numbers of recorded cells; its version is raised if anything differs."""
-    state: SweepState
-    """Of the directory; empty for a new sweep."""
-    difference: Difference | None
-    """Against the recorded plan; None for a new sweep."""
+    prepared: Prepared
     estimates: tuple[ModelEstimate, ...]
     """Per model, for what is owed."""
 
-    @property
-    def ended(self) -> dict[int, BitMap]:
-        """Seeds that are recorded or dead letters, by cell number."""
-        return ended_seeds(self.state)
 
-    @property
-    def owed(self) -> int:
-        """Planned jobs without an end state."""
-        return sum(e.owed for e in self.estimates)
-
-    @property
-    def recorded(self) -> int:
-        """Planned jobs that are recorded."""
-        return _within(self.book, self.state.recorded)
-
-    @property
-    def dead(self) -> int:
-        """Planned jobs that are dead letters."""
-        return _within(self.book, self.state.dead)
-
-
-async def plan_sweep(loaded: Loaded, store: Store, *, sweep_id: str = "") -> Planned:
-    """Build the plan of a configuration and compare it with what is recorded.
-
-    Args:
-        loaded: the configuration.
-        store: its sweep directory, which need not exist.
-        sweep_id: for the rows of the sweep.
+async def plan_sweep(loaded: Loaded) -> Planned:
+    """Work out what `runner sweep` would do, live sweep or not.
 
     Raises:
         ConfigError: the scenarios cannot be rendered or the models not used.
+        CellsChangedError: recorded cells changed or vanished.
         RecordError: the directory is damaged or of a newer release.
         StorageError: it cannot be read.
     """
-    state = await load_state(store)
-    stored = await read_plan(store, state.plan_version) if state.plan_version else None
-    book = build_book(
-        loaded.config,
-        numbers=stored.numbers if stored else None,
-        next_number=stored.plan.next_number if stored else 0,
-        version=stored.plan.version if stored else 1,
-        sweep_id=sweep_id,
-        source=loaded.source,
-    )
-    difference = None
-    if stored is not None:
-        difference = compare(stored.plan, stored.parts, book.plan, book.parts)
-        if not _same_jobs(stored.plan, book.plan):
-            book.plan = _raised(book.plan)
+    config = loaded.config
+    directory = Path(output_of(config))
+    # A holder does not matter to somebody who only looks.
+    prepared = await prepare(config, directory, Choices(take_over=True), source=loaded.source)
+    state = await load_state(PosixStore(directory))
     estimates = estimate(
-        book.plan,
-        size=book.size,
-        max_tokens={m.name: m.max_tokens for m in loaded.config.models},
-        ended=ended_seeds(state),
+        prepared.book.plan,
+        size=prepared.book.size,
+        max_tokens={m.name: m.max_tokens for m in config.models},
+        ended={n: _ended(state, n) for n in {*state.recorded, *state.dead}},
     )
-    return Planned(
-        loaded=loaded,
-        book=book,
-        state=state,
-        difference=difference,
-        estimates=tuple(estimates),
-    )
+    return Planned(loaded=loaded, prepared=prepared, estimates=tuple(estimates))
 
 
-def refuse_changed(planned: Planned, directory: str) -> None:
-    """Refuse to go on where recorded cells changed or vanished.
-
-    Raises:
-        CellsChangedError: names the cells, the keys that changed, and the two ways on.
-    """
-    difference = planned.difference
-    if difference is None or difference.compatible:
-        return
-    lines = "\n".join(f"  {line}" for line in explain(difference))
-    msg = (
-        f"{directory} has recorded cells that this configuration changes:\n{lines}\n"
-        "Undo the change, or give the sweep another directory: output=outputs/NEW-NAME."
-    )
-    raise CellsChangedError(msg)
+def _ended(state: SweepState, number: int) -> BitMap:
+    return state.recorded.get(number, BitMap()) | state.dead.get(number, BitMap())
 
 
-def ended_seeds(state: SweepState) -> dict[int, BitMap]:
-    """Return the seeds that are recorded or dead letters, by cell number."""
-    recorded, dead = state.recorded, state.dead
-    return {n: recorded.get(n, BitMap()) | dead.get(n, BitMap()) for n in {*recorded, *dead}}
+def output_of(config: SweepConfig) -> str:
+    """Return the sweep directory of a loaded configuration."""
+    return config.output or f"outputs/{config.name}"
 
 
-def _same_jobs(stored: Plan, new: Plan) -> bool:
-    """Tell whether the stored table says all that the new plan says."""
-    return stored.cells == new.cells and stored.seed_block == new.seed_block
+def lint_all(loaded: Loaded) -> list[Finding]:
+    """Return what scenarios, providers and graders find wrong; keys need not be set."""
+    config, source = loaded.config, loaded.source
+    found = lint(config, source)
+    further = Findings(source)
+    for model in config.models:
+        keys = {model.api_key_env: "set"} if model.api_key_env else {}
+        for problem in problems_of(model, keys):
+            key, _, what = problem.partition(": ")
+            further.error(key, what.removesuffix("."))
+    known = Findings(source)
+    known.all.extend(found)
+    if not known.errors:
+        _lint_graders(config, further)
+    return [*found, *further.all]
 
 
-def _raised(plan: Plan) -> Plan:
-    version, following = plan.version + 1, plan.next_number
-    return Plan(plan.cells, seed_block=plan.seed_block, version=version, next_number=following)
-
-
-def _within(book: Book, seeds: Mapping[int, BitMap]) -> int:
-    return sum(
-        seeds[cell.number].range_cardinality(start, stop)
-        for cell in book.plan.cells
-        if cell.number in seeds
-        for start, stop in cell.seeds.ranges
-    )
+def _lint_graders(config: SweepConfig, findings: Findings) -> None:
+    """Check each condition's facts with its graders; the first condition of a fault is named."""
+    unhashed = {m.name: "-" for m in config.models}  # lint judges texts: weights stay unread
+    book = build_book(config, revisions=unhashed)
+    for cell in book.plan.of_model(book.plan.models[0]):
+        names = book.graders(cell.number)
+        for problem in graders_problems(names, book.grading(cell.number)) if names else ():
+            key, colon, what = problem.partition(": ")
+            key, what = (key, what) if colon and " " not in key else ("graders", problem)
+            where = f"scenarios.{cell.scenario}.{key}"
+            findings.error(where, what.removesuffix("."))

@@ -1,0 +1,51 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # argparse names it no other way
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Add the configuration file and its overrides."""
+    parser.add_argument("config", metavar="CONFIG", help="configuration file (YAML)")
+    parser.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="override a key: seeds=10, models.m1.max_tokens=800, scenarios.tone.axes.tone=[blunt]",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`, for every command that prints a table."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def add_placement(parser: argparse.ArgumentParser) -> None:
+    """Add where a sweep runs, and what it may do to the sweep directory."""
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="run on N Ray workers (default: in process)"
+    )
+    parser.add_argument(
+        "--address", metavar="auto|HOST:PORT", help="Ray cluster to run on (default: start one)"
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="owe the jobs in failures/ again"
+    )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="do not look whether another process holds the sweep; it is fenced off",
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        msg = f"{number} is not a positive number"
+        raise argparse.ArgumentTypeError(msg)
+    return number

@@ -1,0 +1,126 @@
+"""The command `runner`: finds the command, runs it, turns errors into messages and exit codes.
+
+Commands are modules of this package with `add(commands)`, which only describes the arguments, and
+`run(args)`, which imports what it needs when it runs: so `runner --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from runner.core.errors import (
+    EXIT_ABORTED,
+    EXIT_CONFIG,
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_RECORD,
+    EXIT_STATE,
+    EXIT_STORAGE,
+    EXIT_UNEXPECTED,
+    ConfigError,
+    RunnerError,
+)
+from runner.observe.terminal import clean
+
+if TYPE_CHECKING:
+    from runner.cli.arguments import Commands
+
+COMMANDS = ("plan", "lint", "show", "status", "report", "verify", "compact", "doctor")
+"""Modules of this package, in the order in which `--help` lists their commands."""
+
+EXIT_CODES = {
+    EXIT_OK: "done",
+    EXIT_UNEXPECTED: "a fault of runner itself; `--debug` shows where",
+    EXIT_CONFIG: "the configuration or the command line must change",
+    EXIT_STATE: "the sweep directory does not fit: held by a live process, or its cells changed",
+    EXIT_ABORTED: "nothing further can succeed: key, model id, server, budget",
+    EXIT_RECORD: "recorded data is not what it should be (`runner verify` names it)",
+    EXIT_STORAGE: "the output or a disk refused a write: full, read-only, not reachable",
+    EXIT_INCOMPLETE: "ended with dead letters or a stopped model; everything else is recorded",
+    EXIT_INTERRUPTED: "stopped by Ctrl-C or SIGTERM after a drain; `runner resume` goes on",
+}
+
+
+class Command(Protocol):
+    """What a command's module offers."""
+
+    def add(self, commands: Commands) -> None:
+        """Describe the command's arguments and set `run` as its default."""
+        ...
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Return the parser and those of the commands, without importing what commands need to run."""
+    codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+    parser = argparse.ArgumentParser(
+        prog="runner",
+        description="Scenario × seed × model sweeps over model APIs, recorded as Parquet.",
+        epilog=f"exit codes:\n{codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        cast("Command", import_module(f"runner.cli.{name}")).add(commands)
+    for command in set(commands.choices.values()):
+        command.allow_abbrev = False
+        # After the command too, where people put it; absent there, the one before counts.
+        help_text = "show tracebacks"
+        command.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=help_text
+        )
+    return parser, commands.choices
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (documented in docs/cli.md)."""
+    args = _parse(arguments)
+    try:
+        code = cast("int", args.run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): no news, and no second error at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except RunnerError as error:
+        if args.debug:
+            traceback.print_exc()
+        print(clean(str(error)), file=sys.stderr)  # it may quote what a server said
+        if isinstance(error, ConfigError):
+            print(f"{_problems(len(error.problems))}, nothing was started.", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # the last stop before the user
+        if args.debug:
+            traceback.print_exc()
+        else:
+            print(clean(f"{type(error).__name__}: {error}"), file=sys.stderr)
+            print(
+                "This is a fault of runner; run again with --debug to see where.", file=sys.stderr
+            )
+        return EXIT_UNEXPECTED
+    return code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, taking `KEY=VALUE` wherever it stands: argparse itself stops at the first option."""
+    parser, _ = build_parser()
+    args, left = parser.parse_known_args(arguments)
+    if left and hasattr(args, "overrides") and not any(a.startswith("-") for a in left):
+        args.overrides = [*args.overrides, *left]
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return args
+
+
+def _problems(number: int) -> str:
+    return "1 problem" if number == 1 else f"{number} problems"
