@@ -291,6 +291,7 @@ class Coordinator:
             text=self.text,
             recorded=recorded,
             dead=dead,
+            lost_calls=self.salvage.lost_calls,
         )
 
     @property
@@ -311,6 +312,7 @@ class Coordinator:
                 in_flight=tally.in_flight,
                 demand=tally.in_flight
                 + tally.waiting
+                + tally.ready
                 + beat.queued.get(model, 0)
                 + min(beat.wants.get(model, 0), max(0, self.table.owed(model))),
             )

@@ -39,6 +39,8 @@ class ModelTally:
     cache_write_tokens: int = 0
     waiting: int = 0
     """Jobs that sleep before a retry, now."""
+    ready: int = 0
+    """Calls that wait for a place, now: rollouts between two turns too."""
     in_flight: int = 0
     """Requests on the wire, now."""
 

@@ -35,7 +35,7 @@ class Tally:
         self.cache_read_tokens += usage.cache_read_tokens
         self.cache_write_tokens += usage.cache_write_tokens
 
-    def snapshot(self, in_flight: int) -> ModelTally:
+    def snapshot(self, *, in_flight: int, ready: int) -> ModelTally:
         """Return the value for a heartbeat."""
         return ModelTally(
             requests=self.requests,
@@ -46,5 +46,6 @@ class Tally:
             cache_read_tokens=self.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens,
             waiting=self.waiting,
+            ready=ready,
             in_flight=in_flight,
         )

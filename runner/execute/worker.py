@@ -335,7 +335,10 @@ class Worker:
             queued=self.jobs.queued(),
             running=self.jobs.running(),
             slots=self._slots,
-            tallies={n: e.tally.snapshot(e.gate.in_flight) for n, e in self._endpoints.items()},
+            tallies={
+                n: e.tally.snapshot(in_flight=e.gate.in_flight, ready=e.gate.waiting)
+                for n, e in self._endpoints.items()
+            },
             stopped_models={
                 n: e.health.stopped for n, e in self._endpoints.items() if e.health.stopped
             },
