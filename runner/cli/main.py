@@ -32,7 +32,20 @@ from runner.observe.terminal import clean
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
 
-COMMANDS = ("plan", "lint", "show", "status", "report", "verify", "compact", "doctor")
+COMMANDS = (
+    "plan",
+    "lint",
+    "try_",
+    "sweep",
+    "resume",
+    "stop",
+    "status",
+    "show",
+    "report",
+    "verify",
+    "compact",
+    "doctor",
+)
 """Modules of this package, in the order in which `--help` lists their commands."""
 
 EXIT_CODES = {

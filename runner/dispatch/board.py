@@ -52,6 +52,7 @@ class Board:
         text: str,
         recorded: Mapping[str, int],
         dead: Mapping[str, int],
+        lost_calls: int = 0,
     ) -> Progress:
         """Return the sweep at this moment.
 
@@ -62,6 +63,7 @@ class Board:
             text: the same in words, where the phase does not say it.
             recorded: recorded jobs of the plan, per model.
             dead: dead letters of the plan, per model.
+            lost_calls: calls on the wire when their worker died.
         """
         models = [self._model(table, m, recorded, dead) for m in table.plan.models]
         ended = sum(m.done + m.failed for m in models)
@@ -86,6 +88,7 @@ class Board:
             draining=sum(w.beat.draining for w in table.workers.values()),
             sealed=sum(m.done for m in models),
             journal_lag_s=max((w.beat.journal_lag_s for w in table.workers.values()), default=0.0),
+            lost_calls=lost_calls,
             stopped_models=dict(table.stopped),
         )
 
@@ -100,6 +103,7 @@ class Board:
             failed=dead.get(model, 0),
             in_flight=tally.in_flight,
             waiting=tally.waiting,
+            requests=tally.requests,
             input_tokens=tally.input_tokens + tally.cache_read_tokens + tally.cache_write_tokens,
             output_tokens=tally.output_tokens,
             retries=tally.failures,

@@ -33,6 +33,7 @@ from runner.execute.replay import Codec
 from runner.execute.worker import PeerUnreachableError
 from runner.limits.slots import SlotAuthority
 from runner.observe.progress import Phase, Progress, to_json
+from runner.record.control import stop_asked
 from runner.record.entries import Claim, Entry, Publish, Release
 from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key, seal_incarnation
@@ -377,9 +378,7 @@ class Coordinator:
     async def _hold(self) -> None:
         """Count for other hosts, and leave the progress for `runner status`."""
         claim, store = self._claim, self.world.store
-        beat = HolderBeat(
-            store, claim=self._number, fleet=claim.fleet, process=claim.process
-        )
+        beat = HolderBeat(store, claim=self._number, fleet=claim.fleet, process=claim.process)
         while True:
             with contextlib.suppress(StorageError):
                 await beat.beat()
@@ -405,6 +404,8 @@ class Coordinator:
             await self._look_after(incarnation)
         await self.salvage.tidy(self.table)
         await self._snapshot()
+        if self._drain_until is None and await stop_asked(self.world.store, self._number):
+            self.drain(self._engine.grace_s, detail="asked by runner stop")
         if self._drain_until is None and self._wait_until is None and self.table.settled:
             stopped = dict(self.table.stopped)
             left = any(self.table.owed(m) for m in stopped)
@@ -538,4 +539,3 @@ class Coordinator:
 
 def _union(a: Mapping[int, BitMap], b: Mapping[int, BitMap]) -> dict[int, BitMap]:
     return {n: a.get(n, BitMap()) | b.get(n, BitMap()) for n in {*a, *b}}
-

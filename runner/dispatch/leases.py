@@ -81,7 +81,9 @@ class LeaseTable:
         self._leased: Counter[str] = Counter()
         for number, seeds in self._ended.items():
             cell = plan.cell(number)
-            self._done[cell.model] += sum(seeds.range_cardinality(a, b) for a, b in cell.seeds.ranges)
+            self._done[cell.model] += sum(
+                seeds.range_cardinality(a, b) for a, b in cell.seeds.ranges
+            )
         self._deaths: Counter[Job] = Counter()
         self._suspect_deaths = suspect_deaths
         self._suspects: list[Job] = []
@@ -226,13 +228,17 @@ class LeaseTable:
         if spare == 0 or self.owed(model) > 0 or model in self.stopped:
             return ()
         idle = any(
-            w.beat.wants.get(model, 0) > 0 and not w.beat.queued.get(model, 0)
-            and w.incarnation != incarnation and not w.lost
+            w.beat.wants.get(model, 0) > 0
+            and not w.beat.queued.get(model, 0)
+            and w.incarnation != incarnation
+            and not w.lost
             for w in self.workers.values()
         )
         if not idle:
             return ()
-        mine = [j for j, s in view.leases.items() if s.acked and self.plan.cell(j.cell).model == model]
+        mine = [
+            j for j, s in view.leases.items() if s.acked and self.plan.cell(j.cell).model == model
+        ]
         return tuple(mine[-(-spare // 2) * -1 :])
 
     def ended(self, jobs: Mapping[int, SeedSet]) -> None:

@@ -183,9 +183,7 @@ class Publisher:
         data = await self._store.get(part_key(seal, "attempts"))
         await self._rewrite(batch, seal, "attempts", without_attempts(data, known))
 
-    async def _rewrite(
-        self, batch: _Batch, seal: str, kind: str, part: EncodedPart | None
-    ) -> None:
+    async def _rewrite(self, batch: _Batch, seal: str, kind: str, part: EncodedPart | None) -> None:
         """Put what is left of a part under a new name into parts/ and list that instead."""
         batch.drops.append(part_key(seal, kind))
         if part is None:

@@ -49,6 +49,8 @@ class Salvage:
     """Told of damage found, in words for the user."""
     retained: dict[str, set[Job]] = field(default_factory=dict[str, set[Job]])
     """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
+    lost_calls: int = 0
+    """Calls whose worker died while they were on the wire."""
     _recovered: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _seals: int = 0
 
@@ -124,6 +126,7 @@ class Salvage:
             if trace.open_notes and job.cell in self.book.plan and not table.is_ended(job)
         ]
         if gone and crashed:
+            self.lost_calls += len(flying)
             for job in table.died_with(flying):
                 await batch.add(self._poison(job, table))
         await batch.flush()
@@ -161,9 +164,7 @@ class Salvage:
             last = max((a for a in progress.attempts if a.answer), key=lambda a: a.started_at)
             return progress.finished(last.started_at + last.latency_s)
         if trace.dead is not None:
-            return progress.finished(
-                trace.dead.finished_at, trace.dead.end_state, trace.dead.error
-            )
+            return progress.finished(trace.dead.finished_at, trace.dead.end_state, trace.dead.error)
         if any(a.answer for a in progress.attempts):
             table.carried[job] = tuple(progress.attempts)
         return None

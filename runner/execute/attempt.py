@@ -105,8 +105,8 @@ class Caller:
 
         async def attempt() -> Reply | Failure | HandBack:
             # The common case (the first attempt is answered) never pays for tenacity's machinery.
-            return pending.pop() if pending else await self._once(
-                progress, spent, endpoint, prepared
+            return (
+                pending.pop() if pending else await self._once(progress, spent, endpoint, prepared)
             )
 
         verdict: list[GaveUp | HandBack] = []

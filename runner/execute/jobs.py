@@ -217,7 +217,9 @@ class Jobs:
             job, self._book.rollout(job), endpoint.provider, held.lease.carried
         )
         held.spent.job_failures = sum(
-            1 for a in progress.attempts if a.failure and FAILURES[a.failure.kind].budget is Budget.JOB
+            1
+            for a in progress.attempts
+            if a.failure and FAILURES[a.failure.kind].budget is Budget.JOB
         )
         while not progress.ended:
             prepared = endpoint.provider.prepare(progress.conversation, job.seed)

@@ -35,7 +35,6 @@ class Codec(Protocol):
         ...
 
 
-
 class _NoRollout:
     """Stands where a rollout could not be built; asks nothing."""
 

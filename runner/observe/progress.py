@@ -49,6 +49,8 @@ class ModelProgress:
     """Requests on the wire."""
     waiting: int = 0
     """Jobs that sleep before a retry."""
+    requests: int = 0
+    """HTTP attempts since this process started."""
     input_tokens: int = 0
     """All input, cached included, since this process started."""
     output_tokens: int = 0
@@ -85,6 +87,8 @@ class Progress:
     sealed: int = 0
     """Jobs whose rows lie in a published shard."""
     journal_lag_s: float = 0.0
+    lost_calls: int = 0
+    """Calls that were on the wire when a worker or an earlier process died: sent again."""
     stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
     """Model to reason."""
 

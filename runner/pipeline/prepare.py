@@ -128,7 +128,9 @@ async def prepare(
         if not difference.compatible:
             if not choices.supersede:
                 raise CellsChangedError(_refusal(difference, directory))
-            numbers = {c.number for c in (*(x.recorded for x in difference.changed), *difference.vanished)}
+            numbers = {
+                c.number for c in (*(x.recorded for x in difference.changed), *difference.vanished)
+            }
             entries.append(await supersede_entry(store, state, numbers))
     if stored is None or _differs(stored, book):
         book.plan.version = state.plan_version + 1
@@ -279,5 +281,3 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-

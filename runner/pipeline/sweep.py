@@ -99,7 +99,9 @@ async def run_session(
                 )
                 last = await _show(backend, screen) or last
             if not waiting.done():
-                return SessionEnd(ended=Ended(reason="interrupted", detail="at once"), progress=last)
+                return SessionEnd(
+                    ended=Ended(reason="interrupted", detail="at once"), progress=last
+                )
             return SessionEnd(ended=waiting.result(), progress=last)
         finally:
             remove()

@@ -35,9 +35,7 @@ class Standings:
         return asdict(self)
 
 
-async def look(
-    store: Store, directory: Path, processes: Processes, clock: Clock
-) -> Standings:
+async def look(store: Store, directory: Path, processes: Processes, clock: Clock) -> Standings:
     """Look at a sweep; from another host this takes up to the take-over time.
 
     Raises:
@@ -98,9 +96,7 @@ def _seeds(sets: Mapping[int, object], numbers: list[int]) -> int:
     return sum(len(sets[n]) for n in numbers if n in sets)  # pyright: ignore[reportArgumentType]  # bitmaps have a length
 
 
-def judge(
-    sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None
-) -> tuple[str, str]:
+def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None) -> tuple[str, str]:
     """Return the state in a word and in a sentence."""
     counts = f"{count(at_rest.recorded)} recorded, {count(at_rest.owed)} owed"
     if at_rest.failed:

@@ -21,11 +21,17 @@ _MAX_HEADERS = 40
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _SECRETS = re.compile(
-    r"(?i:(?:bearer|basic)\s+[^\s\"',;]{6,})"
-    r"|(?i:(?:x-api-key|api[-_]key|authorization)[\"']?\s*[:=]\s*[\"']?[^\s\"',;]{6,})"
+    r"(?i:(?:x-api-key|api[-_]key|authorization)[\"']?\s*[:=]\s*[\"']?"
+    r"(?:(?:bearer|basic)\s+)?[^\s\"',;]{6,})"
+    r"|(?i:\b(?:bearer|basic)\s+[^\s\"',;]{6,})"
     r"|\bsk-[A-Za-z0-9_\-*.]{6,}"
 )
 _REMOVED = "[removed]"
+
+
+SHORTEST_KEY = 12
+"""A shorter one is the dummy of a local server (`test`, `x`): taking it out of answers would
+change what the model said and protect nothing."""
 
 
 class Redactor:
@@ -34,6 +40,7 @@ class Redactor:
     def __init__(self, key: str | None) -> None:
         self._key = key or None
         self._key_bytes = key.encode() if key else None
+        self._is_secret = key is not None and len(key) >= SHORTEST_KEY
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -50,7 +57,7 @@ class Redactor:
 
     def body(self, body: bytes) -> bytes:
         """Return the body, without the key in the rare case that a server echoed it."""
-        if self._key_bytes is not None and self._key_bytes in body:
+        if self._key_bytes is not None and self._key_bytes in body and self._is_secret:
             return body.replace(self._key_bytes, _REMOVED.encode())
         return body
 

@@ -1,0 +1,35 @@
+"""`runner resume DIR`: go on with a sweep from what its directory says; no configuration file."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from runner.cli.arguments import add_placement
+
+if TYPE_CHECKING:
+    from runner.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser("resume", help="go on with a sweep", description=__doc__)
+    parser.add_argument("directory", metavar="DIR", help="sweep directory")
+    add_placement(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; returns the exit code."""
+    from pathlib import Path
+
+    from runner.pipeline.command import Placement, run_sweep
+    from runner.pipeline.prepare import Choices, read_configuration
+
+    directory = Path(args.directory)
+    return run_sweep(
+        read_configuration(directory),
+        directory,
+        Choices(retry_failed=args.retry_failed, take_over=args.take_over),
+        Placement(workers=args.workers, address=args.address),
+    )

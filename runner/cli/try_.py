@@ -1,0 +1,70 @@
+"""`runner try CONFIG`: run a few jobs in a scratch directory and print their transcripts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from runner.cli.arguments import add_configuration
+
+if TYPE_CHECKING:
+    from runner.cli.arguments import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "try", help="run a few jobs and read their transcripts", description=__doc__
+    )
+    add_configuration(parser)
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="AXIS=LEVEL",
+        help="keep one level of an axis",
+    )
+    parser.add_argument("--models", default="", metavar="NAME,…", help="keep these models")
+    parser.add_argument("-n", type=int, default=1, metavar="N", help="seeds per cell (1)")
+    parser.add_argument("--full", action="store_true", help="fold nothing")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; returns the exit code of the sweep."""
+    import asyncio
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    from runner.config.load import load_config
+    from runner.core.errors import ConfigError
+    from runner.pipeline.command import Placement, run_sweep
+    from runner.pipeline.prepare import Choices
+    from runner.pipeline.showing import show_sweep
+    from runner.pipeline.trying import narrow
+    from runner.record.posix_store import PosixStore
+    from runner.report.lookup import Selector
+    from runner.report.screen import put
+
+    pairs = [item.partition("=") for item in args.only]
+    if args.n < 1 or not all(sep and key and level for key, sep, level in pairs):
+        raise ConfigError(
+            "--only takes AXIS=LEVEL, -n at least 1: runner try CONFIG --only tone=blunt -n 5"
+        )
+    only = {key: level for key, _, level in pairs}
+    models = [name for name in args.models.split(",") if name]
+    loaded = load_config(args.config, args.overrides)
+    config = narrow(loaded.config, only, models, args.n)
+    directory = Path(tempfile.mkdtemp(prefix=f"runner-try-{config.name}-"))
+    code = run_sweep(config, directory, Choices(), Placement(), source=loaded.source)
+    shown = show_sweep(
+        PosixStore(directory),
+        directory,
+        Selector(key="", condition="", scenario="", model="", seed=None, outcome=""),
+        failed=False,
+        transcripts=1000,
+        full=args.full,
+    )
+    put(asyncio.run(shown), sys.stdout)
+    return code

@@ -1,0 +1,169 @@
+"""`runner sweep` and `runner resume` from beginning to end: prepare, say, run, say how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.config.schema import SweepConfig
+from runner.config.source import Source
+from runner.core.clock import SystemClock
+from runner.core.errors import EXIT_INCOMPLETE, EXIT_OK, AbortSweepError, ConfigError
+from runner.core.values import EndState
+from runner.dispatch.backend import Backend
+from runner.dispatch.spec import SweepSpec, new_name
+from runner.observe.console import Console, print_lines
+from runner.observe.outcome import Outcome, final_lines
+from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
+from runner.pipeline.sweep import SessionEnd, run_session
+from runner.providers.open import problems_of
+from runner.record.manifest import load_state
+from runner.record.posix_store import PosixStore
+from runner.report.counts import count_cells
+from runner.report.query import open_tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a sweep runs."""
+
+    workers: int | None = None
+    """Ray workers; None with no address: in this process."""
+    address: str | None = None
+    """Of a Ray cluster, `auto` or HOST:PORT."""
+
+
+def run_sweep(
+    config: SweepConfig,
+    directory: Path,
+    choices: Choices,
+    placement: Placement,
+    *,
+    source: Source | None = None,
+) -> int:
+    """Run a sweep, or continue it; returns the exit code.
+
+    Raises:
+        RunnerError: what keeps it from starting, or from ending in order.
+    """
+    problems = [p for model in config.models for p in problems_of(model, os.environ)]
+    if problems:
+        raise ConfigError(*problems)
+    directory = directory.resolve()
+    clock = SystemClock()
+    started = clock.monotonic()
+    prepared = asyncio.run(prepare(config, directory, choices, source=source))
+    print_lines(opening_lines(prepared))
+    end: SessionEnd | None = None
+    if prepared.counts.owed or not prepared.released:
+        end = asyncio.run(_session(prepared, placement, clock))
+        if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
+            raise AbortSweepError(_stopped(end))
+    outcome = asyncio.run(_outcome(prepared, end, clock.monotonic() - started))
+    print_lines(final_lines(outcome))
+    if end is not None:
+        return end.exit_code
+    return EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK
+
+
+def opening_lines(prepared: Prepared) -> list[str]:
+    """Return what is said before anything is spent: what is recorded, new and owed, and why."""
+    counts, plan = prepared.counts, prepared.book.plan
+    config = prepared.book.config
+    lines = [
+        f"{config.name}   {len(plan.cells):,} cells × seeds = {counts.planned:,} jobs   "
+        f"→ {prepared.directory}",
+        f"recorded {counts.recorded:,} · owed {counts.owed:,}{_why(counts, prepared.exists)}",
+    ]
+    if counts.dead:
+        lines.append(
+            f"{counts.dead:,} dead letters stay as they are; owe them again with --retry-failed"
+        )
+    if not counts.owed and prepared.released:
+        lines.append("all jobs are done: nothing to run")
+    elif not counts.owed:
+        lines.append("the last session did not end in order: recovering what it left")
+    return lines
+
+
+def _why(counts: Counts, exists: bool) -> str:
+    if not counts.owed:
+        return ""
+    left = counts.owed - counts.new - counts.again
+    parts = [
+        f"{counts.new:,} new in the plan" if counts.new and exists else "",
+        f"{left:,} not run yet" if left > 0 else "",
+        f"{counts.again:,} dead letters owed again" if counts.again else "",
+    ]
+    said = ", ".join(p for p in parts if p)
+    return f" ({said})" if said else " (a new sweep)"
+
+
+async def _session(prepared: Prepared, placement: Placement, clock: SystemClock) -> SessionEnd:
+    spec = SweepSpec(
+        book=prepared.book,
+        directory=str(prepared.directory),
+        fleet=new_name("f"),
+        preamble=prepared.preamble,
+    )
+    with Console(clock.monotonic) as console:
+        backend = _backend(spec, placement, lambda line: console.say(line))
+        grace_s = prepared.book.config.engine.grace_s
+        end = await run_session(backend, console, grace_s=grace_s)
+    return end
+
+
+def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None]) -> Backend:
+    if placement.workers is None and placement.address is None:
+        from runner.dispatch.inprocess import InProcessBackend
+
+        return InProcessBackend(spec, report)
+    from runner.dispatch.ray_backend import RayBackend  # ray: a second to import
+
+    return RayBackend(spec, report, workers=placement.workers or 2, address=placement.address)
+
+
+def _stopped(end: SessionEnd) -> str:
+    models = end.progress.stopped_models if end.progress else {}
+    lines = [f"models.{name}: {why}" for name, why in models.items()] or [end.ended.detail]
+    return "\n".join([*lines, "Nothing is recorded. Fix this and run the same command again."])
+
+
+async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float) -> Outcome:
+    plan = prepared.book.plan
+    state = await load_state(PosixStore(prepared.directory))
+    seeds = {cell.number: cell.seeds for cell in plan.cells}
+    states: dict[EndState, int] = {}
+    with open_tables(prepared.directory) as tables:
+        for counts in count_cells(tables, seeds, state.dead, [], frozenset()).values():
+            for name, number in counts.states.items():
+                states[name] = states.get(name, 0) + number
+    last = end.progress if end else None
+    return Outcome(
+        directory=_shown(prepared.directory),
+        planned=plan.jobs,
+        states=states,
+        elapsed_s=elapsed_s,
+        attempts=sum(m.requests for m in last.models) if last else 0,
+        retried=sum(sum(m.retries.values()) for m in last.models) if last else 0,
+        repeated=last.lost_calls if last else 0,
+        stopped=_reason(end),
+        stopped_models=last.stopped_models if last else {},
+    )
+
+
+def _reason(end: SessionEnd | None) -> str | None:
+    if end is None or end.ended.reason == "done":
+        return None
+    return end.ended.detail or end.ended.reason
+
+
+def _shown(directory: Path) -> str:
+    """Return the directory as a user would type it here."""
+    try:
+        return str(directory.relative_to(Path.cwd()))
+    except ValueError:
+        return str(directory)
