@@ -62,8 +62,10 @@ def _print(planned: Planned, config: str) -> None:
     from runner.cli.plan_table import heading, next_lines, table
 
     console = Console(highlight=False, soft_wrap=True)
+    with console.capture() as captured:  # printing itself, rich would end the process on `| head`
+        console.print(table(planned.estimates))
     for line in heading(planned):
-        console.print(line, markup=False)
-    console.print(table(planned.estimates))
+        print(line)
+    print(captured.get(), end="")
     for line in next_lines(planned, config):
-        console.print(line, markup=False)
+        print(line)
