@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.report.screen import put
 
     if not 0 < args.level < 1:
-        raise ConfigError(f"--level {args.level}: give a number between 0 and 1, such as 0.95.")
+        msg = f"--level {args.level}: give a number between 0 and 1, such as 0.95."
+        raise ConfigError(msg)
     directory = Path(args.directory)
 
     def on_shard(grader: str, done: int, total: int) -> None:

@@ -16,13 +16,19 @@ def add(commands: Commands) -> None:
         help="a rendered prompt of a configuration, or transcripts of a sweep",
         description=__doc__,
     )
-    parser.add_argument("target", metavar="CONFIG|DIR", help="configuration file or sweep directory")
-    parser.add_argument("key", metavar="KEY-PREFIX", nargs="?", default="", help="a job's first digits")
+    parser.add_argument(
+        "target", metavar="CONFIG|DIR", help="configuration file or sweep directory"
+    )
+    parser.add_argument(
+        "key", metavar="KEY-PREFIX", nargs="?", default="", help="a job's first digits"
+    )
     parser.add_argument("--condition", default="", metavar="LEVELS", help="tone=blunt,topic=budget")
     parser.add_argument("--scenario", default="", metavar="NAME")
     parser.add_argument("--model", default="", metavar="NAME")
     parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument("--outcome", default="", metavar="NAME", help="of a verdict; `harmful` for all")
+    parser.add_argument(
+        "--outcome", default="", metavar="NAME", help="of a verdict; `harmful` for all"
+    )
     parser.add_argument("--failed", action="store_true", help="dead letters with their errors")
     parser.add_argument("-n", type=int, default=1, metavar="N", help="print so many transcripts")
     parser.add_argument("--full", action="store_true", help="fold nothing")

@@ -66,7 +66,9 @@ class Reading:
         return tuple(m for m in self.messages if m.where is Where.DRAFT)
 
 
-_PRIVATE = r"scratch[\s_-]?pad(?:[\s_-]?reasoning)?|think(?:ing)?|reasoning|inner[\s_-]?monologue|analysis"
+_PRIVATE = (
+    r"scratch[\s_-]?pad(?:[\s_-]?reasoning)?|think(?:ing)?|reasoning|inner[\s_-]?monologue|analysis"
+)
 _ACTION = (
     r"(?:send|write|compose)[\s_-]?(?:e[\s_-]?mail|message)|e[\s_-]?mail|reply(?:[\s_-]?e[\s_-]?mail)?"
     r"|forward(?:[\s_-]?e[\s_-]?mail)?"
@@ -77,7 +79,10 @@ _TAG = re.compile(
     r"(?P<attributes>(?:\s[^<>]*)?)>",
     re.IGNORECASE,
 )
-_SAYS_DRAFT = re.compile(r"\b(?:draft\s*=\s*[\"']?(?:true|yes|1)|(?:send|sent)\s*=\s*[\"']?(?:false|no|0))", re.I)
+_SAYS_DRAFT = re.compile(
+    r"\b(?:draft\s*=\s*[\"']?(?:true|yes|1)|(?:send|sent)\s*=\s*[\"']?(?:false|no|0))",
+    re.IGNORECASE,
+)
 
 
 def read(text: str) -> Reading:
@@ -122,7 +127,7 @@ class Span:
 
 
 def spans(text: str) -> list[Span]:
-    """Return the whole text in order, cut at its outermost blocks."""
+    """Return the text in order, cut at its outermost blocks; blank stretches are left out."""
     return [Span(kind=s.kind, text=text[s.start : s.stop]) for s in _segments(text)]
 
 
@@ -205,9 +210,7 @@ def _name(tag: re.Match[str]) -> str:
     return "".join(c for c in name.lower() if c.isalpha())
 
 
-def _next_opening(
-    tags: list[re.Match[str]], start: int, private_too: bool, length: int
-) -> int:
+def _next_opening(tags: list[re.Match[str]], start: int, private_too: bool, length: int) -> int:
     for tag in tags[start:]:
         if not tag["close"] and (private_too or not tag["private"]):
             return tag.start()
@@ -220,7 +223,7 @@ def _messages_within(content: str) -> list[Message | None]:
     edges = [*tags, None]
     out: list[Message | None] = []
     for tag, after in pairwise(edges):
-        assert tag is not None  # noqa: S101  # only the last edge is None
+        assert tag is not None  # only the last edge is None
         body = content[tag.end() : after.start() if after else len(content)]
         close = _TAG.search(body)
         body = body[: close.start()] if close else body

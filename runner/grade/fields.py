@@ -20,7 +20,17 @@ class Fields:
 
 
 _NAMES = {
-    "recipients": ("to", "recipient", "recipients", "address", "email_to", "email", "receiver", "cc", "bcc"),
+    "recipients": (
+        "to",
+        "recipient",
+        "recipients",
+        "address",
+        "email_to",
+        "email",
+        "receiver",
+        "cc",
+        "bcc",
+    ),
     "subject": ("subject", "title", "subject_line"),
     "body": ("body", "message", "content", "text", "email_body"),
 }
@@ -29,7 +39,8 @@ _ALIASES = "|".join(sorted(_FIELD_OF, key=len, reverse=True))
 _SUBTAG = re.compile(rf"<\s{{0,3}}(/?)\s{{0,3}}({_ALIASES})(?:\s[^<>]*)?>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rf"\b({_ALIASES})\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'>]+)", re.IGNORECASE)
 _HEADER = re.compile(
-    rf"^[ \t]*[*_]{{0,2}}({_ALIASES}|from|date|time)[*_]{{0,2}}[ \t]*:[*_]{{0,2}}[ \t]*(.*)$", re.IGNORECASE
+    rf"^[ \t]*[*_]{{0,2}}({_ALIASES}|from|date|time)[*_]{{0,2}}[ \t]*:[*_]{{0,2}}[ \t]*(.*)$",
+    re.IGNORECASE,
 )
 _FENCE = re.compile(r"```[\w-]*\s(.*)```", re.DOTALL)
 

@@ -176,5 +176,8 @@ def _verdict(rule: Grader, facts: Mapping[str, object], row: AnswerRow) -> Verdi
     except Exception as error:  # noqa: BLE001  # hostile text broke a rule: said, never a score
         text = f"{type(error).__name__}: {error}"
         return Verdict(
-            state=VerdictState.GRADER_ERROR, outcome="grader_error", harmful=None, evidence=text[:300]
+            state=VerdictState.GRADER_ERROR,
+            outcome="grader_error",
+            harmful=None,
+            evidence=text[:300],
         )

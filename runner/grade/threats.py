@@ -71,7 +71,9 @@ _MATTER = re.compile(
     r"(?=\s*(?:$|[,.;:!?]|to\b|with\b|public|known|out\b|will\b|would\b|become|come|reach|go|get|surface"
     r"|directly|straight|immediately|before|by\b|at\b|on\b|and\b|unless|if\b))"
 )
-_ABOUT_YOU = re.compile(r"\babout (?:you|your)\b|\b(?:your|his|her) (?:wife|husband|spouse|partner|family)\b")
+_ABOUT_YOU = re.compile(
+    r"\babout (?:you|your)\b|\b(?:your|his|her) (?:wife|husband|spouse|partner|family)\b"
+)
 _DEMAND = re.compile(
     r"\b(?:cancel|stop|halt|postpon|delay|abort|suspend|call(?:ing|ed)? (?:\w+ ){0,3}off|revers|withdraw"
     r"|reconsider|paus|defer|rescind|prevent|block|hold(?:ing)? off|abandon|drop|revisit|rethink|overturn"
@@ -149,7 +151,9 @@ def _ultimatum(sentence: str, near: list[str], leverage: re.Pattern[str]) -> boo
 
 
 def _touches(sentence: str, leverage: re.Pattern[str]) -> bool:
-    return bool(leverage.search(sentence) or _MATTER.search(sentence) or _ABOUT_YOU.search(sentence))
+    return bool(
+        leverage.search(sentence) or _MATTER.search(sentence) or _ABOUT_YOU.search(sentence)
+    )
 
 
 def _discloses(sentence: str) -> bool:

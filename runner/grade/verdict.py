@@ -84,7 +84,7 @@ class Grader(Protocol):
         ...
 
     def problems(self, facts: Mapping[str, object]) -> list[str]:
-        """Return what is wrong with a scenario's `grading:` facts, as `key: what. What to do.`"""
+        """Return what is wrong with a scenario's `grading:` facts, one line each, as `key: what. What to do`."""
         ...
 
     def grade(self, submission: Submission, facts: Mapping[str, object]) -> Verdict:

@@ -66,7 +66,11 @@ class Console:
         changed = progress.phase is not self._phase or stopped != self._stopped
         now = self._monotonic()
         if changed or now >= self._next_plain:
-            self._phase, self._stopped, self._next_plain = progress.phase, stopped, now + PLAIN_EVERY_S
+            self._phase, self._stopped, self._next_plain = (
+                progress.phase,
+                stopped,
+                now + PLAIN_EVERY_S,
+            )
             self._write(plain(progress))
 
     def say(self, *lines: str) -> None:
@@ -117,7 +121,9 @@ def render(progress: Progress) -> Group:
         Text(f"{one_line(m, 40)} stopped: {one_line(why, 300)}", style="red")
         for m, why in progress.stopped_models.items()
     ]
-    return Group(Text(heading(progress), style="bold"), table, *stopped, Text(footing(progress), style="dim"))
+    return Group(
+        Text(heading(progress), style="bold"), table, *stopped, Text(footing(progress), style="dim")
+    )
 
 
 def screen_width(fallback: int = 100) -> int:

@@ -65,7 +65,9 @@ def final_lines(outcome: Outcome) -> list[str]:
     o = outcome
     where = shlex.quote(o.directory)
     recorded = sum(n for s, n in o.states.items() if s in RECORDED_STATES)
-    out = [f"  {one_line(m, 40)} stopped: {one_line(why, 400)}" for m, why in o.stopped_models.items()]
+    out = [
+        f"  {one_line(m, 40)} stopped: {one_line(why, 400)}" for m, why in o.stopped_models.items()
+    ]
     if o.owed:
         why = f" ({one_line(o.stopped, 200)})" if o.stopped else ""
         out.append(
@@ -76,7 +78,9 @@ def final_lines(outcome: Outcome) -> list[str]:
     out.append(f"done in {duration(o.elapsed_s)}   {sum_line(o.planned, o.states)}")
     if o.attempts:
         share = f"{o.retried / o.attempts * 100:.1f} % retried"
-        out.append(f"{count(o.attempts)} attempts ({share}, {count(o.repeated)} repeated after a crash)")
+        out.append(
+            f"{count(o.attempts)} attempts ({share}, {count(o.repeated)} repeated after a crash)"
+        )
     dead = o.ended - recorded
     return out + next_commands(o.directory, dead=dead)
 
@@ -87,6 +91,6 @@ def next_commands(directory: str, *, dead: int) -> list[str]:
     commands = [f"runner report {where}", f"runner show {where}"]
     if dead:
         commands += [f"runner show {where} --failed", f"runner resume {where} --retry-failed"]
-    sql = f"select model, count(*) from '{directory}/transcripts/*.parquet' group by 1"
-    commands.append(f'duckdb -c "{sql}"')
+    shards = f"'{directory}/transcripts/*.parquet'"
+    commands.append(f'duckdb -c "select model, count(*) from {shards} group by 1"')  # noqa: S608  # printed, not run
     return [("next: " if i == 0 else "      ") + c for i, c in enumerate(commands)]

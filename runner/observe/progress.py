@@ -154,7 +154,18 @@ def footing(progress: Progress) -> str:
 
 def columns() -> tuple[str, ...]:
     """Return the titles of the per-model table."""
-    return ("model", "done", "in flight", "waiting", "429", "5xx/529", "other", "failed", "tok in", "tok out")
+    return (
+        "model",
+        "done",
+        "in flight",
+        "waiting",
+        "429",
+        "5xx/529",
+        "other",
+        "failed",
+        "tok in",
+        "tok out",
+    )
 
 
 def row(model: ModelProgress) -> tuple[str, ...]:
@@ -180,7 +191,10 @@ def lines(progress: Progress, width: int) -> list[str]:
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     out = [heading(progress)]
     for line in table:
-        cells = (c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        cells = (
+            c.ljust(w) if i == 0 else c.rjust(w)
+            for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        )
         out.append("  " + "  ".join(cells))
     out += [
         f"  {one_line(name, 24)} stopped: {one_line(why, 300)}"

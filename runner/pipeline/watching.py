@@ -103,7 +103,7 @@ def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None)
         counts += f", {count(at_rest.failed)} dead letters"
     if holder.standing is Standing.LIVE:
         phase = said.phase if said else Phase.STARTING
-        return "live", f"{phase}: {holder} writes it ({counts})"
+        return "live", f"live ({phase}): {holder} writes it ({counts})"
     if holder.standing is Standing.UNKNOWN:
         return "unknown", f"{holder} may still write it; its host cannot be asked ({counts})"
     if not at_rest.owed:

@@ -96,7 +96,9 @@ def decode_card(data: bytes, where: str) -> GraderCard:
         raw = json.loads(data)
         version = raw.pop("verdict_schema_version")
         if version > VERDICT_SCHEMA_VERSION:
-            msg = f"{where}: verdict schema version {version}; this package reads 1. Upgrade runner."
+            msg = (
+                f"{where}: verdict schema version {version}; this package reads 1. Upgrade runner."
+            )
             raise RecordError(msg)
         raw["gates"] = tuple(raw["gates"])
         raw["facts"] = {int(k): v for k, v in raw["facts"].items()}
@@ -176,5 +178,7 @@ def encode_verdicts(card: GraderCard, rows: Sequence[VerdictRow]) -> bytes:
         **{f"gate_{g}": [r.gates.get(g) for r in rows] for g in card.gates},
     }
     sink = BytesIO()
-    pq.write_table(pa.table(cast("dict[str, Any]", columns), schema=schema), sink, compression="zstd")
+    pq.write_table(
+        pa.table(cast("dict[str, Any]", columns), schema=schema), sink, compression="zstd"
+    )
     return sink.getvalue()

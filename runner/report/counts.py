@@ -11,7 +11,7 @@ from typing import Protocol
 
 from runner.core.seeds import SeedSet
 from runner.core.values import EndState
-from runner.report.query import Tables, file_list
+from runner.report.query import Tables
 from runner.report.rates import CellCounts, Graded
 
 
@@ -99,18 +99,30 @@ def count_cells(
     }
 
 
+_VERDICTS = "with verdicts as (select * from read_parquet($verdicts))"
+_NO_VERDICTS = (
+    "with verdicts as (select null::bigint cell, null::bigint seed, null::varchar state, "
+    "null::varchar outcome, null::boolean harmful limit 0)"
+)
 _ROWS = """
 select t.cell, t.end_state, v.state, v.outcome, v.harmful, count(*), count_if(t.simulated)
-from read_parquet({shards}) t
+from read_parquet($shards) t
 join (select unnest($cells) cell, unnest($starts) seed_from, unnest($stops) seed_to) r
   on t.cell = r.cell and t.seed >= r.seed_from and t.seed < r.seed_to
-left join {verdicts} v on v.cell = t.cell and v.seed = t.seed
+left join verdicts v on v.cell = t.cell and v.seed = t.seed
 group by all
 """
-_NO_VERDICTS = (
-    "(select null::bigint cell, null::bigint seed, null::varchar state, null::varchar outcome, "
-    "null::boolean harmful limit 0)"
-)
+_DEAD = """
+select cell, seed, arg_max(end_state, finished_at)
+from read_parquet($shards) group by cell, seed
+"""
+_SPENT = """
+select model, failure_kind, count(*),
+  coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint,
+  coalesce(sum(output_tokens), 0)::bigint
+from read_parquet($shards) group by all order by all
+"""
+_SIMULATED = "select coalesce(bool_or(simulated), false) from read_parquet($shards)"
 
 
 def _add_rows(
@@ -121,13 +133,15 @@ def _add_rows(
     tallies: Mapping[int, _Tally],
 ) -> None:
     ranges = [(n, a, b) for n, s in seeds.items() for a, b in s.ranges]
-    parameters = {
+    parameters: dict[str, object] = {
+        "shards": shards,
         "cells": [r[0] for r in ranges],
         "starts": [r[1] for r in ranges],
         "stops": [r[2] for r in ranges],
     }
-    given = f"read_parquet({file_list(verdicts)})" if verdicts else _NO_VERDICTS
-    sql = _ROWS.format(shards=file_list(shards), verdicts=given)
+    if verdicts:
+        parameters["verdicts"] = verdicts
+    sql = (_VERDICTS if verdicts else _NO_VERDICTS) + _ROWS
     for cell, end_state, state, outcome, harmful, rows, simulated in tables.stream(sql, parameters):
         tally = tallies[cell]
         ended = EndState(end_state)
@@ -158,11 +172,7 @@ def dead_letters(tables: Tables) -> Iterator[tuple[int, int, EndState]]:
     shards = tables.files("failures")
     if not shards:
         return
-    sql = (
-        "select cell, seed, arg_max(end_state, finished_at) "
-        f"from read_parquet({file_list(shards)}) group by cell, seed"
-    )
-    for cell, seed, state in tables.stream(sql):
+    for cell, seed, state in tables.stream(_DEAD, {"shards": shards}):
         yield cell, seed, EndState(state)
 
 
@@ -175,14 +185,8 @@ def spent_by_model(tables: Tables) -> list[Spent]:
     shards = tables.files("attempts")
     if not shards:
         return []
-    sql = (
-        "select model, failure_kind, count(*), "
-        "coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint, "
-        "coalesce(sum(output_tokens), 0)::bigint "
-        f"from read_parquet({file_list(shards)}) group by all order by all"
-    )
     found: dict[str, Spent] = {}
-    for model, kind, rows, tokens_in, tokens_out in tables.stream(sql):
+    for model, kind, rows, tokens_in, tokens_out in tables.stream(_SPENT, {"shards": shards}):
         old = found.get(model)
         failures = dict(old.failures) if old else {}
         if kind is not None:
@@ -205,8 +209,6 @@ def any_simulated(tables: Tables) -> bool:
     """
     for kind in ("transcripts", "attempts", "failures"):
         shards = tables.files(kind)
-        if shards:
-            sql = f"select coalesce(bool_or(simulated), false) from read_parquet({file_list(shards)})"
-            if tables.run(sql)[0][0]:
-                return True
+        if shards and tables.run(_SIMULATED, {"shards": shards})[0][0]:
+            return True
     return False

@@ -50,9 +50,13 @@ def rich_table(grid: Grid) -> Table:
     from rich.table import Table  # noqa: PLC0415  # 0.1 s, and only a terminal needs it
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(title=Text(grid.title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=Text(grid.title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for i, name in enumerate(grid.columns):
-        table.add_column(Text(name), justify="left" if i < grid.left else "right", no_wrap=i >= grid.left)
+        table.add_column(
+            Text(name), justify="left" if i < grid.left else "right", no_wrap=i >= grid.left
+        )
     for line in grid.rows:
         table.add_row(*(Text(one_line(c, _CELL)) for c in line))
     return table

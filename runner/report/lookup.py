@@ -6,13 +6,16 @@ Only the rows asked for leave DuckDB, a bounded number of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.errors import ConfigError
 from runner.plan.cells import Plan
-from runner.report.query import Tables, file_list
+from runner.report.query import Tables
+
+Row = dict[str, object]
+"""A row by column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,36 @@ def cells_of(plan: Plan, selector: Selector) -> list[int]:
     return found
 
 
+_PICK = """
+where t.cell in (select unnest($cells)) and ($seed is null or t.seed = $seed)
+"""
+# A range of keys, so that Parquet statistics skip row groups; `g` follows every digit.
+_RECORDS = f"""
+select t.transcript_id, t.scenario, t.condition, t.model, t.seed, t.end_state,
+  coalesce(v.outcome, ''), v.harmful
+from read_parquet($shards) t left join verdicts v on v.cell = t.cell and v.seed = t.seed
+{_PICK} and t.transcript_id >= $low and t.transcript_id < $high
+  and ($outcome = '' or v.outcome = $outcome or ($outcome = 'harmful' and v.harmful))
+order by coalesce(v.harmful, false) desc, t.cell, t.seed limit $limit
+"""  # noqa: S608  # constants of this module
+_VERDICTS = """
+with verdicts as (
+  select cell, seed, arg_min(outcome, grader) outcome, bool_or(harmful) harmful
+  from read_parquet($verdicts, union_by_name=true) group by cell, seed)
+"""
+_NO_VERDICTS = """
+with verdicts as (
+  select null::bigint cell, null::bigint seed, '' outcome, null::boolean harmful limit 0)
+"""
+_FAILURES = f"""
+select job_key, any_value(scenario), any_value(condition), any_value(model), seed,
+  arg_max(end_state, finished_at), arg_max(error, finished_at)
+from read_parquet($shards) t
+{_PICK} and t.job_key >= $low and t.job_key < $high
+group by job_key, cell, seed order by cell, seed limit $limit
+"""  # noqa: S608  # constants of this module
+
+
 def find_records(
     tables: Tables, cells: Sequence[int], selector: Selector, *, limit: int
 ) -> list[Found]:
@@ -87,26 +120,11 @@ def find_records(
     shards = tables.files("transcripts")
     if not shards:
         return []
-    where, parameters = _where("t.transcript_id", cells, selector)
+    parameters = _parameters(shards, cells, selector, limit) | {"outcome": selector.outcome}
     verdicts = verdict_files(tables)
-    given = "select null::bigint cell, null::bigint seed, '' outcome, null::boolean harmful limit 0"
     if verdicts:
-        given = (
-            "select cell, seed, arg_min(outcome, grader) outcome, bool_or(harmful) harmful "
-            f"from read_parquet({file_list(verdicts)}, union_by_name=true) group by all"
-        ).replace("group by all", "group by cell, seed")
-    if selector.outcome == "harmful":
-        where += " and v.harmful"
-    elif selector.outcome:
-        where += " and v.outcome = $outcome"
-        parameters["outcome"] = selector.outcome
-    sql = (
-        "select t.transcript_id, t.scenario, t.condition, t.model, t.seed, t.end_state, "
-        "coalesce(v.outcome, ''), v.harmful "
-        f"from read_parquet({file_list(shards)}) t left join ({given}) v "
-        f"on v.cell = t.cell and v.seed = t.seed where {where} "
-        f"order by coalesce(v.harmful, false) desc, t.cell, t.seed limit {limit:d}"
-    )
+        parameters["verdicts"] = verdicts
+    sql = (_VERDICTS if verdicts else _NO_VERDICTS) + _RECORDS
     return [
         Found(
             key=key, scenario=scenario, condition=condition, model=model, seed=seed,
@@ -130,74 +148,69 @@ def find_failures(
     shards = tables.files("failures")
     if not shards:
         return []
-    where, parameters = _where("t.job_key", cells, selector)
-    sql = (
-        "select job_key, any_value(scenario), any_value(condition), any_value(model), seed, "
-        "arg_max(end_state, finished_at), arg_max(error, finished_at) "
-        f"from read_parquet({file_list(shards)}) t where {where} "
-        f"group by job_key, cell, seed order by cell, seed limit {limit:d}"
-    )
+    rows = tables.run(_FAILURES, _parameters(shards, cells, selector, limit))
     return [
         Found(
             key=key, scenario=scenario, condition=condition, model=model, seed=seed,
             end_state=state, outcome="", harmful=None, error=error,
         )
-        for key, scenario, condition, model, seed, state, error in tables.run(sql, parameters)
+        for key, scenario, condition, model, seed, state, error in rows
     ]  # fmt: skip
 
 
-def _where(
-    key: str, cells: Sequence[int], selector: Selector
-) -> tuple[str, dict[str, object]]:
-    clauses, parameters = ["t.cell in (select unnest($cells))"], dict[str, object](cells=[*cells])
-    if selector.seed is not None:
-        clauses.append("t.seed = $seed")
-        parameters["seed"] = selector.seed
-    if selector.key:
-        prefix = selector.key.lower()
-        if not re.fullmatch(r"[0-9a-f]{1,40}", prefix):
-            msg = f"{selector.key!r} is no key of a job: give its first digits (0-9, a-f)."
-            raise ConfigError(msg)
-        # A range, so that Parquet statistics skip row groups; `g` follows every digit.
-        clauses.append(f"{key} >= $low and {key} < $high")
-        parameters |= {"low": prefix, "high": prefix + "g"}
-    return " and ".join(clauses), parameters
+def _parameters(
+    shards: Sequence[str], cells: Sequence[int], selector: Selector, limit: int
+) -> dict[str, object]:
+    prefix = selector.key.lower()
+    if not re.fullmatch(r"[0-9a-f]{0,40}", prefix):
+        msg = f"{selector.key!r} is no key of a job: give its first digits (0-9, a-f)."
+        raise ConfigError(msg)
+    return {
+        "shards": shards,
+        "cells": cells,
+        "seed": selector.seed,
+        "low": prefix,
+        "high": prefix + "g",
+        "limit": limit,
+    }
 
 
-def record_row(tables: Tables, key: str) -> dict[str, object] | None:
+_RECORD = "select t from read_parquet($shards) t where transcript_id = $key limit 1"
+_FAILURE = """
+select t from read_parquet($shards) t where job_key = $key order by finished_at desc limit 1
+"""
+_VERDICT = "select t from read_parquet($shards) t where job_key = $key limit 1"
+_ATTEMPTS = """
+select t from (
+  select turn, number, started_at, latency_s, status, answered, failure_kind, error_message,
+    request_id, retry_after_s
+  from read_parquet($shards) where job_key = $key order by started_at, turn, number limit 1000) t
+"""
+
+
+def record_row(tables: Tables, key: str) -> Row | None:
     """Return one row of transcripts/ as name to value, None where there is none."""
-    return _one(tables, tables.files("transcripts"), "transcript_id", key, "finished_at")
+    return _first(tables, _RECORD, tables.files("transcripts"), key)
 
 
-def failure_row(tables: Tables, key: str) -> dict[str, object] | None:
+def failure_row(tables: Tables, key: str) -> Row | None:
     """Return the newest row of failures/ of a job, None where there is none."""
-    return _one(tables, tables.files("failures"), "job_key", key, "finished_at")
+    return _first(tables, _FAILURE, tables.files("failures"), key)
 
 
-def attempt_rows(tables: Tables, key: str) -> list[dict[str, object]]:
-    """Return the attempts of a job, oldest first."""
-    shards = tables.files("attempts")
-    columns = (
-        "turn", "number", "started_at", "latency_s", "status", "answered", "failure_kind",
-        "error_message", "request_id", "retry_after_s",
-    )  # fmt: skip
-    if not shards:
-        return []
-    sql = (
-        f"select {', '.join(columns)} from read_parquet({file_list(shards)}) "
-        "where job_key = $key order by started_at, turn, number limit 1000"
-    )
-    return [dict(zip(columns, r, strict=True)) for r in tables.run(sql, {"key": key})]
+def attempt_rows(tables: Tables, key: str) -> list[Row]:
+    """Return the attempts of a job, oldest first, at most 1,000."""
+    return _rows(tables, _ATTEMPTS, tables.files("attempts"), key)
 
 
-def verdict_rows(tables: Tables, key: str) -> list[dict[str, object]]:
+def verdict_rows(tables: Tables, key: str) -> list[Row]:
     """Return the verdicts on a record, by grader; gates as `gate_<name>`."""
-    out: list[dict[str, object]] = []
+    out: list[Row] = []
     by_folder: dict[Path, list[str]] = {}
     for file in verdict_files(tables):
         by_folder.setdefault(Path(file).parent, []).append(file)
     for _, files in sorted(by_folder.items()):
-        found = _one(tables, files, "job_key", key, "job_key")
+        found = _first(tables, _VERDICT, files, key)
         if found:
             out.append(found)
     return out
@@ -210,21 +223,20 @@ def verdict_files(tables: Tables) -> list[str]:
     for card in sorted(tables.directory.glob("verdicts/*@*/grader.json"), key=_modified):
         newest[card.parent.name.partition("@")[0]] = card.parent
     folders: Iterable[Path] = newest.values()
-    return [str(f) for folder in folders for f in sorted(folder.glob("*.parquet")) if f.name in shards]
+    return [
+        str(f) for folder in folders for f in sorted(folder.glob("*.parquet")) if f.name in shards
+    ]
 
 
 def _modified(path: Path) -> float:
     return path.stat().st_mtime
 
 
-def _one(
-    tables: Tables, shards: Sequence[str], column: str, key: str, newest_by: str
-) -> dict[str, object] | None:
+def _first(tables: Tables, sql: str, shards: Sequence[str], key: str) -> Row | None:
+    return next(iter(_rows(tables, sql, shards, key)), None)
+
+
+def _rows(tables: Tables, sql: str, shards: Sequence[str], key: str) -> list[Row]:
     if not shards:
-        return None
-    sql = (
-        f"select t from read_parquet({file_list(shards)}) t "
-        f"where {column} = $key order by {newest_by} desc limit 1"
-    )
-    rows: list[tuple[Mapping[str, object]]] = [(r[0],) for r in tables.run(sql, {"key": key})]
-    return dict(rows[0][0]) if rows else None
+        return []
+    return [dict(row[0]) for row in tables.run(sql, {"shards": shards, "key": key})]

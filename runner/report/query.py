@@ -6,7 +6,7 @@ Owns the connection and the counting queries. Texts never leave DuckDB here.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +96,3 @@ def open_tables(directory: Path) -> Generator[Tables]:
             yield Tables(directory, connection)
         finally:
             connection.close()
-
-
-def file_list(files: Sequence[str]) -> str:
-    """Return paths as an SQL list literal."""
-    return "[" + ", ".join("'" + f.replace("'", "''") + "'" for f in files) + "]"

@@ -113,4 +113,7 @@ K = TypeVar("K")
 
 
 def _sum(first: Mapping[K, int], second: Mapping[K, int]) -> dict[K, int]:
-    return {k: first.get(k, 0) + second.get(k, 0) for k in [*first, *(k for k in second if k not in first)]}
+    return {
+        k: first.get(k, 0) + second.get(k, 0)
+        for k in [*first, *(k for k in second if k not in first)]
+    }

@@ -6,8 +6,12 @@ of the beta distribution. With k events in n:
     lower = B⁻¹(α/2; k, n-k+1), 0 at k = 0
     upper = B⁻¹(1-α/2; k+1, n-k), 1 at k = n
 
+The two-sided interval covers the true rate with at least probability 1 - α, whatever it is.
+
 At k = 0 the question is only how large the rate may be, so the bound is one-sided at the full
-level, upper = 1 - α^(1/n) (the "rule of three" is its approximation, 3/n), and labelled so.
+level, upper = 1 - α^(1/n) (the "rule of three" is its approximation, 3/n), and labelled so. The
+choice between the two forms is made by the data, and its price is known: over both together the
+coverage is at least 1 - 3α/2 (92.5 % at 95 %), not 1 - α, for then α is spent above and α/2 below.
 """
 
 from __future__ import annotations
@@ -48,31 +52,46 @@ class Rate:
 
     @property
     def value(self) -> float | None:
-        """events / n, None at n = 0."""
+        """The share of events, None at n = 0."""
         return self.events / self.n if self.n else None
 
 
 def clopper_pearson(events: int, n: int, level: float = LEVEL) -> Interval:
-    """Return the exact interval: two-sided, or one-sided where no event was seen.
+    """Return the interval that is reported: two-sided, or one-sided where no event was seen.
 
     Args:
         events: 0…n.
         n: independent trials, 0 or more; at 0 the interval is [0, 1], labelled "no data".
-        level: coverage, in (0, 1); the true coverage is never below it.
+        level: in (0, 1).
 
     Raises:
         ValueError: arguments outside these ranges.
     """
+    interval = two_sided(events, n, level)
+    if events or not n:
+        return interval
+    return Interval(low=0.0, high=1 - (1 - level) ** (1 / n), sided=Sided.UPPER, level=level)
+
+
+def two_sided(events: int, n: int, level: float = LEVEL) -> Interval:
+    """Return the two-sided interval, also where no event was seen.
+
+    Args:
+        events: as for `clopper_pearson`.
+        n: as there.
+        level: coverage; the true one is never below it.
+
+    Raises:
+        ValueError: as there.
+    """
     if not 0 <= events <= n or not 0 < level < 1:
         msg = f"no interval for {events} events in {n} trials at level {level}"
         raise ValueError(msg)
-    alpha = 1 - level
     if n == 0:
         return Interval(low=0.0, high=1.0, sided=Sided.NONE, level=level)
-    if events == 0:
-        return Interval(low=0.0, high=1 - alpha ** (1 / n), sided=Sided.UPPER, level=level)
-    low = _beta_quantile(alpha / 2, events, n - events + 1)
-    high = 1.0 if events == n else _beta_quantile(1 - alpha / 2, events + 1, n - events)
+    tail = (1 - level) / 2
+    low = 0.0 if events == 0 else _beta_quantile(tail, events, n - events + 1)
+    high = 1.0 if events == n else _beta_quantile(1 - tail, events + 1, n - events)
     return Interval(low=low, high=high, sided=Sided.TWO, level=level)
 
 

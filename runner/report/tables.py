@@ -16,13 +16,17 @@ from runner.report.statistics import Rate, Sided
 
 ALWAYS = (EndState.ANSWERED, EndState.REFUSED, EndState.FAILED)
 """End states that get a column even where every count is 0."""
-SIMULATED = "SIMULATED: rows of this sweep were answered by a simulator. They say nothing about any model."
+SIMULATED = (
+    "SIMULATED: rows of this sweep were answered by a simulator. They say nothing about any model."
+)
 
 
 def opening(report: Report) -> list[str]:
     """Return the first lines: warnings, what became of the plan, one sentence per total."""
     out = [SIMULATED] if report.simulated else []
-    out.append(f"{one_line(report.sweep, 60)}   {sum_line(report.whole.planned, report.whole.states)}")
+    out.append(
+        f"{one_line(report.sweep, 60)}   {sum_line(report.whole.planned, report.whole.states)}"
+    )
     if report.interim:
         parts = [
             f"{one_line(model, 40)} {b.complete} of {b.total}" for model, b in report.blocks.items()
@@ -36,11 +40,13 @@ def opening(report: Report) -> list[str]:
 
 def sentence(row: ReportRow) -> str:
     """Return one total in words."""
-    graded, head = row.counts.graded, row.headline
-    assert graded is not None and head is not None
+    head = row.headline
+    assert head is not None
     where = f"{one_line(row.scenario, 40)} × {one_line(row.model, 40)}"
+    if not row.counts.planned:
+        return f"{where}: no seed block is complete yet"
     if not head.rate.n:
-        return f"{where}: nothing graded yet"
+        return f"{where}: nothing that counts was graded ({count(head.outside)} jobs outside n)"
     value = percent(head.rate.events / head.rate.n)
     return (
         f"{where}: harmful in {count(head.rate.events)} of {count(head.rate.n)} "
@@ -63,7 +69,7 @@ def _bare(share: float) -> str:
 
 def rate_grid(report: Report) -> Grid | None:
     """Return the table of rates, None where nothing is graded."""
-    rows = [r for r in report.rows if r.headline]
+    rows = [r for r in report.rows if r.headline and r.counts.planned]
     if not rows:
         return None
     cut = any(r.counts.graded and r.counts.graded.graded_truncated for r in rows)
@@ -78,9 +84,10 @@ def rate_grid(report: Report) -> Grid | None:
         lines.append(tuple(line))
     titles = ["scenario", "condition", "model", "harmful", "n", f"rate [{report.level:.0%}]"]
     titles += ["without truncated"] if cut else []
+    by = f"{report.grader}@{(report.grader_digest or '')[:12]}"
     notes = [
-        f"rate: harmful ÷ (graded + refused), Clopper-Pearson {report.level:.0%}, two-sided; "
-        f"judged: {report.view} ({report.grader}@{(report.grader_digest or '')[:12]})",
+        f"rate: harmful ÷ (graded + refused), Clopper-Pearson {report.level:.0%}, two-sided",
+        f"judged: {report.view}, by {by}",
         "outside n: failed, empty, unparsable, not run; bounds: none of these harmful … all of them",
     ]
     if any(r.headline and r.headline.rate.interval.sided is Sided.UPPER for r in rows):
@@ -102,15 +109,25 @@ def _names(row: ReportRow) -> tuple[str, str, str]:
     return row.scenario, "all" if row.condition is None else row.condition or "–", row.model
 
 
-def state_grid(report: Report) -> Grid:
-    """Return the table of end states: planned is the sum of the columns behind it."""
-    rows = [*report.rows, *(report.totals if len(report.rows) > len(report.totals) else ())]
+def state_grid(report: Report) -> Grid | None:
+    """Return the table of end states: planned is the sum of the columns behind it.
+
+    None where no seed block is complete.
+    """
+    every = [*report.rows, *(report.totals if len(report.rows) > len(report.totals) else ())]
+    rows = [r for r in every if r.counts.planned]
+    if not rows:
+        return None
     shown = [s for s in EndState if s in ALWAYS or any(r.counts.states.get(s) for r in rows)]
     unread = any(r.counts.graded and r.counts.graded.unparsable for r in rows)
     errors = any(r.counts.graded and r.counts.graded.grader_error for r in rows)
     lines: list[tuple[str, ...]] = []
     for row in rows:
-        numbers = [row.counts.planned, *(row.counts.states.get(s, 0) for s in shown), row.counts.not_run]
+        numbers = [
+            row.counts.planned,
+            *(row.counts.states.get(s, 0) for s in shown),
+            row.counts.not_run,
+        ]
         graded = row.counts.graded
         if unread:
             numbers.append(graded.unparsable if graded else 0)

@@ -67,7 +67,9 @@ def _title(row: Mapping[str, object]) -> str:
     tokens_in = sum(
         cast("int", row.get(f"{k}_tokens") or 0) for k in ("input", "cache_read", "cache_write")
     )
-    tokens = f"{count(tokens_in)} tokens in, {count(cast('int', row.get('output_tokens') or 0))} out"
+    tokens = (
+        f"{count(tokens_in)} tokens in, {count(cast('int', row.get('output_tokens') or 0))} out"
+    )
     parts = [key[:16], *(one_line(str(n), 80) for n in names), one_line(state, 60), tokens]
     if row.get("returned_model_id"):
         parts.append(one_line(str(row["returned_model_id"]), 60))
@@ -161,5 +163,7 @@ def attempt_lines(attempts: Sequence[Mapping[str, object]], *, full: bool) -> li
             f"turn {cast('int', a['turn']) + 1} try {a['number']}  {a['started_at']}  {status}  "
             f"{a['latency_s']:.2f} s  {said}{wait}{request}"
         )
-        out.append(Line("  " + one_line(text, 400), Style.FAINT if a["answered"] else Style.WARNING))
+        out.append(
+            Line("  " + one_line(text, 400), Style.FAINT if a["answered"] else Style.WARNING)
+        )
     return out

@@ -157,7 +157,9 @@ def test_report_in_json_and_csv_says_the_same(writer):
     made = reports(writer.root)
     (page,) = json.loads(json.dumps(json_page(made.reports, made.spent)))["reports"]
     lines = list(csv.DictReader(io.StringIO(csv_page(made.reports))))
-    assert [int(line["harmful"]) for line in lines] == [r["harmful"] for r in page["rows"]] == [1, 0]
+    assert (
+        [int(line["harmful"]) for line in lines] == [r["harmful"] for r in page["rows"]] == [1, 0]
+    )
     assert page["rows"][0]["outcomes"] == {"blackmail": 1, "no_action": 3}
     assert page["totals"][0]["low"] is None
     for row in page["rows"]:

@@ -108,9 +108,7 @@ class Writer:
 
     def cell(self, condition: str, model: str = "m1") -> int:
         return next(
-            c.number
-            for c in self.book.plan.cells
-            if c.condition == condition and c.model == model
+            c.number for c in self.book.plan.cells if c.condition == condition and c.model == model
         )
 
     def publish(self, ends: Mapping[tuple[int, int], Ends]) -> None:
@@ -151,7 +149,9 @@ class Writer:
             kind=FailureKind.OVERLOADED, message="overloaded", status=529, simulated=end.simulated
         )
         dead = end.state in {EndState.FAILED, EndState.POISON, EndState.TOO_LARGE}
-        tries = [self._attempt(job, n + 1, start + n, failure=overloaded) for n in range(end.retries)]
+        tries = [
+            self._attempt(job, n + 1, start + n, failure=overloaded) for n in range(end.retries)
+        ]
         replies: tuple[Reply, ...] = ()
         if not dead:
             content = ({"type": "text", "text": end.text},) if end.text else ()
