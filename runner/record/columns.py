@@ -178,9 +178,15 @@ def _content(key: str, finished: Finished, *, append_last: bool) -> tuple[bytes,
     """Return (messages, raw content or None, number of messages)."""
     replies = finished.replies
     converted = scout.to_messages(key, finished.conversation, replies, append_last=append_last)
-    text, whole = scout.dump(converted.messages)
-    raw = None if whole and converted.exact else scout.dump_raw(replies)
-    return text, raw, len(converted.messages)
+    count = len(converted.messages)
+    try:
+        text, whole = scout.dump(converted.messages)
+        raw = None if whole and converted.exact else scout.dump_raw(replies)
+    except RecursionError:  # a tool call with hundreds of nested brackets
+        bodies = [a.answer.body for a in used(finished).values() if a.answer is not None]
+        text = scout.dump(scout.shallow(converted.messages))[0]
+        raw = scout.dump_bodies(bodies)
+    return text, raw, count
 
 
 _TRANSCRIPT_ROW = (

@@ -193,7 +193,8 @@ TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
         "raw_content",
         "Content blocks of each reply as the API returned them; null where `messages` holds "
         'them without loss. `{"base64": …}` around the JSON where it holds text that strict '
-        "JSON readers refuse (lone surrogates).",
+        'JSON readers refuse (lone surrogates); `{"bodies": […]}` with the whole responses in base64 '
+        "where blocks are nested too deeply for JSON encoders.",
         unit="JSON list of lists of blocks",
         nullable=True,
     ),

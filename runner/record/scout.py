@@ -19,6 +19,9 @@ import orjson
 
 from runner.core.values import Block, Conversation, Reply
 
+MAX_LEVELS = 100
+"""Of nesting in a message that JSON encoders refuse as it is."""
+
 Message = dict[str, Any]
 Part = dict[str, Any]
 
@@ -90,9 +93,12 @@ def _append_assistant(
 
 
 def _same(blocks: Sequence[Block], content: Sequence[Block]) -> bool:
-    return len(blocks) == len(content) and all(
-        a is b or a == b for a, b in zip(blocks, content, strict=True)
-    )
+    try:
+        return len(blocks) == len(content) and all(
+            a is b or a == b for a, b in zip(blocks, content, strict=True)
+        )
+    except RecursionError:
+        return False
 
 
 def _parts(blocks: Iterable[Block]) -> tuple[list[Part], list[dict[str, Any]], bool]:
@@ -208,6 +214,18 @@ def _plain(value: object) -> object:
     raise TypeError(msg)
 
 
+def shallow(value: object, levels: int = MAX_LEVELS) -> object:
+    """Return a JSON value in which what lies too deep for any reader is one string."""
+    if levels == 0 and isinstance(value, dict | list | tuple):
+        return "(nested too deeply; the whole is in raw_content)"
+    if isinstance(value, dict):
+        found = cast("dict[str, object]", value)
+        return {key: shallow(item, levels - 1) for key, item in found.items()}
+    if isinstance(value, list | tuple):
+        return [shallow(item, levels - 1) for item in cast("Sequence[object]", value)]
+    return value
+
+
 def clean(text: str) -> str:
     """Return the text with surrogate pairs joined and lone surrogates as U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -223,15 +241,23 @@ def dump_raw(replies: Sequence[Reply]) -> bytes:
     return orjson.dumps({"base64": base64.b64encode(ascii_text).decode()})
 
 
+def dump_bodies(bodies: Sequence[bytes]) -> bytes:
+    """Encode whole response bodies in place of blocks that no JSON encoder takes."""
+    return orjson.dumps({"bodies": [base64.b64encode(body).decode() for body in bodies]})
+
+
 def reply_blocks(messages: str, raw_content: str | None) -> list[list[Block]]:
     """Return the content blocks of each reply of a row, oldest first, as the API gave them.
 
     Args:
         messages: the row's `messages`.
-        raw_content: the row's `raw_content`.
+        raw_content: the row's `raw_content`. Where it holds whole bodies, the blocks come from
+            `messages`, cut at `MAX_LEVELS` of nesting.
     """
     if raw_content is not None:
         raw = orjson.loads(raw_content)
+        if isinstance(raw, dict) and "bodies" in raw:
+            return reply_blocks(messages, None)
         if isinstance(raw, dict):
             raw = json.loads(base64.b64decode(cast("dict[str, str]", raw)["base64"]))
         return cast("list[list[Block]]", raw)

@@ -1,3 +1,4 @@
+import base64
 import json
 from dataclasses import replace
 from io import BytesIO
@@ -12,6 +13,7 @@ from runner.core.seeds import SeedSet
 from runner.core.values import EndState
 from runner.record import parts
 from runner.record.schema import COLUMNS, SCHEMA_VERSION, SCHEMAS, Kind
+from runner.record.scout import reply_blocks
 from tests.support.records import answered, attempt_of, cell_facts, failed, reply_of
 
 
@@ -203,3 +205,21 @@ def test_estimate_when_text_is_long_then_it_covers_the_row():
     row = rows_of(encode(done)[Kind.TRANSCRIPTS])[0]
 
     assert parts.estimate_bytes(done) >= len(row["messages"].encode())
+
+
+def test_encode_when_a_tool_input_is_nested_beyond_reason_then_the_body_is_kept_whole():
+    deep: object = "x"
+    for _ in range(20_000):
+        deep = [deep]
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": deep}}
+
+    (row,) = rows_of(
+        encode(
+            answered(1, 1, content=[call]),
+        )[Kind.TRANSCRIPTS]
+    )
+
+    assert "nested too deeply" in row["messages"]
+    body = answered(1, 1).attempts[0].answer.body
+    assert base64.b64decode(json.loads(row["raw_content"])["bodies"][0]) == body
+    assert reply_blocks(row["messages"], row["raw_content"])[0][0]["name"] == "f"
