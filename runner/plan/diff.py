@@ -152,7 +152,7 @@ def explain(difference: Difference, limit: int = 8) -> list[str]:
     for cell in difference.vanished:
         groups.setdefault("not in the configuration any more", []).append(cell.name)
     lines = [
-        f"{names[0]}{f' and {len(names) - 1} more cells' if len(names) > 1 else ''}: {what}"
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {what}"
         for what, names in groups.items()
     ]
     left_out = len(lines) - limit
