@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-import runner
 from runner.config.schema import LocalServerConfig, ModelConfig
 from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError
@@ -182,7 +181,7 @@ def start(folder: ServerFolder, weights: Path, config: LocalServerConfig) -> str
 
 
 def _spawn(folder: ServerFolder, weights: Path, config: LocalServerConfig) -> int:
-    package = str(Path(runner.__path__[0]).parent)  # a Ray worker may know it by sys.path only
+    package = str(Path(__file__).parents[2])  # a Ray worker may know it by sys.path only
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([package, inherited] if inherited else [package])
     command = [
