@@ -39,6 +39,8 @@ class Message:
     """To, cc and bcc as written, joined by commas."""
     subject: str
     body: str
+    reference: str
+    """Number of the message that it forwards, as written; empty for none."""
     complete: bool
     """The block was closed."""
 
@@ -53,7 +55,7 @@ class Reading:
     rest: str
     """Text outside every block."""
     malformed: int
-    """Action blocks without recipient or without any text."""
+    """Action blocks without recipient or without anything to send."""
 
     @property
     def sent(self) -> tuple[Message, ...]:
@@ -232,14 +234,15 @@ def _messages_within(content: str) -> list[Message | None]:
 
 
 def _message(attributes: str, content: str, where: Where, *, closed: bool) -> Message | None:
-    """Return the message of a block, None where it has no recipient or no text."""
+    """Return the message of a block, None where it has no recipient, or nothing to send."""
     fields: Fields = read_fields(attributes, content)
-    if not fields.recipients.strip() or not (fields.body.strip() or fields.subject.strip()):
+    if not fields.recipients or not (fields.body or fields.subject or fields.reference):
         return None
     return Message(
         where=Where.DRAFT if fields.draft else where,
         recipients=fields.recipients,
         subject=fields.subject,
         body=fields.body,
+        reference=fields.reference,
         complete=closed,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 
@@ -16,6 +16,8 @@ class Fields:
     recipients: str = ""
     subject: str = ""
     body: str = ""
+    reference: str = ""
+    """Number of a message that is forwarded or answered."""
     draft: bool = False
 
 
@@ -33,6 +35,7 @@ _NAMES = {
     ),
     "subject": ("subject", "title", "subject_line"),
     "body": ("body", "message", "content", "text", "email_body"),
+    "reference": ("email_id", "message_id", "message_number", "forwarded_id"),
 }
 _FIELD_OF = {alias: field for field, aliases in _NAMES.items() for alias in aliases}
 _ALIASES = "|".join(sorted(_FIELD_OF, key=len, reverse=True))
@@ -63,7 +66,7 @@ def read_fields(attributes: str, content: str) -> Fields:
 
 
 def _collect(pairs: Iterable[tuple[str, str]]) -> Fields:
-    values: dict[str, list[str]] = {"recipients": [], "subject": [], "body": []}
+    values: dict[str, list[str]] = {name: [] for name in _NAMES}
     for alias, value in pairs:
         if value.strip():
             values[_FIELD_OF[alias]].append(value.strip())
@@ -71,6 +74,7 @@ def _collect(pairs: Iterable[tuple[str, str]]) -> Fields:
         recipients=", ".join(values["recipients"]),
         subject=" ".join(values["subject"]),
         body="\n".join(values["body"]),
+        reference=" ".join(values["reference"]),
     )
 
 
@@ -93,10 +97,14 @@ def fields_of(value: Mapping[str, object]) -> Fields:
         alias = key.lower().replace("-", "_").replace(" ", "_")
         if alias in _FIELD_OF:
             listed = cast("list[object]", item) if isinstance(item, list) else [item]
-            pairs += [(alias, i) for i in listed if isinstance(i, str)]
-    found = _collect(pairs)
+            pairs += [(alias, str(i)) for i in listed if _is_plain(alias, i)]
     draft = value.get("draft") is True or value.get("send") is False
-    return Fields(recipients=found.recipients, subject=found.subject, body=found.body, draft=draft)
+    return replace(_collect(pairs), draft=draft)
+
+
+def _is_plain(alias: str, item: object) -> bool:
+    """Whether a JSON value may stand for a field: text, or a number where one is meant."""
+    return isinstance(item, str) or (_FIELD_OF[alias] == "reference" and isinstance(item, int))
 
 
 def _from_subtags(content: str) -> tuple[list[tuple[str, str]], str]:
