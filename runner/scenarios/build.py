@@ -6,7 +6,6 @@ hash per model for each condition; nothing per seed.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -203,15 +202,13 @@ class _Rendered:
     def add(self, one: RenderedCondition, findings: Findings) -> None:
         prompts, script = one.prompts, one.script
         at = len(self.conditions)
-        messages = script.canonical_messages()
-        said = b'{"messages":%b,"tools":%b}' % (messages, prompts.canonical_tools)
-        prompt_digest = hashlib.sha256(said).hexdigest()
+        prompt_digest = script.prompt_digest(prompts.canonical_tools)
         name = one.name
         twin = self._seen.setdefault(prompt_digest, at)
         if twin != at:
             self._refuse(twin, prompts.scenario.name, name, findings, prompts.key)
             return
-        whole = self._form(prompts).condition(messages)
+        whole = self._form(prompts).condition(script.canonical_messages())
         axes: dict[str, Scalar] = {
             axis.name: level.value for axis, level in zip(one.axes, one.levels, strict=True)
         }

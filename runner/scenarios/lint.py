@@ -6,7 +6,6 @@ that were hardly meant. Whether a grader knows its facts is checked where grader
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -111,13 +110,13 @@ class _Twins:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._first: dict[bytes, str] = {}
+        self._first: dict[str, str] = {}
         self._found = 0
 
     def look(self, one: RenderedCondition) -> None:
-        said = one.script.canonical_messages() + one.prompts.canonical_tools
+        said = one.script.prompt_digest(one.prompts.canonical_tools)
         name = f"{one.prompts.scenario.name}[{one.name}]"
-        other = self._first.setdefault(hashlib.sha256(said).digest(), name)
+        other = self._first.setdefault(said, name)
         if other is not name:
             self._found += 1
             if self._found <= _MOST_TWINS:

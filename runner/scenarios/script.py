@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -61,7 +62,17 @@ class Script:
         calls = len(self.users)
         return fixed * calls + sum(len(u.text) * (calls - i) for i, u in enumerate(self.users))
 
+    def prompt_digest(self, canonical_tools: bytes) -> str:
+        """Return what stands for messages and tools together, in 64 hex digits.
+
+        It is taken over the hashes of the texts, which are known already: hashing a long prompt
+        once more for each condition would show in large plans.
+        """
+        hashes = b"".join((self.system.hash if self.system else b"", *(u.hash for u in self.users)))
+        said = b"%d %d " % (self.system is not None, len(self.users))
+        return sha256(said + hashes + canonical_tools).hexdigest()
+
     def part_hashes(self) -> bytes:
         """Return 8 bytes for the system text (zeros without one) and 8 for each user turn."""
-        system = self.system.short_hash if self.system else bytes(8)
-        return b"".join((system, *(user.short_hash for user in self.users)))
+        system = self.system.hash[:8] if self.system else bytes(8)
+        return b"".join((system, *(user.hash[:8] for user in self.users)))

@@ -97,7 +97,7 @@ class _Draw:
 class Pattern:
     """A rendered text in which markers stand for what the seed decides."""
 
-    __slots__ = ("_pieces", "canonical", "short_hash", "text")
+    __slots__ = ("_pieces", "canonical", "hash", "text")
 
     def __init__(self, text: str) -> None:
         """Take a text rendered with symbolic values.
@@ -109,8 +109,8 @@ class Pattern:
         self.text = text
         self.canonical = canonical_json(text, "text")
         """The text, markers and all, as canonical JSON."""
-        self.short_hash = sha256(self.canonical).digest()[:8]
-        """Eight bytes that stand for the text in comparisons of plans."""
+        self.hash = sha256(self.canonical).digest()
+        """SHA-256 of `canonical`."""
         self._pieces: tuple[str | _Draw | None, ...] | None = None
         if MARK_OPEN in text or MARK_CLOSE in text:
             self._pieces = tuple(_pieces(text))

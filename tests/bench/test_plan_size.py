@@ -24,9 +24,9 @@ config = SweepConfig(
     models=[ModelConfig(name=f"m{i}", model=f"id-{i}") for i in range(models)],
     seeds=seeds,
 )
-start = time.perf_counter()
+start = time.process_time()
 book = build_book(config)
-took = time.perf_counter() - start
+took = time.process_time() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([len(book.plan.cells), book.plan.jobs, took, peak]))
 """
@@ -43,7 +43,7 @@ def test_large_plan_is_built_within_its_bounds(conditions, models, seeds):
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     cells, jobs, took_s, peak_mb = json.loads(done.stdout)
     print(
-        f"\n{cells:,} cells, {jobs:,} jobs: {took_s:.1f} s ({took_s / 10:.2f} of the bound), "
+        f"\n{cells:,} cells, {jobs:,} jobs: {took_s:.1f} s of CPU ({took_s / 10:.2f} of the bound), "
         f"peak {peak_mb:.0f} MB ({peak_mb / 200:.2f} of the bound)"
     )
     assert peak_mb < 200
