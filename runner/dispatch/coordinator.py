@@ -419,8 +419,9 @@ class Coordinator:
         state = self._log.state
         if state.head - state.snapshot < self._engine.snapshot_every:
             return
-        here = {*await incarnations(self.world.disk), *self.table.workers}
-        self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
+        if self.world.journals_complete:  # else a journal may come to light on another host
+            here = {*await incarnations(self.world.disk), *self.table.workers}
+            self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
         await self._log.snapshot()
 
     async def _end_wait(self) -> None:

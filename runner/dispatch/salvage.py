@@ -7,16 +7,17 @@ by each new coordinator, which makes the count of deaths a job was part of durab
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from runner.core.seams import Clock, Disk, Processes, Store
+from runner.core.seams import Clock, Disk, KeyMissingError, Processes, Store
 from runner.core.values import Attempt, Conversation, EndState, Finished, Job
 from runner.dispatch.leases import LeaseTable
 from runner.execute.outbox import Offload
 from runner.execute.replay import Codec, Progressed, replay
-from runner.record.layout import ATTEMPTS, seal_incarnation, seal_name
-from runner.record.parts import attempt_ids, encode_parts
+from runner.record.layout import ATTEMPTS, part_key, seal_incarnation, seal_name
+from runner.record.parts import EncodedPart, attempt_ids, encode_parts
 from runner.record.recovery import (
     JobTrace,
     delete_journal,
@@ -24,7 +25,7 @@ from runner.record.recovery import (
     read_journal,
     unsealed,
 )
-from runner.record.seals import write_seal
+from runner.record.seals import list_seals, write_seal
 from runner.record.state import SweepState
 from runner.scenarios.book import Book
 
@@ -52,6 +53,7 @@ class Salvage:
     lost_calls: int = 0
     """Calls whose worker died while they were on the wire."""
     _recovered: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    _unsure: dict[str, list[EncodedPart]] = field(default_factory=dict[str, list[EncodedPart]])
     _seals: int = 0
 
     async def find(self) -> dict[str, bool | None]:
@@ -69,22 +71,28 @@ class Salvage:
         return found
 
     async def load_recovered(self) -> None:
-        """Learn from attempts/ what earlier coordinators recovered of journals still here.
+        """Learn what earlier coordinators recovered of journals still here, published or not.
 
         Raises:
             StorageError: the store refused.
             OSError: the disk refused.
         """
         here = set(await incarnations(self.disk))
-        for key in await self.store.list(ATTEMPTS):
-            seal = key.removeprefix(ATTEMPTS).removesuffix(".parquet")
+        keys = {
+            key.removeprefix(ATTEMPTS).removesuffix(".parquet"): key
+            for key in await self.store.list(ATTEMPTS)
+        }
+        for seal in await list_seals(self.store):
+            keys.setdefault(seal, part_key(seal, "attempts"))
+        for seal, key in keys.items():
             incarnation = seal_incarnation(seal)
-            if seal.endswith("r") and incarnation in here:
+            if seal[-1] in "rx" and incarnation in here:
                 known = self._recovered.setdefault(incarnation, set())
-                known |= attempt_ids(await self.store.get(key))
+                with contextlib.suppress(KeyMissingError):  # a seal without attempts
+                    known |= attempt_ids(await self.store.get(key))
 
     def recovered_ids(self, incarnation: str) -> set[str]:
-        """Return the attempts that a recovery seal of this incarnation holds already."""
+        """Return the attempts that a recovery seal or a rewritten part of this worker holds."""
         return self._recovered.get(incarnation, set())
 
     async def recover(
@@ -104,6 +112,7 @@ class Salvage:
             StorageError: the store refused; call again.
             OSError: the disk refused; call again.
         """
+        await self._write_unsure()
         index = await read_journal(self.disk, incarnation)
         for line in index.reports:
             self.report(line)
@@ -115,11 +124,13 @@ class Salvage:
         known = self.recovered_ids(incarnation)
         batch = _Batch(self, incarnation)
         for job, trace in left.items():
-            fresh = tuple(a for a in trace.attempts if a.attempt_id not in known)
-            if not table.is_ended(job):
-                await batch.add(self._finish(job, trace, table))
-            elif fresh and job not in table.carried:
-                await batch.add(_extra(job, fresh, self.clock.wall()))
+            fresh = tuple(
+                a
+                for a in trace.attempts
+                if a.incarnation == incarnation and a.attempt_id not in known
+            )
+            done = None if table.is_ended(job) else self._finish(job, trace, table)
+            await batch.add(done, _tried(job, fresh) if fresh else None)
         flying = [
             job
             for job, trace in index.jobs.items()
@@ -128,7 +139,7 @@ class Salvage:
         if gone and crashed:
             self.lost_calls += len(flying)
             for job in table.died_with(flying):
-                await batch.add(self._poison(job, table))
+                await batch.add(self._poison(job, table), None)
         await batch.flush()
         if gone:
             self.retained[incarnation] = {j for j in (*left, *flying) if not table.is_ended(j)}
@@ -147,15 +158,24 @@ class Salvage:
                 await delete_journal(self.disk, incarnation)
                 del self.retained[incarnation]
 
-    async def seal(self, incarnation: str, rows: list[Finished]) -> None:
-        """Write recovered rows as a seal of their own."""
+    async def seal(
+        self, incarnation: str, rows: list[Finished], attempts: list[Finished]
+    ) -> None:
+        """Write recovered rows, and attempts of finished and unfinished jobs, as a seal."""
         self._seals += 1
         # The claim's number makes the name unique over coordinators, zombies included.
         name = seal_name(incarnation, self.claim * 100_000 + self._seals, "r")
-        parts = await self.offload(lambda: encode_parts(rows, self.book.facts))
-        await write_seal(self.store, name, parts)
+        parts = await self.offload(lambda: encode_parts(rows, self.book.facts, attempts=attempts))
+        self._unsure[name] = parts
         ids = self._recovered.setdefault(incarnation, set())
-        ids.update(a.attempt_id for finished in rows for a in finished.attempts)
+        ids.update(a.attempt_id for tried in attempts for a in tried.attempts)
+        await self._write_unsure()
+
+    async def _write_unsure(self) -> None:
+        """Write seals until they are known to be there: after an error one may be, or not."""
+        for name, parts in list(self._unsure.items()):
+            await write_seal(self.store, name, parts)
+            del self._unsure[name]
 
     def _finish(self, job: Job, trace: JobTrace, table: LeaseTable) -> Finished | None:
         """Return the job's end if the journals know it, else keep its attempts to carry."""
@@ -182,38 +202,37 @@ class Salvage:
 
 @dataclass(slots=True)
 class _Batch:
-    """Recovered rows on their way into seals."""
+    """Recovered rows and attempts on their way into seals."""
 
     salvage: Salvage
     incarnation: str
     rows: list[Finished] = field(default_factory=list[Finished])
+    attempts: list[Finished] = field(default_factory=list[Finished])
     count: int = 0
 
-    async def add(self, finished: Finished | None) -> None:
-        if finished is None:
-            return
-        self.rows.append(finished)
-        self.count += 1
-        if len(self.rows) >= _CHUNK:
+    async def add(self, finished: Finished | None, tried: Finished | None) -> None:
+        if finished is not None:
+            self.rows.append(finished)
+            self.count += 1
+        if tried is not None:
+            self.attempts.append(tried)
+        if len(self.rows) + len(self.attempts) >= _CHUNK:
             await self.flush()
 
     async def flush(self) -> None:
-        if self.rows:
+        if self.rows or self.attempts:
             rows, self.rows = self.rows, []
-            await self.salvage.seal(self.incarnation, rows)
+            attempts, self.attempts = self.attempts, []
+            await self.salvage.seal(self.incarnation, rows, attempts)
 
 
-def _extra(job: Job, attempts: tuple[Attempt, ...], at: float) -> Finished:
-    """Return a carrier for attempts of a job that another worker recorded: rows of attempts/ only.
-
-    Its own row overlaps with what is recorded, so publishing takes it out.
-    """
+def _tried(job: Job, attempts: tuple[Attempt, ...]) -> Finished:
+    """Return a carrier for attempts; nothing but its job and its attempts is written."""
     return Finished(
         job=job,
         end_state=EndState.FAILED,
         attempts=attempts,
         conversation=Conversation(system=None, messages=()),
         replies=(),
-        finished_at=at,
-        error="recorded by another worker",
+        finished_at=0.0,
     )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.config.schema import EngineConfig
 from runner.core.errors import StorageError
+from runner.core.facts import CellFacts
 from runner.core.seams import Clock, Store
 from runner.core.seeds import by_cell
 from runner.core.values import Finished, Job
-from runner.core.facts import CellFacts
 from runner.record.journal import Journal
 from runner.record.layout import seal_name
 from runner.record.parts import EncodedPart, encode_parts, estimate_bytes
@@ -108,6 +108,7 @@ class Outbox:
         self._count += 1
         name = seal_name(self.incarnation, self._count)
         jobs = tuple(f.job for f in rows)
+        own = [_by(self.incarnation, finished) for finished in rows]
         parts: list[EncodedPart] | None = None
         begun = False
         while True:
@@ -116,7 +117,9 @@ class Outbox:
                     await self.journal.begin_seal(name, by_cell(jobs))
                     begun = True
                 if parts is None:
-                    parts = await self.offload(lambda: encode_parts(rows, self.facts))
+                    parts = await self.offload(
+                        lambda: encode_parts(rows, self.facts, attempts=own)
+                    )
                 await write_seal(self.store, name, parts)
             except StorageError as error:
                 self.storage_trouble(str(error))
@@ -136,3 +139,11 @@ class Outbox:
         if jobs:
             await self.journal.forget(jobs)
         return jobs
+
+
+def _by(incarnation: str, finished: Finished) -> Finished:
+    """Leave out attempts that an earlier holder made: its own journal's seals have their rows."""
+    if all(a.incarnation == incarnation for a in finished.attempts):
+        return finished
+    own = tuple(a for a in finished.attempts if a.incarnation == incarnation)
+    return replace(finished, attempts=own)

@@ -45,22 +45,28 @@ class EncodedPart:
 
 
 def encode_parts(
-    finished: Sequence[Finished], facts: Callable[[int], CellFacts]
+    finished: Sequence[Finished],
+    facts: Callable[[int], CellFacts],
+    *,
+    attempts: Sequence[Finished] | None = None,
 ) -> list[EncodedPart]:
     """Encode finished jobs: final rows, and one row for each of their attempts.
 
     Args:
         finished: each job at most once.
         facts: the facts of a cell by its number; called once or twice per cell.
+        attempts: jobs, finished or not, with the attempts that get rows of their own; None: all
+            attempts of `finished`.
 
     Returns:
         One part for each of transcripts, failures and attempts that has rows, in this order.
     """
     jobs = keyed(finished, facts)
+    tried = jobs if attempts is None else keyed(attempts, facts)
     groups: dict[Kind, list[Keyed]] = {
         Kind.TRANSCRIPTS: [],
         Kind.FAILURES: [],
-        Kind.ATTEMPTS: [job for job in jobs if job.finished.attempts],
+        Kind.ATTEMPTS: [job for job in tried if job.finished.attempts],
     }
     for job in jobs:
         groups[kind_of_end(job.finished.end_state)].append(job)
