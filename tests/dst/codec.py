@@ -22,32 +22,34 @@ from runner.record.schema import Kind
 Rows = list[dict[str, Any]]
 
 
-def encode_parts(finished: Sequence[Finished], facts: Callable[[int], object]) -> list[EncodedPart]:
+def encode_parts(
+    finished: Sequence[Finished],
+    facts: Callable[[int], object],
+    *,
+    attempts: Sequence[Finished] | None = None,
+) -> list[EncodedPart]:
     """Encode what the oracle looks at."""
     rows: dict[Kind, Rows] = {Kind.TRANSCRIPTS: [], Kind.FAILURES: [], Kind.ATTEMPTS: []}
     for item in sorted(finished, key=lambda f: f.job):
         facts(item.job.cell)
-        ids = {a.answer.body: a.answer.request_id for a in item.attempts if a.answer}
-        common = {"cell": item.job.cell, "seed": item.job.seed}
+        row: dict[str, Any] = {"cell": item.job.cell, "seed": item.job.seed}
         if item.end_state in RECORDED_STATES:
-            rows[Kind.TRANSCRIPTS].append(
-                common
-                | {
-                    "end_state": item.end_state.value,
-                    "request_ids": [_thinking(r) for r in item.replies],
-                    "messages": " ".join(r.text for r in item.replies),
-                }
-            )
+            row["end_state"] = item.end_state.value
+            row["request_ids"] = [_thinking(r) for r in item.replies]
+            row["messages"] = " ".join(r.text for r in item.replies)
+            rows[Kind.TRANSCRIPTS].append(row)
         else:
-            rows[Kind.FAILURES].append(common | {"error": item.error})
-        rows[Kind.ATTEMPTS].extend(
-            common
-            | {
-                "attempt_id": a.attempt_id,
-                "request_id": ids[a.answer.body] if a.answer else None,
-            }
-            for a in item.attempts
-        )
+            rows[Kind.FAILURES].append(row | {"error": item.error})
+    rows[Kind.ATTEMPTS] = [
+        {
+            "cell": item.job.cell,
+            "seed": item.job.seed,
+            "attempt_id": a.attempt_id,
+            "request_id": a.answer.request_id if a.answer else None,
+        }
+        for item in (finished if attempts is None else attempts)
+        for a in item.attempts
+    ]
     return [_part(kind, found) for kind, found in rows.items() if found]
 
 

@@ -7,7 +7,8 @@ Repeated calls. A call is *repeated* where its answer was paid for and delivered
 for the same job and turn with the same history was started afterwards. It is excused if
   * its answer was not journal-durable when its process was killed or its host crashed (in flight at
     that moment), or it was, but the host's disk has lost it, or
-  * its process has died and its journal lies on a disk that no coordinator's host can read, or
+  * its process has died, or belongs to a fleet that was superseded, and its journal lies on a disk
+    that the coordinator's host cannot read, or
   * its process was out of reach (stopped, cut off, its host down, its store or disk failing) at
     some moment between the call's start and the start of the repetition.
 Every other repetition is a violation.
@@ -280,7 +281,8 @@ class Oracle:
             return
         if self.was_out_of_reach(process, first.started, again.started):
             return
-        if process.dead and not self.readable(number):
+        theirs = process.fleet != again.process.fleet
+        if (process.dead or theirs) and not self.readable(number):
             return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
@@ -288,9 +290,9 @@ class Oracle:
         )
 
     def readable(self, number: int) -> bool:
-        """Return whether the host of a coordinator can read a journal with this answer."""
-        disks = {c.host.disk for c in self.claims.values()}
-        return any(file.disk in disks for file in self.written.get(number, {}))
+        """Return whether the holder of the sweep can read a journal with this answer."""
+        holder = self.claims[max(self.claims)]
+        return any(file.disk is holder.host.disk for file in self.written.get(number, {}))
 
     def durable(self, number: int) -> bool:
         """Return whether an answer would survive everything but the loss of a disk."""

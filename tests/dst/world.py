@@ -136,6 +136,11 @@ class SimProcess:
         self.world.processes.append(self)
 
     @property
+    def fleet(self) -> str:
+        """Return the part of the name before the first dash."""
+        return self.name.partition("-")[0]
+
+    @property
     def dead(self) -> bool:
         return self.gate.dead
 
