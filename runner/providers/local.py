@@ -77,6 +77,8 @@ class LocalProvider:
         self._max_body_bytes = max_body_bytes
         self._client: Path | None = None
         self._inner: AnthropicProvider | None = None
+        self._url = ""
+        self._found = False
         self._starting = asyncio.Lock()
 
     def prepare(self, conversation: Conversation, seed: int) -> Prepared:
@@ -95,25 +97,32 @@ class LocalProvider:
     async def send(self, prepared: Prepared) -> Answer | Failure:
         """Make one attempt, starting the server first where none runs; see Provider."""
         try:
-            inner = self._inner or await self._connect()
+            inner = self._inner if self._found else await self._connect()
         except _StartError as error:
             kind = FailureKind.UNKNOWN_MODEL if error.permanent else FailureKind.CONNECTION
             return Failure(kind=kind, message=str(error)[:500], error_type="local_server")
+        except (OSError, ConfigError) as error:  # the temporary folder: full, or not ours
+            return Failure(
+                kind=FailureKind.CONNECTION, message=str(error)[:500], error_type="local_server"
+            )
+        assert inner is not None
         outcome = await inner.send(prepared)
-        lost = isinstance(outcome, Failure) and outcome.kind is FailureKind.CONNECTION
-        if lost and self._inner is inner:
-            self._inner = None  # the next attempt looks for the server again, or starts one
-            await inner.aclose()
+        if isinstance(outcome, Failure) and outcome.kind is FailureKind.CONNECTION:
+            self._found = False  # the next attempt looks for the server again, or starts one
         return outcome
 
     async def _connect(self) -> AnthropicProvider:
         async with self._starting:
-            if self._inner is None:
-                importing = asyncio.create_task(asyncio.to_thread(_import_client))
-                try:
-                    url = await asyncio.to_thread(self._join_or_start)
-                finally:
-                    client = await importing  # 1.5 s, meanwhile the server loads
+            if self._inner is not None and self._found:
+                return self._inner
+            importing = asyncio.create_task(asyncio.to_thread(_import_client))
+            try:
+                url = await asyncio.to_thread(self._join_or_start)
+            finally:
+                client = await importing  # 1.5 s, meanwhile the server loads
+            old = self._inner
+            if old is None or url != self._url:  # else calls of others are on their way there
+                self._url = url
                 self._inner = client(
                     self._model,
                     base_url=url,
@@ -121,6 +130,10 @@ class LocalProvider:
                     proxy=None,
                     max_body_bytes=self._max_body_bytes,
                 )
+                if old is not None:
+                    await old.aclose()
+            self._found = True
+            assert self._inner is not None
             return self._inner
 
     def _join_or_start(self) -> str:
@@ -139,7 +152,7 @@ class LocalProvider:
             self._client.unlink(missing_ok=True)
             self._client = None
         if self._inner is not None:
-            inner, self._inner = self._inner, None
+            inner, self._inner, self._found = self._inner, None, False
             await inner.aclose()
 
 
@@ -192,7 +205,9 @@ def _spawn(folder: ServerFolder, weights: Path, config: LocalServerConfig) -> in
     ]  # fmt: skip
     ended = subprocess.run(
         command,
-        env={**os.environ, "PYTHONPATH": path},
+        # Threads that spin at OpenMP's barriers starve each other once the workers need a core
+        # too: beside a busy process, 4 short answers took 15 s instead of more than 90.
+        env={"OMP_WAIT_POLICY": "passive", **os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
