@@ -146,7 +146,7 @@ def index_journal(incarnation: str, segments: Sequence[tuple[str, bytes]]) -> Jo
                 case Header():
                     pass
                 case SealFrame():
-                    seals[frame.seal] = _covered(frame, gathered, seals.get(frame.seal))
+                    seals[frame.seal] = _covered(frame, gathered)
                 case _:
                     gathered.setdefault(frame.job, _Gathered()).add(frame)
     return JournalIndex(
@@ -241,18 +241,14 @@ def _position(attempt: Attempt) -> tuple[int, int]:
     return attempt.turn, attempt.number
 
 
-def _covered(frame: SealFrame, gathered: dict[Job, _Gathered], before: Sealed | None) -> Sealed:
-    """Return what a seal frame covers here, with what its first copy in another segment covers."""
+def _covered(frame: SealFrame, gathered: dict[Job, _Gathered]) -> Sealed:
+    """Return what a seal frame covers here; its second copy covers what the first does, too."""
     jobs = frozenset(each(frame.jobs))
     known = [(job, gathered[job]) for job in jobs if job in gathered]
-    attempt_ids = frozenset(i for _, found in known for i in found.attempts)
-    dead = frozenset(job for job, found in known if found.dead is not None)
-    if before is None:
-        return Sealed(jobs=jobs, attempt_ids=attempt_ids, dead=dead)
     return Sealed(
-        jobs=jobs | before.jobs,
-        attempt_ids=attempt_ids | before.attempt_ids,
-        dead=dead | before.dead,
+        jobs=jobs,
+        attempt_ids=frozenset(i for _, found in known for i in found.attempts),
+        dead=frozenset(job for job, found in known if found.dead is not None),
     )
 
 

@@ -230,6 +230,22 @@ def test_forget_deletes_a_segment_when_its_last_job_is_forgotten():
     run(main)
 
 
+def test_forget_keeps_a_segment_that_holds_a_later_turn_of_a_running_job():
+    async def main(disk, journal):
+        await journal.open()
+        await journal.append(answered(1, 0))
+        await journal.append(answered(1, 1))
+        await journal.begin_seal("w1.00001", seeds(1))
+        await journal.append(answered(1, 0, turn=1))
+        await journal.append(answered(1, 2))
+        await journal.begin_seal("w1.00002", seeds(2))
+        await journal.forget([Job(1, 1), Job(1, 2)])
+        (trace,) = unsealed(index_journal("w1", disk.durable()), ["w1.00001", "w1.00002"]).values()
+        assert [a.turn for a in trace.attempts] == [0, 1]
+
+    run(main)
+
+
 def test_forget_keeps_a_seal_frame_while_frames_it_speaks_for_are_still_there():
     async def main(disk, journal):
         await journal.open()

@@ -113,6 +113,16 @@ def test_unsealed_leaves_out_what_lies_before_a_published_seal_only():
     assert unsealed(index, set()).keys() == {Job(1, 0), Job(1, 1), Job(1, 2)}
 
 
+def test_unsealed_when_a_seal_frame_was_written_twice_believes_either_copy():
+    """The first copy's segment has lost the attempt that both copies speak for."""
+    seal = SealFrame(seal="w1.00001", jobs={1: SeedSet.of_seeds([0, 1])})
+    first = file(HEADER, answered(1, 1), seal)
+    second = file(HEADER, answered(1, 0), seal)
+    for segments in permutations([first, second]):
+        named = [(f"w1-0000{i}.wal", data) for i, data in enumerate(segments)]
+        assert unsealed(index_journal("w1", named), {"w1.00001"}) == {}
+
+
 def test_merge_puts_the_answer_of_the_worker_that_got_furthest_first():
     far = trace(*(answered(1, 0, t, 2, incarnation="w9") for t in range(3)))
     near = trace(failed(1, 0, 0, 1), answered(1, 0, 0, 1, incarnation="w2"))
