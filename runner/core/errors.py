@@ -7,6 +7,7 @@ RunnerError
 │   └─ CellsChangedError recorded cells changed or vanished
 ├─ RecordError          data at rest is not what its schema says exit 5
 ├─ AbortSweepError      nothing further can succeed (key, model) exit 4
+│   └─ BackendError     Ray cannot be started or joined, or its workers cannot run
 ├─ StorageError         the output store refused or is full      exit 6
 └─ FencedError          this process no longer holds the sweep   exit 3
 
@@ -80,6 +81,10 @@ class AbortSweepError(RunnerError):
     """Nothing further can succeed: wrong key, unknown model, unreachable server, spent budget."""
 
     exit_code = EXIT_ABORTED
+
+
+class BackendError(AbortSweepError):
+    """Ray cannot be started or joined, no worker finds a place, or all of them keep dying."""
 
 
 class StorageError(RunnerError):

@@ -1,0 +1,138 @@
+"""The Ray cluster as a backend needs it: connect, make actors, kill them, who is draining."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import ray
+from ray.actor import ActorHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from runner.core.errors import BackendError
+from runner.dispatch.ray_actors import CoordinatorActor, WorkerActor
+from runner.dispatch.ray_calls import RemoteMethod
+
+STORE_BYTES = 80 << 20
+"""Only the specification lies in the object store of a local Ray."""
+TRIES = 3
+"""Ray 2.60 gives its agent 15 s to start, fixed in the code; on a busy machine that fails."""
+
+
+class Actor(Protocol):
+    """Handle of one of our actors."""
+
+    def __getattr__(self, name: str) -> RemoteMethod:
+        """Return a method of it."""
+        ...
+
+
+class _ActorClass(Protocol):
+    def options(self, **options: object) -> _ActorClass: ...
+
+    def remote(self) -> Actor: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """A connection to Ray."""
+
+    owned: bool
+    """This process started it, and ends it."""
+    local: bool
+
+    @classmethod
+    def connect(cls, address: str | None, workers: int) -> RayCluster:
+        """Join a cluster, or start a local Ray with a CPU per worker; blocks for seconds.
+
+        A connection that this process has already is used as it is, and left alone in the end.
+
+        Raises:
+            BackendError: it cannot be reached or started.
+        """
+        if ray.is_initialized():
+            return cls(owned=False, local=address is None)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        if address is None:
+            _start(workers)
+        else:
+            _join(address)
+        return cls(owned=True, local=address is None)
+
+    def coordinator(self) -> Actor:
+        """Make the coordinator actor: on the driver's node, since it is of no use without it."""
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        return _remote(CoordinatorActor).options(num_cpus=0, scheduling_strategy=here).remote()
+
+    def worker(self) -> Actor:
+        """Make a worker actor, on the node with the fewest."""
+        return _remote(WorkerActor).options(num_cpus=1, scheduling_strategy="SPREAD").remote()
+
+    def share(self, value: object) -> object:
+        """Put a value into the object store once; its reference may be an argument of calls."""
+        return ray.put(value)
+
+    def renew(self, actor: Actor) -> None:
+        """Kill an actor's process; Ray starts it again, on a node that takes new work."""
+        ray.kill(cast("ActorHandle", actor), no_restart=False)
+
+    def kill(self, actor: Actor) -> None:
+        """Kill an actor for good."""
+        ray.kill(cast("ActorHandle", actor), no_restart=True)
+
+    def cpus(self) -> int:
+        """Return the CPUs of all nodes, in Ray's accounting."""
+        return int(ray.cluster_resources().get("CPU", 0))
+
+    def draining(self) -> frozenset[str]:
+        """Return the ids of the nodes that are about to be taken away; blocks."""
+        from ray._private.state import state  # noqa: PLC0415  # as Ray Train does
+
+        return frozenset(state.get_draining_nodes())
+
+    def close(self) -> None:
+        """Leave; ends a Ray that this process started."""
+        if self.owned:
+            ray.shutdown()
+
+
+def _remote(kind: type) -> _ActorClass:
+    # A call is never repeated by Ray: what it did before a crash is unknown to it.
+    made: object = ray.remote(max_restarts=-1, max_task_retries=0)(kind)
+    return cast("_ActorClass", made)
+
+
+def _start(workers: int) -> None:
+    last: Exception | None = None
+    for _ in range(TRIES):
+        try:
+            ray.init(
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=STORE_BYTES,
+            )
+        except Exception as error:  # noqa: BLE001  # Ray raises plain Exception here
+            last = error
+            ray.shutdown()
+        else:
+            return
+    msg = (
+        f"Ray did not start on this machine in {TRIES} tries: {last}\n"
+        "If the machine is busy, try later, or run in this process: leave --workers out"
+    )
+    raise BackendError(msg) from last
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as error:
+        msg = (
+            f"--address {address}: no Ray cluster can be joined there: {error}\n"
+            "Is it running, on Ray "
+            f"{ray.__version__}, with the same RAY_AUTH_MODE? Without --address one is started here"
+        )
+        raise BackendError(msg) from error
