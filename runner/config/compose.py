@@ -9,6 +9,7 @@ a child that names itself anew does not write into its parent's directory.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,10 @@ def read_text(path: Path, where: Where, key: str, problems: Problems) -> str | N
     return None
 
 
+def _names_file(node: Node) -> bool:
+    return isinstance(node.value, str) and "\0" not in node.value
+
+
 @dataclass(slots=True)
 class _Files:
     problems: Problems
@@ -121,10 +126,10 @@ class _Files:
         self.chain.append(path.resolve())
         base = Node({}, tree.where)
         for parent in parents:
-            if not isinstance(parent.value, str):
+            if not _names_file(parent):
                 self.problems.add(extends.where, "extends", "names a file, or a list of files.")
                 continue
-            target = path.parent / parent.value
+            target = path.parent / str(parent.value)
             if target.resolve() in self.chain:
                 loop = " → ".join(p.name for p in (*self.chain, target))
                 text = f"goes in a circle: {loop}. Take one of them out."
@@ -145,10 +150,10 @@ class _Files:
                     "not allowed beside `path`: only `axes`, which narrows. Edit the file instead."
                 )
                 self.problems.add(item.entries[other].where, f"{key}.{other}", text)
-        if not isinstance(path.value, str):
+        if not _names_file(path):
             self.problems.add(path.where, f"{key}.path", "names a file.")
             return None
-        target = folder / path.value
+        target = folder / str(path.value)
         before = len(self.problems.lines)
         loaded = self._parse(target, str(target), path.where, f"{key}.path")
         if len(self.problems.lines) > before:
@@ -218,8 +223,8 @@ class _Files:
         gguf = local.entries.get("gguf") if local is not None else None
         if local is None or gguf is None or not isinstance(gguf.value, str):
             return model
-        path = (folder / gguf.value).resolve()
-        if not path.is_file():
+        path = Path(os.path.abspath(folder / gguf.value))  # noqa: PTH100  # links stay as they are
+        if not _names_file(gguf) or not path.is_file():
             text = f"no such file: {path}. Paths are relative to the file that names them."
             self.problems.add(gguf.where, f"{key}.local.gguf", text)
         found = Node({**local.entries, "gguf": Node(str(path), gguf.where)}, local.where)
