@@ -26,7 +26,7 @@ def submission(messages: str, *, cut: bool, where: str) -> Submission:
     texts: list[str] = []
     calls: list[ToolCall] = []
     try:
-        for message in cast("list[Mapping[str, object]]", json.loads(messages)):
+        for message in _listed(messages):
             if message["role"] != "assistant" or message.get("source") == "input":
                 continue
             texts.append(text_of(message["content"]))
@@ -44,6 +44,14 @@ def submission(messages: str, *, cut: bool, where: str) -> Submission:
         msg = f"{where}: its messages cannot be read ({error}). Check with runner verify."
         raise RecordError(msg) from error
     return Submission(text="\n\n".join(t for t in texts if t), calls=calls, cut=cut)
+
+
+def _listed(messages: str) -> list[Mapping[str, object]]:
+    found: object = json.loads(messages)
+    if isinstance(found, list):
+        return cast("list[Mapping[str, object]]", found)
+    msg = "no list of messages"
+    raise TypeError(msg)
 
 
 def text_of(content: object) -> str:

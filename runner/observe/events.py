@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +145,10 @@ class JsonLines:
 
     def __init__(self, path: Path, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("ab", buffering=0)
         except OSError:
             # Events are for people who look later; the sweep itself reports a disk that refuses.
             self._file = None
@@ -158,10 +159,9 @@ class JsonLines:
             return
         line = encode(event, self._wall())
         try:
-            self._file.write(line + "\n")
-            self._file.flush()
+            self._file.write(f"{line}\n".encode())
         except OSError:
-            self._file = None
+            self.close()
 
     def close(self) -> None:
         """Close the file."""

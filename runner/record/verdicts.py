@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from runner.core.errors import RecordError
 from runner.record.layout import TRANSCRIPTS, VERDICTS
+from runner.record.schema import Kind, kind_of
 
 VERDICT_SCHEMA_VERSION = 1
 _BATCH_ROWS = 64
@@ -121,6 +122,9 @@ def answer_rows(data: bytes, where: str) -> Iterator[AnswerRow]:
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
+        if kind_of(file.schema_arrow, where) is not Kind.TRANSCRIPTS:
+            msg = f"{where}: not a readable transcripts shard (it holds another table)."
+            raise RecordError(msg)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=_READ):
             for row in batch.to_pylist():
                 yield AnswerRow(

@@ -76,11 +76,11 @@ def _put_rich(items: Sequence[Line | Grid], stream: TextIO) -> None:
         if isinstance(item, Line):
             console.print(Text(clean(item.text), style=_LOOKS[item.style]), soft_wrap=False)
             continue
-        table = rich_table(item)
-        if console.measure(table).minimum > console.width:
-            console.print(Text("\n".join(plain_lines(item))), soft_wrap=True)
+        lines = plain_lines(item)
+        if max(len(line) for line in lines[1 : 2 + len(item.rows)]) > console.width:
+            console.print(Text("\n".join([*lines, ""])), soft_wrap=True)  # rich would cut cells
             continue
-        console.print(table)
+        console.print(rich_table(item))
         for note in item.notes:
             console.print(Text(f"  {note}", style="dim"))
         console.print()
