@@ -25,6 +25,8 @@ from runner.record.disk import make_folder, sync_folder
 from runner.record.layout import TEMPORARY
 
 T = TypeVar("T")
+_NUMBERS = count()
+"""Tells the temporary files of one process apart, whichever of its stores writes them."""
 _ADVICE = {
     errno.ENOSPC: "make room, then run the same command again",
     errno.EDQUOT: "make room in your quota, then run the same command again",
@@ -48,7 +50,6 @@ class PosixStore:
         self._root = root
         self._temporary = root / TEMPORARY
         self._processes = processes or LinuxProcesses()
-        self._names = count()
         self._prefix = ""
 
     async def create(self, key: str, data: bytes) -> None:
@@ -141,7 +142,7 @@ class PosixStore:
         if not self._prefix:
             self._clear_temporary()
             self._prefix = _temporary_prefix(self._processes.current())
-        temporary = self._temporary / f"{self._prefix}{next(self._names)}"
+        temporary = self._temporary / f"{self._prefix}{next(_NUMBERS)}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             with os.fdopen(fd, "wb", buffering=0) as file:

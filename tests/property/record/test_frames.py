@@ -100,7 +100,7 @@ def test_scan_of_frames_between_garbage_finds_them_all(pieces):
 def test_scan_when_a_models_answer_spells_out_a_frame_does_not_take_it_for_one():
     """The length of the frame around it is damaged, so the reader looks for the next frame."""
     fake = encode(answered(9, 9, body=b"x" * 100))
-    printable = bytes(b if b >= 0x20 else 0x20 for b in fake)
+    printable = bytes(max(b, 0x20) for b in fake)
     written = [HEADER, answered(1, 0, body=b'{"text":"' + printable + b'"}'), answered(1, 1)]
     data, offsets = layout(written)
     damaged = bytearray(data)

@@ -85,7 +85,9 @@ class JournalMachine(RuleBasedStateMachine):
             forgotten = [Job(1, seed) for seed in jobs if seed not in later]
             self.runner.run(self.journal.forget(forgotten))
 
-    @rule(which=st.sampled_from(["fail_write", "fail_sync", "fail_create"]), times=st.integers(1, 2))
+    @rule(
+        which=st.sampled_from(["fail_write", "fail_sync", "fail_create"]), times=st.integers(1, 2)
+    )
     def break_disk(self, which, times):
         setattr(self.disk, which, times)
         self.disk.short_by = times * 7

@@ -31,7 +31,9 @@ def claim(nonce: str, fleet: str = "f") -> Claim:
     return Claim(nonce=nonce, fleet=fleet, process=PROCESS, node="n1", started_at="2026-01-01")
 
 
-def publish(seal: str, seeds: list[int], *, dead: list[int] | None = None, cell: int = 1) -> Publish:
+def publish(
+    seal: str, seeds: list[int], *, dead: list[int] | None = None, cell: int = 1
+) -> Publish:
     def shard(kind: str, numbers: list[int]) -> Shard:
         jobs = {cell: SeedSet.of_seeds(numbers)}
         return Shard(
@@ -354,8 +356,7 @@ def test_load_with_a_missing_entry_names_it():
         (b'{"schema_version": 1, "kind": "teleport"}', "newer runner"),
         (b'{"schema_version": 1, "kind": "release", "nonce": "a", "claim": 1}', "reason"),
         (
-            b'{"schema_version": 1, "kind": "owe_again", "nonce": "a", "claim": 1,'
-            b' "jobs": {"1": "x-3"}}',
+            b'{"schema_version":1,"kind":"owe_again","nonce":"a","claim":1,"jobs":{"1":"x-3"}}',
             "jobs",
         ),
     ],
