@@ -8,6 +8,7 @@ cells and with jobs handed back, never with jobs planned.
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -17,6 +18,7 @@ from runner.plan.cells import Cell
 
 _Place = tuple[int, int, int]
 """Block, position of the cell in dispatch order, seed: sorts jobs as they are dispatched."""
+_END: _Place = (sys.maxsize, 0, 0)
 
 
 class OwedCursor:
@@ -70,10 +72,13 @@ class OwedCursor:
             if taken is None or seed not in taken:
                 jobs.append(job)
         if len(jobs) < limit:
-            walked = list(islice(self._walk, limit - len(jobs)))
-            if walked:
+            wanted = limit - len(jobs)
+            walked = list(islice(self._walk, wanted))
+            if len(walked) < wanted:
+                self._reached = _END  # whatever was taken behind the last one was passed, too
+            else:
                 self._reached = self._place(walked[-1])
-                jobs += walked
+            jobs += walked
         return jobs
 
     def give_back(self, job: Job) -> None:
@@ -103,14 +108,19 @@ class OwedCursor:
         for block in range(last):
             for cell, windows in zip(self._cells, self._windows, strict=True):
                 if block < windows.count:
-                    yield from _unended(cell.number, windows[block], self._taken.get(cell.number))
+                    yield from _unended(cell.number, windows[block], self._taken)
 
 
-def _unended(number: int, ranges: Sequence[tuple[int, int]], taken: Seeds | None) -> Iterator[Job]:
+def _unended(
+    number: int, ranges: Sequence[tuple[int, int]], all_taken: Mapping[int, Seeds]
+) -> Iterator[Job]:
     for start, stop in ranges:
+        taken = all_taken.get(number)
         ended = 0 if taken is None else taken.range_cardinality(start, stop)
         if ended == stop - start:
             continue
         for seed in range(start, stop):
-            if taken is None or seed not in taken:  # asked anew: `taken` grows while we walk
+            # Asked anew for each: what is taken grows while we walk, a cell's first seed too.
+            taken = taken or all_taken.get(number)
+            if taken is None or seed not in taken:
                 yield Job(number, seed)

@@ -59,6 +59,23 @@ def test_give_back_when_recorded_meanwhile_does_not_come_out_again():
     assert pairs(cursor.take(9)) == [(0, 1)]
 
 
+def test_give_back_when_taken_before_the_walk_passed_it_comes_out_at_the_end():
+    taken = {0: BitMap([2])}  # held by a worker from the start
+    cursor = OwedCursor([cell(0, 3)], 3, taken)
+    assert pairs(cursor.take(9)) == [(0, 0), (0, 1)]
+    taken[0].discard(2)
+    cursor.give_back(Job(0, 2))
+    assert pairs(cursor.take(9)) == [(0, 2)]
+
+
+def test_take_sees_the_first_seed_of_a_cell_that_is_taken_while_it_walks():
+    taken = {}
+    cursor = OwedCursor([cell(0, 3)], 3, taken)
+    assert pairs(cursor.take(1)) == [(0, 0)]
+    taken[0] = BitMap([1])
+    assert pairs(cursor.take(9)) == [(0, 2)]
+
+
 @pytest.mark.parametrize("job", [Job(1, 0), Job(0, 99)])
 def test_give_back_when_job_is_not_planned_is_refused(job):
     cursor = OwedCursor([cell(0, 4)], 2, {})
