@@ -254,9 +254,9 @@ class Cluster:
                 continue
             table = engine.table
             lines.append(
-                f"  phase={engine.phase} text={engine.text!r} wait={engine._wait_until}"
+                f"  phase={engine.phase} text={engine.text!r} wait={engine.watch.wait_until}"
                 f" awaited={engine._awaited} silent={engine._silent}"
-                f" leavers={list(engine._leavers)} unsure={engine._log.unsure is not None}"
+                f" leavers={list(engine.watch.leavers)} unsure={engine._log.unsure is not None}"
                 f" owed={ {m: table.owed(m) for m in table.plan.models} }"
             )
             for view in table.workers.values():
@@ -265,7 +265,7 @@ class Cluster:
                     f" leases={len(view.leases)} sealed={view.beat.sealed} slots={view.beat.slots}"
                     f" wants={view.beat.wants} queued={view.beat.queued} held={view.beat.held[:3]}"
                 )
-            for authority in engine._slots.values():
+            for authority in engine.desk.slots.values():
                 lines.append(f"  slots {authority}")
             lines += [f"  {n} dead={p.dead} stopped={p.stopped}" for n, p in fleet.workers.items()]
         return lines

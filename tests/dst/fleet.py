@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from runner.core.errors import FencedError, StorageError, SweepStateError
 from runner.dispatch.board import Board
-from runner.dispatch.coordinator import Coordinator, CoordinatorWorld, Ended, Preamble
+from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.worker import PeerUnreachableError, Worker, WorkerIdentity, WorkerWorld
 from runner.record.entries import Claim, PlanEntry

@@ -236,9 +236,11 @@ def shape_of(rng: Random) -> Shape:
     conditions = rng.choice((2, 3, 4))
     most = 60 // (models * conditions)
     lease_ttl_s = rng.choice((4.0, 6.0, 10.0))
+    hosts = rng.choice((1, 2, 2, 3))
+    shared_journal = rng.random() < 0.5
     return Shape(
         workers=rng.choice((2, 2, 3, 4)),
-        hosts=rng.choice((1, 2, 2, 3)),
+        hosts=hosts,
         models=models,
         conditions=conditions,
         seeds=rng.randint(min(4, most), most),
@@ -252,9 +254,10 @@ def shape_of(rng: Random) -> Shape:
         seal_age_s=rng.choice((2.0, 5.0)),
         snapshot_every=rng.choice((3, 8, 64)),
         copy_moves=rng.random() < 0.4,
-        shared_journal=rng.random() < 0.5,
+        shared_journal=shared_journal,
         bad_requests=rng.choice((0.0, 0.05)),
-        deadly_jobs=int(rng.random() < 0.03),
+        # Whose worker dies on a host whose journals nobody reads comes under no suspicion.
+        deadly_jobs=int(rng.random() < 0.06 and (shared_journal or hosts == 1)),
         real_parquet=rng.random() < 0.1,
     )
 
