@@ -204,7 +204,15 @@ def seed_set(seeds: BitMap) -> SeedSet:
 
 
 def _seeds_json(seeds: Seeds) -> dict[str, str]:
-    return {str(cell): str(seed_set(found)) for cell, found in sorted(seeds.items()) if found}
+    return {str(cell): _ranges(found) for cell, found in sorted(seeds.items()) if found}
+
+
+def _ranges(seeds: BitMap) -> str:
+    """Return inclusive ranges; most cells are one range, which is told from its ends."""
+    first, last = seeds.min(), seeds.max()
+    if len(seeds) == last - first + 1:
+        return f"{first}-{last}" if last > first else str(first)
+    return str(seed_set(seeds))
 
 
 def _claim_json(claim: ClaimWritten) -> object:
