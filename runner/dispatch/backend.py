@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from runner.dispatch.coordinator import Ended
+from runner.dispatch.terms import Ended
 from runner.observe.progress import Progress
 
 

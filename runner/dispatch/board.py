@@ -6,9 +6,13 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pyroaring import BitMap
+
 from runner.dispatch.leases import LeaseTable
 from runner.execute.messages import Heartbeat, ModelTally
 from runner.observe.progress import ModelProgress, Phase, Progress
+from runner.plan.cells import Plan
+from runner.record.state import SweepState
 
 _WINDOW_S = 60.0
 
@@ -46,25 +50,25 @@ class Board:
     def progress(
         self,
         table: LeaseTable,
+        state: SweepState,
         *,
         now: float,
         phase: Phase,
         text: str,
-        recorded: Mapping[str, int],
-        dead: Mapping[str, int],
         lost_calls: int = 0,
     ) -> Progress:
         """Return the sweep at this moment.
 
         Args:
             table: leases and what is owed.
+            state: what is recorded.
             now: monotonic seconds.
             phase: what the coordinator is doing.
             text: the same in words, where the phase does not say it.
-            recorded: recorded jobs of the plan, per model.
-            dead: dead letters of the plan, per model.
             lost_calls: calls on the wire when their worker died.
         """
+        recorded = _by_model(table.plan, state.recorded)
+        dead = _by_model(table.plan, state.dead)
         models = [self._model(table, m, recorded, dead) for m in table.plan.models]
         ended = sum(m.done + m.failed for m in models)
         rate = self._rate(now, ended)
@@ -115,6 +119,15 @@ class Board:
             self._ends.popleft()
         since, before = self._ends[0]
         return (ended - before) / (now - since) if now > since else 0.0
+
+
+def _by_model(plan: Plan, bits: Mapping[int, BitMap]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for number, seeds in bits.items():
+        if number in plan:
+            cell = plan.cell(number)
+            counts[cell.model] += sum(seeds.range_cardinality(a, b) for a, b in cell.seeds.ranges)
+    return counts
 
 
 def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:

@@ -15,26 +15,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from pyroaring import BitMap
 
 from runner.config.schema import EngineConfig, ModelConfig
 from runner.core.errors import FencedError, StorageError, SweepStateError
-from runner.core.seams import Clock, Disk, KeyMissingError, Processes, Store
+from runner.core.seams import KeyMissingError
 from runner.dispatch.board import Board
-from runner.dispatch.leases import LeaseTable, WorkerView
+from runner.dispatch.desk import Desk
+from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.salvage import Salvage
-from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
-from runner.execute.outbox import Offload
+from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
+from runner.dispatch.watch import Watch
+from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
 from runner.execute.worker import PeerUnreachableError
-from runner.limits.slots import SlotAuthority
 from runner.observe.progress import Phase, Progress, to_json
 from runner.record.control import stop_asked
-from runner.record.entries import Claim, Entry, Publish, Release
+from runner.record.entries import Claim, Publish, Release
 from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key, seal_incarnation
 from runner.record.manifest import ManifestLog
@@ -51,42 +51,6 @@ STORAGE_PATIENCE_S = 20.0
 space again."""
 LATE_S = 10.0
 """Past the grace period: how long to wait for workers to say goodbye."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoordinatorWorld:
-    """Everything a coordinator reaches the outside through."""
-
-    store: Store
-    disk: Disk
-    """Where the workers' journals lie, as far as this host can read them."""
-    clock: Clock
-    processes: Processes
-    offload: Offload
-    report: Callable[[str], None]
-    """Told of damage and of decisions that people should see, one line each."""
-    journals_complete: bool = True
-    """Every worker's journal lies on `disk`: then a look at their writers tells who still runs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preamble:
-    """What a new driver session changes in the sweep before anything is leased."""
-
-    base: int
-    """The last manifest entry that the changes were worked out against."""
-    files: tuple[tuple[str, bytes], ...] = ()
-    """Keys and contents to put first: the configuration, the cell table of a new plan."""
-    entries: tuple[Entry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """Why the coordinator stopped."""
-
-    reason: str
-    """done, stopped, interrupted, storage or fenced."""
-    detail: str = ""
 
 
 class Coordinator:
@@ -128,13 +92,7 @@ class Coordinator:
         self._preamble = preamble
         self._log = ManifestLog(world.store, world.clock)
         self._number = 0
-        self._slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
-        self._replies: dict[str, HeartbeatReply] = {}
         self._verified_at = 0.0
-        self._awaited: set[str] = set()
-        self._wait_until: float | None = None
-        self._leavers: dict[str, Heartbeat] = {}
-        self._silent: set[str] = set()
         self._drain_until: float | None = None
         self._why = "done"
         self._detail = ""
@@ -167,6 +125,14 @@ class Coordinator:
             _union(state.recorded, state.dead),
             suspect_deaths=self._engine.suspect_deaths,
         )
+        self.desk = Desk(
+            self.table,
+            models=self._models,
+            board=self._board,
+            lease_ttl_s=self._engine.lease_ttl_s,
+            claim=self._number,
+            report=world.report,
+        )
         self.salvage = Salvage(
             store=world.store,
             disk=world.disk,
@@ -187,14 +153,16 @@ class Coordinator:
             on_published=self._on_published,
         )
         await self.salvage.load_recovered()
-        for incarnation, gone in (await self.salvage.find()).items():
-            if gone:
-                await self._recover(incarnation, gone=True, crashed=True)
-            else:
-                self._awaited.add(incarnation)
-        clean = before is None or world.journals_complete
-        if self._awaited or not clean:
-            self._wait_until = now() + self._engine.lease_ttl_s + VERIFY_S
+        self.watch = Watch(
+            clock=world.clock,
+            processes=world.processes,
+            engine=self._engine,
+            journals_complete=world.journals_complete,
+            desk=self.desk,
+            publisher=self.publisher,
+            salvage=self.salvage,
+        )
+        await self.watch.begin(wait_s=self._engine.lease_ttl_s + VERIFY_S, first=before is None)
         self.phase = Phase.RUNNING
 
     async def _introduce(self) -> None:
@@ -251,7 +219,7 @@ class Coordinator:
 
     def worker_died(self, incarnation: str) -> None:
         """Take the backend's word that a worker's process ended; proof is looked for."""
-        self._silent.add(incarnation)
+        self.watch.silent.add(incarnation)
         self._wake.set()
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
@@ -267,31 +235,17 @@ class Coordinator:
         if now - self._verified_at > VERIFY_S:
             self._wake.set()
             raise PeerUnreachableError("the claim could not be checked in time")
-        last = self._replies.get(beat.incarnation)
-        if last is not None and beat.seq <= last.seq:
-            return last
-        reply = self._answer(beat, now)
-        self._replies[beat.incarnation] = reply
-        return reply
+        known = self.desk.known(beat)
+        return known if known is not None else self._answer(beat, now)
 
     def progress(self) -> Progress:
         """Return the sweep at this moment."""
-        plan, state = self._book.plan, self._log.state
-        recorded: dict[str, int] = {}
-        dead: dict[str, int] = {}
-        for totals, bits in ((recorded, state.recorded), (dead, state.dead)):
-            for number, seeds in bits.items():
-                if number in plan:
-                    cell = plan.cell(number)
-                    count = sum(seeds.range_cardinality(a, b) for a, b in cell.seeds.ranges)
-                    totals[cell.model] = totals.get(cell.model, 0) + count
         return self._board.progress(
             self.table,
+            self._log.state,
             now=self.world.clock.monotonic(),
             phase=self.phase,
             text=self.text,
-            recorded=recorded,
-            dead=dead,
             lost_calls=self.salvage.lost_calls,
         )
 
@@ -303,77 +257,23 @@ class Coordinator:
     # Heartbeats
 
     def _answer(self, beat: Heartbeat, now: float) -> HeartbeatReply:
-        self._silent.discard(beat.incarnation)
-        self._awaited.discard(beat.incarnation)
-        found = self.table.reconcile(beat, now)
-        for model, tally in beat.tallies.items():
-            self._slots[model].report(
-                beat.incarnation,
-                obeyed=beat.slots.get(model, 0),
-                in_flight=tally.in_flight,
-                demand=tally.in_flight
-                + tally.waiting
-                + tally.ready
-                + beat.queued.get(model, 0)
-                + min(beat.wants.get(model, 0), max(0, self.table.owed(model))),
-            )
+        self.watch.heard(beat)
         published = self._log.state.published_seals
         for seal in beat.sealed:
             if seal not in published:
                 self.publisher.announced.setdefault(seal)
-        self._stop_models(beat)
         if beat.storage_error is not None:
             self._on_storage(beat.storage_error, beat.storage_error_s)
         if beat.done:
-            self._leavers[beat.incarnation] = beat
             self._wake.set()
-        waits = self._wait_until is not None or self._drain_until is not None
-        leasing = not (waits or beat.draining or beat.done)
-        slots = {
-            m: a.grant(beat.incarnation, now, most=None if leasing else beat.slots.get(m, 0))
-            for m, a in self._slots.items()
-        }
-        grants: list[Lease] = list(found.resend)
-        revoke = list(found.revoke)
-        if leasing:
-            if not found.returned_seen:  # what it handed back is for others first
-                grants += self._grants(beat, slots)
-            for model in beat.queued:
-                revoke += self.table.steal(beat.incarnation, model)
-        return HeartbeatReply(
-            seq=beat.seq,
-            claim=self._number,
-            lease_ttl_s=self._engine.lease_ttl_s,
-            grants=tuple(grants),
-            slots=slots,
-            published=tuple(s for s in beat.sealed if s in published),
-            returned_seen=found.returned_seen,
-            revoke=tuple(revoke),
-            stopped_models=dict(self.table.stopped),
+        waits = self.watch.wait_until is not None or self._drain_until is not None
+        return self.desk.answer(
+            beat,
+            now,
+            leasing=not (waits or beat.draining or beat.done),
+            published=published,
             drain_s=None if self._drain_until is None else max(0.0, self._drain_until - now),
         )
-
-    def _grants(self, beat: Heartbeat, slots: Mapping[str, int]) -> list[Lease]:
-        grants = self.table.grant_alone(beat.incarnation)
-        if grants or self.table.isolating(beat.incarnation):
-            return grants
-        for model, want in beat.wants.items():
-            if slots.get(model, 0) == 0:
-                continue  # with fewer places than workers, jobs would wait here for nothing
-            grants += self.table.grant(beat.incarnation, model, want)
-        return grants
-
-    def _stop_models(self, beat: Heartbeat) -> None:
-        for model, reason in beat.stopped_models.items():
-            self._stop_model(model, reason)
-        for model, reason in beat.unreachable.items():
-            if not self._board.answered(self.table, model):
-                self._stop_model(model, reason)
-
-    def _stop_model(self, model: str, reason: str) -> None:
-        if model not in self.table.stopped:
-            self.table.stopped[model] = reason
-            self.world.report(f"models.{model}: {reason}. No further request is sent to it.")
 
     async def _hold(self) -> None:
         """Count for other hosts, and leave the progress for `runner status`."""
@@ -388,25 +288,14 @@ class Coordinator:
     # The cycle
 
     async def _cycle(self) -> None:
-        now = self.world.clock.monotonic
         await self._verify()
         self._cycles += 1
         await self.publisher.cycle(look=self._cycles % LOOK_EVERY == 0)
-        await self._bury_leavers()
-        await self._end_wait()
-        self._silent |= set(self.table.expired(now(), self._engine.lease_ttl_s * 1.05))
-        self._silent |= {
-            w.incarnation
-            for w in self.table.workers.values()
-            if now() - w.seen_at > 2 * self._engine.heartbeat_s
-        }
-        for incarnation in sorted(self._silent):
-            await self._look_after(incarnation)
-        await self.salvage.tidy(self.table)
+        await self.watch.cycle()
         await self._snapshot()
         if self._drain_until is None and await stop_asked(self.world.store, self._number):
             self.drain(self._engine.grace_s, detail="asked by runner stop")
-        if self._drain_until is None and self._wait_until is None and self.table.settled:
+        if self._drain_until is None and self.watch.wait_until is None and self.table.settled:
             stopped = dict(self.table.stopped)
             left = any(self.table.owed(m) for m in stopped)
             self.drain(
@@ -424,29 +313,9 @@ class Coordinator:
             self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
         await self._log.snapshot()
 
-    async def _end_wait(self) -> None:
-        """Lease again once every worker of before has registered or must have fenced itself."""
-        if self._wait_until is None:
-            return
-        for incarnation, gone in (await self.salvage.find()).items():
-            if gone and incarnation in self._awaited:
-                await self._recover(incarnation, gone=True, crashed=True)
-                self._awaited.discard(incarnation)
-        all_known = not self._awaited and self.world.journals_complete
-        if not all_known and self.world.clock.monotonic() < self._wait_until:
-            return
-        for incarnation in sorted(self._awaited):
-            await self._recover(incarnation, gone=False, crashed=False)
-        self._silent |= self._awaited
-        self._awaited.clear()
-        self._wait_until = None
-
-    async def _recover(self, incarnation: str, *, gone: bool, crashed: bool) -> None:
-        await self.publisher.cycle(look=True)
-        await self.salvage.recover(incarnation, self.table, gone=gone, crashed=crashed)
-        await self.publisher.cycle(look=True)
-
     async def _verify(self) -> None:
+        """Look for a later claim; an entry of ours that ended in an error is settled first."""
+        await self.publisher.settle()
         started = self.world.clock.monotonic()
         try:
             await self.world.store.get(entry_key(self._log.state.head + 1))
@@ -455,47 +324,6 @@ class Coordinator:
         else:
             msg = f"manifest entry {self._log.state.head + 1} was written by another process"
             raise FencedError(msg)
-
-    async def _bury_leavers(self) -> None:
-        for incarnation, beat in list(self._leavers.items()):
-            await self._recover(incarnation, gone=True, crashed=False)
-            self._gone(incarnation, beat)
-            del self._leavers[incarnation]
-
-    async def _look_after(self, incarnation: str) -> None:
-        """Recover a silent worker: for good where it is provably gone, else once it is lost."""
-        view = self.table.workers.get(incarnation)
-        if incarnation in self._leavers:
-            return
-        gone = self._is_gone(incarnation, view, await self.salvage.find())
-        if gone:
-            await self._recover(incarnation, gone=True, crashed=True)
-            self._gone(incarnation, view.beat if view else None)
-            self._silent.discard(incarnation)
-        elif view is not None and view.lost and view.leases:
-            await self._recover(incarnation, gone=False, crashed=False)
-            if view.lost:  # it may have come back while its journal was read
-                self.table.release(incarnation)
-                until = self.world.clock.monotonic()
-                for name, authority in self._slots.items():
-                    authority.lost(incarnation, until + self._models[name].timeout_s)
-        elif view is not None and not view.lost:
-            self._silent.discard(incarnation)
-
-    def _is_gone(
-        self, incarnation: str, view: WorkerView | None, found: Mapping[str, bool | None]
-    ) -> bool:
-        if view is not None:
-            return self.world.processes.is_dead(view.beat.process) is True
-        return found.get(incarnation, True) is True
-
-    def _gone(self, incarnation: str, beat: Heartbeat | None) -> None:
-        if beat is not None:
-            self._board.bury(beat)
-        self.table.remove(incarnation)
-        self._replies.pop(incarnation, None)
-        for authority in self._slots.values():
-            authority.gone(incarnation)
 
     def _on_published(self, entry: Publish) -> None:
         for shard in (*entry.transcripts, *entry.failures):

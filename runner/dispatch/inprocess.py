@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from runner.dispatch.coordinator import Coordinator, Ended
+from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.terms import Ended
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.observe.progress import Progress

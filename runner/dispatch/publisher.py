@@ -89,7 +89,7 @@ class Publisher:
             FencedError: a later claim exists; nothing was published.
             StorageError: the store refused; what was won is completed by the next cycle.
         """
-        await self._settle()
+        await self.settle()
         found = map(marker_seal, await self._store.list(PARTS)) if look else ()
         lying = [name for name in found if name is not None]
         published = self._log.state.published_seals
@@ -116,8 +116,13 @@ class Publisher:
         await self._win(entry)
         return len(batch.seals)
 
-    async def _settle(self) -> None:
-        """Find out about an entry whose append ended in an error, and finish what was won."""
+    async def settle(self) -> None:
+        """Find out about an entry whose append ended in an error, and finish what was won.
+
+        Raises:
+            FencedError: a later claim exists.
+            StorageError: the store refused; call again.
+        """
         unsure = self._log.unsure
         if isinstance(unsure, Publish):
             await self._win(unsure)

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from runner.core.seams import Clock, Disk, KeyMissingError, Processes, Store
+from runner.core.seams import Clock, Disk, KeyMissingError, Processes, ProcessIdentity, Store
 from runner.core.values import Attempt, Conversation, EndState, Finished, Job
 from runner.dispatch.leases import LeaseTable
 from runner.execute.outbox import Offload
@@ -29,6 +29,8 @@ from runner.record.seals import list_seals, write_seal
 from runner.record.state import SweepState
 from runner.scenarios.book import Book
 
+_FIRST_FRAME_S = 1.0
+"""A journal without a first frame after so long was begun by a process that died doing it."""
 _CHUNK = 1000
 """Jobs per recovery seal: bounds memory and the size of a part."""
 
@@ -52,6 +54,10 @@ class Salvage:
     """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
     lost_calls: int = 0
     """Calls whose worker died while they were on the wire."""
+    _writers: dict[str, ProcessIdentity | None] = field(
+        default_factory=dict[str, ProcessIdentity | None]
+    )
+    """Who wrote a journal, by incarnation: read once."""
     _recovered: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _unsure: dict[str, list[EncodedPart]] = field(default_factory=dict[str, list[EncodedPart]])
     _seals: int = 0
@@ -66,8 +72,14 @@ class Salvage:
         """
         found: dict[str, bool | None] = {}
         for incarnation in await incarnations(self.disk):
-            header = (await read_journal(self.disk, incarnation)).header
-            found[incarnation] = True if header is None else self.processes.is_dead(header.process)
+            if incarnation not in self._writers:
+                header = (await read_journal(self.disk, incarnation)).header
+                if header is None:  # perhaps a worker that is just beginning
+                    await self.clock.sleep(_FIRST_FRAME_S)
+                    header = (await read_journal(self.disk, incarnation)).header
+                self._writers[incarnation] = header and header.process
+            writer = self._writers[incarnation]
+            found[incarnation] = True if writer is None else self.processes.is_dead(writer)
         return found
 
     async def load_recovered(self) -> None:
@@ -158,9 +170,7 @@ class Salvage:
                 await delete_journal(self.disk, incarnation)
                 del self.retained[incarnation]
 
-    async def seal(
-        self, incarnation: str, rows: list[Finished], attempts: list[Finished]
-    ) -> None:
+    async def seal(self, incarnation: str, rows: list[Finished], attempts: list[Finished]) -> None:
         """Write recovered rows, and attempts of finished and unfinished jobs, as a seal."""
         self._seals += 1
         # The claim's number makes the name unique over coordinators, zombies included.

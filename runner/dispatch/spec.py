@@ -18,7 +18,8 @@ from pathlib import Path
 from runner.core.clock import SystemClock
 from runner.core.process import LinuxProcesses
 from runner.dispatch.board import Board
-from runner.dispatch.coordinator import Coordinator, CoordinatorWorld, Preamble
+from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.terms import CoordinatorWorld, Preamble
 from runner.execute.worker import Peer, Worker, WorkerIdentity, WorkerWorld
 from runner.providers.codec import ModelCodec
 from runner.providers.open import open_provider

@@ -27,7 +27,7 @@ from runner.core.errors import CellsChangedError, StorageError, SweepHeldError, 
 from runner.core.process import LinuxProcesses
 from runner.core.seams import KeyMissingError, Store
 from runner.core.seeds import SeedSet
-from runner.dispatch.coordinator import Preamble
+from runner.dispatch.terms import Preamble
 from runner.pipeline.supersede import supersede_entry
 from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan

@@ -22,7 +22,7 @@ from runner.core.errors import (
     EXIT_STORAGE,
 )
 from runner.dispatch.backend import Backend
-from runner.dispatch.coordinator import Ended
+from runner.dispatch.terms import Ended
 from runner.observe.progress import Progress
 
 REFRESH_S = 0.5

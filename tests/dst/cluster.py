@@ -255,7 +255,7 @@ class Cluster:
             table = engine.table
             lines.append(
                 f"  phase={engine.phase} text={engine.text!r} wait={engine.watch.wait_until}"
-                f" awaited={engine._awaited} silent={engine._silent}"
+                f" awaited={engine.watch.awaited} silent={engine.watch.silent}"
                 f" leavers={list(engine.watch.leavers)} unsure={engine._log.unsure is not None}"
                 f" owed={ {m: table.owed(m) for m in table.plan.models} }"
             )

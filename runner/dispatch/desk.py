@@ -1,0 +1,152 @@
+"""Answers heartbeats: who gets which jobs and how many places, and which models are stopped.
+
+Pure but for the line it reports when a model stops: heartbeats in, replies out, time as an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from runner.config.schema import ModelConfig
+from runner.dispatch.board import Board
+from runner.dispatch.leases import LeaseTable
+from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
+from runner.limits.slots import SlotAuthority
+
+
+class Desk:
+    """Leases and places of one claim."""
+
+    def __init__(
+        self,
+        table: LeaseTable,
+        *,
+        models: Mapping[str, ModelConfig],
+        board: Board,
+        lease_ttl_s: float,
+        claim: int,
+        report: Callable[[str], None],
+    ) -> None:
+        """Start with no worker known.
+
+        Args:
+            table: who holds what.
+            models: by name, for their places and timeouts.
+            board: keeps the counts of workers that left.
+            lease_ttl_s: for every reply.
+            claim: number of the claim, for every reply.
+            report: told when a model is stopped.
+        """
+        self.table = table
+        self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
+        self._models = models
+        self._board = board
+        self._lease_ttl_s = lease_ttl_s
+        self._claim = claim
+        self._report = report
+        self._replies: dict[str, HeartbeatReply] = {}
+
+    def known(self, beat: Heartbeat) -> HeartbeatReply | None:
+        """Return the answer already given to a heartbeat that came twice, or late."""
+        last = self._replies.get(beat.incarnation)
+        return last if last is not None and beat.seq <= last.seq else None
+
+    def answer(
+        self,
+        beat: Heartbeat,
+        now: float,
+        *,
+        leasing: bool,
+        published: Collection[str],
+        drain_s: float | None,
+    ) -> HeartbeatReply:
+        """Take in a heartbeat and answer it.
+
+        Args:
+            beat: not seen before.
+            now: monotonic seconds.
+            leasing: whether anything new may be granted to this worker.
+            published: seals in the manifest.
+            drain_s: what is left of the grace period, None where nothing drains.
+        """
+        found = self.table.reconcile(beat, now)
+        self._report_places(beat)
+        self._stop_models(beat)
+        slots = {
+            model: authority.grant(
+                beat.incarnation, now, most=None if leasing else beat.slots.get(model, 0)
+            )
+            for model, authority in self.slots.items()
+        }
+        grants: list[Lease] = list(found.resend)
+        revoke = list(found.revoke)
+        if leasing:
+            if not found.returned_seen:  # what it handed back is for others first
+                grants += self._grants(beat, slots)
+            for model in beat.queued:
+                revoke += self.table.steal(beat.incarnation, model)
+        reply = HeartbeatReply(
+            seq=beat.seq,
+            claim=self._claim,
+            lease_ttl_s=self._lease_ttl_s,
+            grants=tuple(grants),
+            slots=slots,
+            published=tuple(s for s in beat.sealed if s in published),
+            returned_seen=found.returned_seen,
+            revoke=tuple(revoke),
+            stopped_models=dict(self.table.stopped),
+            drain_s=drain_s,
+        )
+        self._replies[beat.incarnation] = reply
+        return reply
+
+    def gone(self, incarnation: str, beat: Heartbeat | None) -> None:
+        """Forget a worker that provably runs no more; its last heartbeat's counts are kept."""
+        if beat is not None:
+            self._board.bury(beat)
+        self.table.remove(incarnation)
+        self._replies.pop(incarnation, None)
+        for authority in self.slots.values():
+            authority.gone(incarnation)
+
+    def lost(self, incarnation: str, now: float) -> None:
+        """Owe a silent worker's jobs again; its places stay withheld until its calls have ended."""
+        self.table.release(incarnation)
+        for name, authority in self.slots.items():
+            authority.lost(incarnation, now + self._models[name].timeout_s)
+
+    def _report_places(self, beat: Heartbeat) -> None:
+        for model, tally in beat.tallies.items():
+            wanted = min(beat.wants.get(model, 0), max(0, self.table.owed(model)))
+            self.slots[model].report(
+                beat.incarnation,
+                obeyed=beat.slots.get(model, 0),
+                in_flight=tally.in_flight,
+                demand=tally.in_flight
+                + tally.waiting
+                + tally.ready
+                + beat.queued.get(model, 0)
+                + wanted,
+            )
+
+    def _grants(self, beat: Heartbeat, slots: Mapping[str, int]) -> list[Lease]:
+        grants = self.table.grant_alone(beat.incarnation)
+        if grants or self.table.isolating(beat.incarnation):
+            return grants
+        for model, want in beat.wants.items():
+            if slots.get(model, 0) == 0:
+                continue  # with fewer places than workers, jobs would wait here for nothing
+            grants += self.table.grant(beat.incarnation, model, want)
+        return grants
+
+    def _stop_models(self, beat: Heartbeat) -> None:
+        for model, reason in beat.stopped_models.items():
+            self._stop_model(model, reason)
+        for model, reason in beat.unreachable.items():
+            if not self._board.answered(self.table, model):
+                self._stop_model(model, reason)
+
+    def _stop_model(self, model: str, reason: str) -> None:
+        if model not in self.table.stopped:
+            self.table.stopped[model] = reason
+            self._report(f"models.{model}: {reason}. No further request is sent to it.")

@@ -1,0 +1,134 @@
+"""Workers that are silent, leaving, or left over from an earlier coordinator, and their journals.
+
+A worker's jobs are owed again only after its journal was recovered and what came of that was
+published. Leasing waits until every worker of before has registered or must have fenced itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.config.schema import EngineConfig
+from runner.core.seams import Clock, Processes
+from runner.dispatch.desk import Desk
+from runner.dispatch.leases import WorkerView
+from runner.dispatch.publisher import Publisher
+from runner.dispatch.salvage import Salvage
+from runner.execute.messages import Heartbeat
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Looks after the workers of one claim."""
+
+    clock: Clock
+    processes: Processes
+    engine: EngineConfig
+    journals_complete: bool
+    desk: Desk
+    publisher: Publisher
+    salvage: Salvage
+    wait_until: float | None = None
+    """Nothing is leased before (monotonic seconds); None: leasing goes on."""
+    silent: set[str] = field(default_factory=set[str])
+    awaited: set[str] = field(default_factory=set[str])
+    """Workers of before, of whom nobody knows yet whether they run."""
+    leavers: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
+    """Workers that said goodbye, with their last words."""
+
+    async def begin(self, *, wait_s: float, first: bool) -> None:
+        """Recover the journals that are here, and find out whom to wait for.
+
+        Args:
+            wait_s: after which every worker of before must have fenced itself.
+            first: nobody ever claimed the sweep before.
+
+        Raises:
+            StorageError: the store refused.
+            OSError: the disk refused.
+        """
+        for incarnation, gone in (await self.salvage.find()).items():
+            if gone:
+                await self._recover(incarnation, gone=True, crashed=True)
+            else:
+                self.awaited.add(incarnation)
+        if self.awaited or not (first or self.journals_complete):
+            self.wait_until = self.clock.monotonic() + wait_s
+
+    def heard(self, beat: Heartbeat) -> None:
+        """Take note of a sign of life, or of a goodbye."""
+        self.silent.discard(beat.incarnation)
+        self.awaited.discard(beat.incarnation)
+        if beat.done:
+            self.leavers[beat.incarnation] = beat
+
+    async def cycle(self) -> None:
+        """Bury who left, stop waiting for who was awaited, look after who is silent.
+
+        Raises:
+            FencedError: a later claim exists.
+            StorageError: the store refused; call again.
+            OSError: the disk refused; call again.
+        """
+        table, now = self.desk.table, self.clock.monotonic()
+        await self._bury_leavers()
+        await self._end_wait()
+        self.silent |= set(table.expired(now, self.engine.lease_ttl_s * 1.05))
+        self.silent |= {
+            w.incarnation
+            for w in table.workers.values()
+            if now - w.seen_at > 2 * self.engine.heartbeat_s
+        }
+        for incarnation in sorted(self.silent):
+            await self._look_after(incarnation)
+        await self.salvage.tidy(table)
+
+    async def _end_wait(self) -> None:
+        """Lease again once every worker of before has registered or must have fenced itself."""
+        if self.wait_until is None:
+            return
+        for incarnation, gone in (await self.salvage.find()).items():
+            if gone and incarnation in self.awaited:
+                await self._recover(incarnation, gone=True, crashed=True)
+                self.awaited.discard(incarnation)
+        all_known = not self.awaited and self.journals_complete
+        if not all_known and self.clock.monotonic() < self.wait_until:
+            return
+        for incarnation in sorted(self.awaited):
+            await self._recover(incarnation, gone=False, crashed=False)
+        self.silent |= self.awaited
+        self.awaited.clear()
+        self.wait_until = None
+
+    async def _recover(self, incarnation: str, *, gone: bool, crashed: bool) -> None:
+        await self.publisher.cycle(look=True)
+        await self.salvage.recover(incarnation, self.desk.table, gone=gone, crashed=crashed)
+        await self.publisher.cycle(look=True)
+
+    async def _bury_leavers(self) -> None:
+        for incarnation, beat in list(self.leavers.items()):
+            await self._recover(incarnation, gone=True, crashed=False)
+            self.desk.gone(incarnation, beat)
+            del self.leavers[incarnation]
+
+    async def _look_after(self, incarnation: str) -> None:
+        """Recover a silent worker: for good where it is provably gone, else once it is lost."""
+        view = self.desk.table.workers.get(incarnation)
+        if incarnation in self.leavers:
+            return
+        if await self._is_gone(incarnation, view):
+            await self._recover(incarnation, gone=True, crashed=True)
+            self.desk.gone(incarnation, view.beat if view else None)
+            self.silent.discard(incarnation)
+        elif view is not None and view.lost and view.leases:
+            await self._recover(incarnation, gone=False, crashed=False)
+            if view.lost:  # it may have come back while its journal was read
+                self.desk.table.release(incarnation)
+                self.desk.lost(incarnation, self.clock.monotonic())
+        elif view is not None and not view.lost:
+            self.silent.discard(incarnation)
+
+    async def _is_gone(self, incarnation: str, view: WorkerView | None) -> bool:
+        if view is not None:
+            return self.processes.is_dead(view.beat.process) is True
+        return (await self.salvage.find()).get(incarnation, True) is True
