@@ -27,6 +27,7 @@ def layout(written: list[Frame] | tuple[Frame, ...]) -> tuple[bytes, list[int]]:
     return b"".join(encoded), [0, *accumulate(len(e) for e in encoded)]
 
 
+@settings(deadline=None)
 @given(journals)
 def test_scan_of_an_undamaged_file_returns_what_was_written(written):
     found = scan(layout(written)[0])
@@ -67,12 +68,13 @@ def test_scan_of_a_file_flipped_at_any_byte_loses_that_frame_only_and_reports_it
         check_flip(SMALL_JOURNAL, at, bits)
 
 
+@settings(deadline=None)
 @given(journals, st.data())
 def test_scan_of_any_journal_cut_anywhere_returns_a_prefix(written, data):
     check_cut(written, data.draw(st.integers(0, len(layout(written)[0]) - 1)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(journals, st.data())
 def test_scan_of_any_journal_flipped_anywhere_returns_only_what_was_written(written, data):
     file, _ = layout(written)
@@ -84,6 +86,7 @@ def test_scan_of_any_journal_flipped_anywhere_returns_only_what_was_written(writ
     assert len(found) >= len(written) - 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 @example(bytes(64))
 def test_scan_of_arbitrary_bytes_finds_nothing_and_never_raises(data):
@@ -91,6 +94,7 @@ def test_scan_of_arbitrary_bytes_finds_nothing_and_never_raises(data):
     assert scan(data).torn_tail == bool(data)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40) | frames.map(encode), max_size=8))
 def test_scan_of_frames_between_garbage_finds_them_all(pieces):
     found = scan(b"".join(pieces)).frames

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.core.errors import RecordError, StorageError
@@ -85,6 +85,7 @@ NAMES = st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True)
 NUMBERS = st.integers(1, 10**9)
 
 
+@settings(deadline=None)
 @given(NAMES, NUMBERS, st.sampled_from(["", "r", "x"]), st.sampled_from(layout.KINDS))
 def test_names_are_read_back_from_their_keys(incarnation, number, suffix, kind):
     seal = layout.seal_name(incarnation, number, suffix)
@@ -95,6 +96,7 @@ def test_names_are_read_back_from_their_keys(incarnation, number, suffix, kind):
     assert layout.segment_of(layout.segment_name(incarnation, number)) == (incarnation, number)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 99_999_999))
 def test_numbers_are_read_back_from_their_keys(number):
     assert layout.entry_number(layout.entry_key(number)) == number
