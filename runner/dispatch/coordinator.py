@@ -39,6 +39,7 @@ from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key, seal_incarnation
 from runner.record.manifest import ManifestLog
 from runner.record.recovery import incarnations
+from runner.record.seals import list_seals
 from runner.record.status import status_key
 from runner.scenarios.book import Book
 
@@ -310,6 +311,7 @@ class Coordinator:
             return
         if self.world.journals_complete:  # else a journal may come to light on another host
             here = {*await incarnations(self.world.disk), *self.table.workers}
+            here |= {seal_incarnation(seal) for seal in await list_seals(self.world.store)}
             self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
         await self._log.snapshot()
 
