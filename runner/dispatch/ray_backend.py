@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from runner.dispatch.coordinator import Ended
+from runner.dispatch.terms import Ended
 from runner.dispatch.spec import SweepSpec
 from runner.observe.progress import Progress
 
@@ -64,7 +64,8 @@ class RayBackend:
         settle_environment(local=self._address is None)
         # In a thread: it takes seconds, and Ray leaves signal handlers alone outside the main one.
         self._opening = asyncio.ensure_future(asyncio.to_thread(self._open))
-        session = self._session = await asyncio.shield(self._opening)
+        session = await asyncio.shield(self._opening)
+        self._session = session
         await session.start()
 
     def _open(self) -> RaySession:

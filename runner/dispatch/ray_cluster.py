@@ -75,11 +75,11 @@ class RayCluster:
 
     def renew(self, actor: Actor) -> None:
         """Kill an actor's process; Ray starts it again, on a node that takes new work."""
-        ray.kill(cast("ActorHandle", actor), no_restart=False)
+        ray.kill(cast("ActorHandle[object]", actor), no_restart=False)
 
     def kill(self, actor: Actor) -> None:
         """Kill an actor for good."""
-        ray.kill(cast("ActorHandle", actor), no_restart=True)
+        ray.kill(cast("ActorHandle[object]", actor), no_restart=True)
 
     def cpus(self) -> int:
         """Return the CPUs of all nodes, in Ray's accounting."""
@@ -99,8 +99,7 @@ class RayCluster:
 
 def _remote(kind: type) -> _ActorClass:
     # A call is never repeated by Ray: what it did before a crash is unknown to it.
-    made: object = ray.remote(max_restarts=-1, max_task_retries=0)(kind)
-    return cast("_ActorClass", made)
+    return cast("_ActorClass", ray.remote(max_restarts=-1, max_task_retries=0)(kind))
 
 
 def _start(workers: int) -> None:

@@ -1,0 +1,113 @@
+"""kill -9 of each part at any moment: every job once, nothing paid twice but what was in flight."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli_sweep import CliSweep
+from tests.support.standin import StandIn
+from tests.support.watcher import GlobWatcher
+
+pytestmark = [pytest.mark.chaos, pytest.mark.ray]
+
+
+def test_worker_killed_during_a_sweep_the_others_end_it(
+    tmp_path: Path, server: StandIn, on_ray: list[str]
+) -> None:
+    with (
+        CliSweep(tmp_path, server, on_ray, jobs=1200) as sweep,
+        GlobWatcher(sweep.directory) as watcher,
+    ):
+        driver = sweep.start()
+        sweep.until_calls(200)
+        sweep.until(lambda: len(sweep.workers()) == 2)
+        os.kill(sweep.workers()[0], signal.SIGKILL)
+        assert driver.wait(120) == 0, sweep.screen
+        sweep.check_rows()
+        sweep.check_calls(repeated_at_most=sweep.in_flight)
+        assert "died; it is started again" in sweep.screen
+    assert not watcher.problems
+    assert watcher.rows == sweep.planned
+
+
+def test_coordinator_killed_during_a_sweep_a_new_one_goes_on_and_nothing_is_called_twice(
+    tmp_path: Path, server: StandIn, on_ray: list[str]
+) -> None:
+    with (
+        CliSweep(tmp_path, server, on_ray, jobs=1200) as sweep,
+        GlobWatcher(sweep.directory) as watcher,
+    ):
+        driver = sweep.start()
+        sweep.until_calls(200)
+        sweep.until(lambda: watcher.rows)
+        os.kill(sweep.coordinator(), signal.SIGKILL)
+        assert driver.wait(120) == 0, sweep.screen
+        sweep.check_rows()
+        sweep.check_calls(repeated_at_most=0)
+        assert "a new one goes on" in sweep.screen
+    assert not watcher.problems
+
+
+def test_driver_killed_nothing_goes_on_calling_and_the_next_session_ends_it(
+    tmp_path: Path, server: StandIn, on_ray: list[str]
+) -> None:
+    with (
+        CliSweep(tmp_path, server, on_ray, jobs=1000) as sweep,
+        GlobWatcher(sweep.directory) as watcher,
+    ):
+        driver = sweep.start()
+        sweep.until_calls(200)
+        driver.kill()
+        driver.wait()
+        second = sweep.start()
+        orphans = sweep.server.stats()["total"]
+        assert second.wait(120) == 0, sweep.screen
+        assert orphans < sweep.planned  # it was killed in the middle
+        sweep.check_rows()
+        sweep.check_calls(repeated_at_most=sweep.in_flight)
+    assert not watcher.problems
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_everything_killed_at_random_moments_again_and_again(
+    tmp_path: Path, server: StandIn, placement: list[str], seed: int
+) -> None:
+    draw = random.Random(seed)
+    kills = 3
+    with (
+        CliSweep(tmp_path, server, placement, jobs=2000) as sweep,
+        GlobWatcher(sweep.directory) as watcher,
+    ):
+        for _ in range(kills):
+            sweep.start()
+            sweep.until_calls(server.stats()["total"] + draw.randint(20, 500))
+            sweep.kill_all()
+        sweep.finish()
+        sweep.check_rows()
+        repeated = sweep.check_calls(repeated_at_most=kills * sweep.in_flight)
+        print(f"seed {seed}: {repeated} calls repeated after {kills} kills")
+    assert not watcher.problems
+    assert watcher.rows == sweep.planned
+
+
+def test_everything_killed_during_rollouts_of_several_turns_no_answered_turn_is_asked_again(
+    tmp_path: Path, server: StandIn, placement: list[str]
+) -> None:
+    turns = ["And now? ({{ seed }})", "Why?"]
+    with (
+        CliSweep(tmp_path, server, placement, jobs=400, turns=turns) as sweep,
+        GlobWatcher(sweep.directory) as watcher,
+    ):
+        for calls in (150, 500):
+            sweep.start()
+            sweep.until_calls(calls)
+            sweep.kill_all()
+        sweep.finish()
+        sweep.check_rows()
+        sweep.check_calls(repeated_at_most=2 * sweep.in_flight, turns=3)
+    assert not watcher.problems

@@ -1,0 +1,179 @@
+"""`runner sweep` in processes of its own: start, watch, kill any part, continue, count."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from runner.record.frames import Header, scan
+from tests.support.standin import StandIn
+
+KEY = "sk-test-5f0c9d"
+ENGINE = {
+    "heartbeat_s": 0.3,
+    "lease_ttl_s": 3.0,
+    "seal_rows": 200,
+    "seal_age_s": 1.0,
+    "publish_s": 0.3,
+    "grace_s": 20.0,
+}
+
+
+def configuration(server: str, *, jobs: int, in_flight: int = 16, **keys: Any) -> dict[str, Any]:
+    """Return a sweep whose prompts carry `job=<condition>-<seed>`; 2 conditions, one model."""
+    scenario = {
+        "name": "tone",
+        "axes": {"tone": ["polite", "blunt"]},
+        "user": "One {{ tone }} line, please. job={{ tone }}-{{ seed }}",
+        "turns": keys.pop("turns", []),
+    }
+    model = {
+        "name": "m1",
+        "provider": "openai",
+        "model": "any",
+        "base_url": f"{server}/v1",
+        "api_key_env": "RUNNER_TEST_KEY",
+        "max_in_flight": in_flight,
+    }
+    return {
+        "name": "chaos",
+        "scenarios": [scenario],
+        "models": [model],
+        "seeds": jobs // 2,
+        "engine": ENGINE | keys.pop("engine", {}),
+        **keys,
+    }
+
+
+class CliSweep:
+    """One sweep directory and the command line that writes it; a context manager that reaps."""
+
+    def __init__(
+        self, folder: Path, server: StandIn, placement: list[str], **configured: Any
+    ) -> None:
+        """Write the configuration; `placement` is e.g. `["--workers", "2"]`."""
+        self.directory = folder / "out"
+        self.server = server
+        self.config = configuration(server.url, **configured)
+        self.planned = 2 * self.config["seeds"]
+        self.in_flight = self.config["models"][0]["max_in_flight"]
+        self._file = folder / "sweep.json.yaml"
+        self._file.write_text(json.dumps(self.config))
+        self._log = folder / "screen.log"
+        self._log.touch()
+        self._placement = placement
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._workers: set[int] = set()
+
+    def __enter__(self) -> CliSweep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for pid in self._workers | set(self.workers()):
+            _kill(pid)
+
+    @property
+    def screen(self) -> str:
+        """All that was printed."""
+        return self._log.read_text()
+
+    def start(self, *extra: str) -> subprocess.Popen[bytes]:
+        """Start `runner sweep` in a process group of its own."""
+        command = [sys.executable, "-m", "runner", "sweep", str(self._file)]
+        command += [f"output={self.directory}", *self._placement, *extra]
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "RUNNER_TEST_KEY": KEY},
+                start_new_session=True,
+            )
+        self._running.append(process)
+        return process
+
+    def finish(self, within_s: float = 120.0, *extra: str) -> None:
+        """Run to the end, which must be in order."""
+        code = self.start(*extra).wait(within_s)
+        assert code == 0, self.screen
+
+    # Where it stands
+
+    def until(self, condition: Callable[[], object], within_s: float = 90.0) -> None:
+        """Wait for a condition; fails when the driver ends before, or it takes too long."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert self._running[-1].poll() is None, f"ended early:\n{self.screen}"
+            assert time.monotonic() < deadline, f"took too long:\n{self.screen}"
+            time.sleep(0.03)
+
+    def until_calls(self, count: int) -> None:
+        """Wait until the server has read so many calls."""
+        self.until(lambda: self.server.stats()["total"] >= count)
+
+    def coordinator(self) -> int:
+        """Return the pid of the process that holds the sweep."""
+        last = max((self.directory / "events").glob("holder-*.json"))
+        return json.loads(last.read_bytes())["process"]["pid"]
+
+    def workers(self) -> list[int]:
+        """Return the pids of worker processes that run and have a journal."""
+        found: set[int] = set()
+        for path in (self.directory / "journal").glob("*.wal"):
+            with contextlib.suppress(FileNotFoundError):
+                for frame in scan(path.read_bytes()[:4096]).frames[:1]:
+                    if isinstance(frame, Header) and Path(f"/proc/{frame.process.pid}").exists():
+                        found.add(frame.process.pid)
+        self._workers |= found
+        return sorted(found)
+
+    def kill_all(self) -> None:
+        """Kill driver, coordinator and workers with one blow, as far as they are there yet."""
+        pids = {self._running[-1].pid, *self.workers()}
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            pids.add(self.coordinator())
+        for pid in pids:
+            _kill(pid)
+        self._running[-1].wait()
+
+    # What must hold in the end
+
+    def check_rows(self) -> None:
+        """Every job of the plan exactly once, by a plain glob."""
+        glob = str(self.directory / "transcripts" / "*.parquet")
+        rows, jobs = duckdb.sql(
+            f"select count(*), count(distinct (condition, seed)) from read_parquet('{glob}')"
+        ).fetchall()[0]
+        assert (rows, jobs) == (self.planned, self.planned), self.screen
+
+    def check_calls(self, *, repeated_at_most: int, turns: int = 1) -> int:
+        """Each job was called, and at most so many calls were made twice; returns how many."""
+        stats = self.server.stats()
+        markers = stats["markers"]
+        assert len(markers) == self.planned
+        repeated = sum(
+            count - 1 for by_turn in stats["conversations"].values() for count in by_turn.values()
+        )
+        assert stats["total"] == self.planned * turns + repeated
+        assert all(len(by_turn) == turns for by_turn in stats["conversations"].values())
+        assert repeated <= repeated_at_most, self.screen
+        return repeated
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
