@@ -178,7 +178,8 @@ class LeaseTable:
         if want <= 0 or model in self.stopped or view.alone is not None:
             return []
         live = max(1, sum(not w.lost for w in self.workers.values()))
-        share = max(1, -(-self.owed(model) // (2 * live)))
+        # Alone there is nobody to leave anything for.
+        share = want if live == 1 else max(1, -(-self.owed(model) // (2 * live)))
         leases: list[Lease] = []
         for job in self._cursors[model].take(min(want, share)):
             if self._deaths[job] >= self._suspect_deaths:
