@@ -181,8 +181,8 @@ class Coordinator:
         for key, data in preamble.files:
             await self.world.store.put(key, data)
         for entry in preamble.entries:
-            number = await self._log.append(entry)
-            await self._log.complete(number)
+            await self._log.append(entry)
+            await self._log.complete(entry)
 
     async def run(self) -> Ended:
         """Publish, watch and lease until the sweep is done, drained, fenced or out of space."""

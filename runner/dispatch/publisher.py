@@ -131,11 +131,11 @@ class Publisher:
         await self._log.complete_old()
 
     async def _win(self, entry: Publish) -> None:
-        number = await self._log.append(entry)
+        await self._log.append(entry)
         for name in entry.seals:
             self.announced.pop(name, None)
         self._on_published(entry)
-        await self._log.complete(number)
+        await self._log.complete(entry)
 
     async def _sweep_up(self, seal: str) -> None:
         """Delete what a worker wrote again because it never heard that its seal was written."""

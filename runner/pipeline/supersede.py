@@ -35,6 +35,7 @@ async def supersede_entry(store: Store, state: SweepState, numbers: Collection[i
     """
     session = f"s{secrets.token_hex(5)}"
     outward: list[tuple[str, str]] = []
+    removed: list[Shard] = []
     inward: list[tuple[str, str]] = []
     rest: dict[str, list[Shard]] = {"transcripts": [], "failures": []}
     for kind, shards in rest.items():
@@ -42,6 +43,7 @@ async def supersede_entry(store: Store, state: SweepState, numbers: Collection[i
             gone = {n: s for n, s in shard.jobs.items() if n in numbers}
             if not gone:
                 continue
+            removed.append(shard)
             outward.append((shard.name, f"{SUPERSEDED}{session}/{shard.name.replace('/', '-')}"))
             part = without_jobs(await store.get(shard.name), gone)
             if part is None:
@@ -61,7 +63,7 @@ async def supersede_entry(store: Store, state: SweepState, numbers: Collection[i
     return Supersede(
         jobs=_jobs(state, numbers),
         moves=(*outward, *inward),
-        removed=tuple(source for source, _ in outward),
+        removed=tuple(removed),
         transcripts=tuple(rest["transcripts"]),
         failures=tuple(rest["failures"]),
     )
@@ -79,8 +81,8 @@ async def _live(store: Store, head: int, kind: str) -> Iterable[Shard]:
         if entry is None:
             continue
         if isinstance(entry, Supersede):
-            for name in entry.removed:
-                live.pop(name, None)
+            for gone in entry.removed:
+                live.pop(gone.name, None)
         came = entry.transcripts if kind == "transcripts" else entry.failures
         live.update({shard.name: shard for shard in came})
     return live.values()
