@@ -43,6 +43,8 @@ class _Held:
     progress: Progressed | None = None
     task: asyncio.Task[None] | None = None
     handing_back: bool = False
+    revoked: bool = False
+    """Another worker has it: no further turn, what is on the wire ends and is kept."""
     size: int = 0
     """Transcript bytes in memory while it runs."""
 
@@ -114,10 +116,11 @@ class Jobs:
                 self._queues[endpoint.name].append(lease.job)
 
     def revoke(self, jobs: Iterable[Job]) -> None:
-        """Hand back what is not on the wire and not finished; the rest goes on to its end."""
+        """Hand back what is not on the wire and not finished; the rest after its present call."""
         for job in jobs:
             held = self._held.get(job)
             if held is not None:
+                held.revoked = held.phase is _Phase.RUNNING
                 self._release_if_idle(held)
 
     def confirm_returned(self, jobs: Iterable[Job]) -> None:
@@ -222,6 +225,8 @@ class Jobs:
             if a.failure and FAILURES[a.failure.kind].budget is Budget.JOB
         )
         while not progress.ended:
+            if held.revoked:
+                return HandBack(reason="revoked")
             prepared = endpoint.provider.prepare(progress.conversation, job.seed)
             if len(prepared.body) + progress.size() > self._bounds.max_record_bytes:
                 return GaveUp(failure=_too_large(self._bounds.max_record_bytes))

@@ -252,7 +252,6 @@ class Worker:
         self._lease_until = sent + reply.lease_ttl_s
         self._claim = reply.claim
         self._slots = dict(reply.slots)
-        self.jobs.published(await self._outbox.published(reply.published))
         self.jobs.confirm_returned(reply.returned_seen)
         self.jobs.revoke(reply.revoke)
         for model, reason in reply.stopped_models.items():
@@ -261,6 +260,7 @@ class Worker:
             endpoint.gate.slots = reply.slots.get(model, 0)
         self._granted = bool(reply.grants)
         self.jobs.accept(reply.grants)
+        self.jobs.published(await self._outbox.published(reply.published))
         if reply.drain_s is not None:
             self.drain(reply.drain_s)
         if reply.seal_now:
