@@ -49,9 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     pairs = [item.partition("=") for item in args.only]
     if args.n < 1 or not all(sep and key and level for key, sep, level in pairs):
-        raise ConfigError(
-            "--only takes AXIS=LEVEL, -n at least 1: runner try CONFIG --only tone=blunt -n 5"
-        )
+        msg = "--only takes AXIS=LEVEL, -n at least 1: runner try CONFIG --only tone=blunt -n 5"
+        raise ConfigError(msg)
     only = {key: level for key, _, level in pairs}
     models = [name for name in args.models.split(",") if name]
     loaded = load_config(args.config, args.overrides)

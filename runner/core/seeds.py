@@ -24,9 +24,7 @@ class SeedSet:
     def __post_init__(self) -> None:
         """Precompute the offsets that make `at` and `index` logarithmic in the number of ranges."""
         object.__setattr__(self, "_starts", tuple(a for a, _ in self.ranges))
-        object.__setattr__(
-            self, "_offsets", (0, *accumulate(b - a for a, b in self.ranges))
-        )
+        object.__setattr__(self, "_offsets", (0, *accumulate(b - a for a, b in self.ranges)))
 
     @classmethod
     def of(cls, ranges: Iterable[tuple[int, int]]) -> SeedSet:

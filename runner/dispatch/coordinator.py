@@ -232,10 +232,12 @@ class Coordinator:
         """
         now = self.world.clock.monotonic()
         if self.phase in {Phase.STARTING, Phase.RECOVERING} or self._fenced is not None:
-            raise PeerUnreachableError("this coordinator does not hold the sweep")
+            msg = "this coordinator does not hold the sweep"
+            raise PeerUnreachableError(msg)
         if now - self._verified_at > VERIFY_S:
             self._wake.set()
-            raise PeerUnreachableError("the claim could not be checked in time")
+            msg = "the claim could not be checked in time"
+            raise PeerUnreachableError(msg)
         known = self.desk.known(beat)
         return known if known is not None else self._answer(beat, now)
 

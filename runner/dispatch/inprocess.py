@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 
 from runner.dispatch.coordinator import Coordinator
-from runner.dispatch.terms import Ended
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker
+from runner.dispatch.terms import Ended
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.observe.progress import Progress
 
@@ -71,7 +71,10 @@ class InProcessBackend:
 
     async def close(self) -> None:
         """End what is left; see `Backend`."""
-        tasks = [*self._tasks, *([self._run] if self._run else [])]
+        tasks: list[asyncio.Task[None] | asyncio.Task[Ended]] = [*self._tasks]
+        if self._run is not None:
+            tasks.append(self._run)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks)

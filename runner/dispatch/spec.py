@@ -139,7 +139,7 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         processes=LinuxProcesses(),
         peer=peer,
         offload=in_thread,
-        rng=random.Random(),  # noqa: S311  # jitter only
+        rng=random.Random(),  # jitter only
     )
     worker = Worker(
         identity,

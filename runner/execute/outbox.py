@@ -117,9 +117,7 @@ class Outbox:
                     await self.journal.begin_seal(name, by_cell(jobs))
                     begun = True
                 if parts is None:
-                    parts = await self.offload(
-                        lambda: encode_parts(rows, self.facts, attempts=own)
-                    )
+                    parts = await self.offload(lambda: encode_parts(rows, self.facts, attempts=own))
                 await write_seal(self.store, name, parts)
             except StorageError as error:
                 self.storage_trouble(str(error))

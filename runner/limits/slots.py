@@ -78,8 +78,11 @@ class SlotAuthority:
             del self._shares[worker]
 
     def _fair(self, worker: str) -> int:
-        """Max-min fair share: what small demands leave is split among the others; with demand for
-        less than the limit, what is over is split too, so that a worker need not ask twice."""
+        """Return a max-min fair share: what small demands leave is split among the others.
+
+        With demand for less than the limit, what is over is split too, so that a worker need not
+        ask twice.
+        """
         live = {w: s for w, s in self._shares.items() if s.withheld_until is None}
         left = self.limit
         todo = sorted(live, key=lambda w: (live[w].demand, w))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from runner.config.schema import ScenarioConfig, SweepConfig
 from runner.core.errors import ConfigError
@@ -55,7 +56,8 @@ def _keep(scenario: ScenarioConfig, axis: str, level: str) -> bool:
     """Keep one level of an axis; False where the scenario does not have it."""
     values = scenario.axes[axis]
     if isinstance(values, Mapping):
-        kept = {k: v for k, v in values.items() if str(k) == level}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # levels come from YAML
+        levels = cast("Mapping[object, object]", values)  # they come from YAML
+        kept = {k: v for k, v in levels.items() if str(k) == level}
     else:
         kept = [v for v in values if str(v) == level]
     scenario.axes[axis] = kept

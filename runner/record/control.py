@@ -1,5 +1,7 @@
-"""Requests to a running sweep: `events/control-<claim>.json`, written by commands, read by the
-coordinator of that claim once a cycle."""
+"""Requests to a running sweep, written by commands, read by its coordinator once a cycle.
+
+They lie in `events/control-<claim>.json`: for the coordinator of that claim alone.
+"""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ from tests.dst.network import SimNetwork
 from tests.dst.oracle import Expectation, Oracle, ViolationError
 from tests.dst.schedule import Schedule, schedule_of
 from tests.dst.store import StoreState
-from tests.dst.virtual_loop import DeadlockError, VirtualTimeLimitError
 from tests.dst.sweep import JOB_FAILURES, TIMEOUT_S, sweep_of
+from tests.dst.virtual_loop import DeadlockError, VirtualTimeLimitError
 from tests.dst.world import SimHost, SimProcess, World
 
 PATIENCE_S = 900.0

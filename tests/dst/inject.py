@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from runner.core.values import FailureKind
+from runner.execute.worker import Worker
 from tests.dst.api import ApiFault
 from tests.dst.disk import DiskState
 from tests.dst.fleet import Fleet, Site
-from tests.dst.oracle import Oracle
+from tests.dst.oracle import Oracle, Outage
 from tests.dst.schedule import Fault
 from tests.dst.world import SimProcess
 
@@ -115,13 +117,12 @@ class Injector:
             process, engine = fleet.workers.get(fault.target), fleet.engines.get(fault.target)
             if process is not None and engine is not None and not process.dead:
                 outage = self.oracle.out_of_reach(process.host.name, process.name)
-                process.on_death.append(lambda: setattr(outage, "until", self.site.world.now))
-
-                async def drain() -> None:
-                    engine.drain(fault.amount)
-
-                process.spawn(drain())
+                process.on_death.append(partial(self._over, outage))
+                process.spawn(_call_drain(engine, fault.amount))
                 return
+
+    def _over(self, outage: Outage) -> None:
+        outage.until = self.site.world.now
 
     def _rival(self, fault: Fault) -> None:
         host = self.site.world.hosts[fault.target]
@@ -203,3 +204,7 @@ class Injector:
             )
         )
         return None
+
+
+async def _call_drain(engine: Worker, grace_s: float) -> None:
+    engine.drain(grace_s)

@@ -23,9 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
     parser.add_argument("--mutant", default=None, help="plant a fault of tests/dst/mutants.py")
     options = parser.parse_args(arguments)
-    from tests.dst.mutants import planted
-
     from tests.dst.cluster import simulate
+    from tests.dst.mutants import planted
 
     seeds = (
         [options.seed]

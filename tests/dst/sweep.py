@@ -55,7 +55,7 @@ class Sweep:
 
 
 @lru_cache(maxsize=256)
-def _book(models: int, conditions: int, seeds: int, turns: int, block: int, flight: int) -> Book:
+def _book(*, models: int, conditions: int, seeds: int, turns: int, block: int, flight: int) -> Book:
     config = SweepConfig(
         name="dst",
         scenarios=[
@@ -85,12 +85,12 @@ def _book(models: int, conditions: int, seeds: int, turns: int, block: int, flig
 def sweep_of(shape: Shape) -> Sweep:
     """Return the sweep of a shape; books are shared between schedules, being immutable."""
     book = _book(
-        shape.models,
-        shape.conditions,
-        shape.seeds,
-        shape.turns,
-        shape.seed_block,
-        shape.max_in_flight,
+        models=shape.models,
+        conditions=shape.conditions,
+        seeds=shape.seeds,
+        turns=shape.turns,
+        block=shape.seed_block,
+        flight=shape.max_in_flight,
     )
     return Sweep(
         book=book,
