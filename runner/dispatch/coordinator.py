@@ -324,6 +324,8 @@ class Coordinator:
         try:
             await self.world.store.get(entry_key(self._log.state.head + 1))
         except KeyMissingError:
+            if started - self._verified_at > VERIFY_S:
+                self.watch.answering_since = started
             self._verified_at = started
         else:
             msg = f"manifest entry {self._log.state.head + 1} was written by another process"

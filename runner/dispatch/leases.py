@@ -134,11 +134,10 @@ class LeaseTable:
         seen: list[Job] = []
         for lease in returned:
             seen.append(lease.job)
+            if not self.is_ended(lease.job):
+                self._carry(lease)
             if self._owner.get(lease.job) == view.incarnation:
-                self._carry(lease)
                 self._owe(view, lease.job)
-            elif lease.job not in self._owner and not self.is_ended(lease.job):
-                self._carry(lease)
         return tuple(seen)
 
     def _carry(self, lease: Lease) -> None:
@@ -262,12 +261,12 @@ class LeaseTable:
                 self._take(job)
                 self.carried.pop(job, None)
 
-    def expired(self, now: float, after_s: float) -> list[str]:
-        """Return the workers silent for longer than that, and mark them lost."""
+    def expired(self, now: float, after_s: float, *, since: float = 0.0) -> list[str]:
+        """Return the workers silent for longer than that, counted from `since`; mark them lost."""
         lost = [
             view.incarnation
             for view in self.workers.values()
-            if not view.lost and now - view.seen_at > after_s
+            if not view.lost and now - max(view.seen_at, since) > after_s
         ]
         for incarnation in lost:
             self.workers[incarnation].lost = True

@@ -30,6 +30,9 @@ class Watch:
     salvage: Salvage
     wait_until: float | None = None
     """Nothing is leased before (monotonic seconds); None: leasing goes on."""
+    answering_since: float = 0.0
+    """Since when every heartbeat was answered: silence while this coordinator was stopped, or
+    could not check its claim, says nothing about a worker."""
     silent: set[str] = field(default_factory=set[str])
     awaited: set[str] = field(default_factory=set[str])
     """Workers of before, of whom nobody knows yet whether they run."""
@@ -73,7 +76,9 @@ class Watch:
         table, now = self.desk.table, self.clock.monotonic()
         await self._bury_leavers()
         await self._end_wait()
-        self.silent |= set(table.expired(now, self.engine.lease_ttl_s * 1.05))
+        self.silent |= set(
+            table.expired(now, self.engine.lease_ttl_s * 1.05, since=self.answering_since)
+        )
         self.silent |= {
             w.incarnation
             for w in table.workers.values()

@@ -179,7 +179,7 @@ class Caller:
         spent.waiting = False
         if not admitted:
             return HandBack(reason=endpoint.health.stopped or "stopping")
-        job, turn, number = progress.job, progress.turn, progress.next_number()
+        job, turn, number = progress.job, progress.turn, progress.begin()
         try:
             self.journal.note(job, turn, number)
             started_at, started = self.clock.wall(), self.clock.monotonic()

@@ -77,6 +77,8 @@ class Jobs:
         self._running: Counter[str] = Counter()
         self._running_bytes = 0
         self._returned: dict[Job, Lease] = {}
+        self._begun: dict[Job, dict[int, int]] = {}
+        """Attempt numbers used for jobs handed back: should one return, its attempts get new ids."""
 
     def held(self) -> tuple[Job, ...]:
         """Return every job granted and neither handed back nor published."""
@@ -219,6 +221,7 @@ class Jobs:
         held.progress = progress = replay(
             job, self._book.rollout(job), endpoint.provider, held.lease.carried
         )
+        progress.begun = self._begun.pop(job, progress.begun)
         held.spent.job_failures = sum(
             1
             for a in progress.attempts
@@ -276,6 +279,8 @@ class Jobs:
 
     def _hand_back(self, job: Job) -> None:
         held = self._held.pop(job)
+        if held.progress is not None and held.progress.begun:
+            self._begun[job] = held.progress.begun
         attempts = held.progress.attempts if held.progress else held.lease.carried
         carried = tuple(attempts) if any(a.answer for a in attempts) else ()
         self._returned[job] = Lease(job=job, carried=carried)

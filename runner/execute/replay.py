@@ -58,6 +58,8 @@ class Progressed:
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     replies: list[Reply] = field(default_factory=list[Reply])
     ended: bool = False
+    begun: dict[int, int] = field(default_factory=dict[int, int])
+    """Turn to the highest number that this worker has sent, what it forgot or cancelled too."""
 
     @classmethod
     def unbuilt(cls, job: Job) -> Progressed:
@@ -78,10 +80,12 @@ class Progressed:
         if not self.ended:
             self.conversation = self.rollout.conversation()
 
-    def next_number(self) -> int:
-        """Return the number of the next attempt at the next call, 1-based."""
+    def begin(self) -> int:
+        """Return the number of the next attempt at the next call, 1-based, and count it as sent."""
         turn = self.turn
-        return 1 + max((a.number for a in self.attempts if a.turn == turn), default=0)
+        known = max((a.number for a in self.attempts if a.turn == turn), default=0)
+        self.begun[turn] = 1 + max(known, self.begun.get(turn, 0))
+        return self.begun[turn]
 
     def size(self) -> int:
         """Return about how many bytes its answers hold."""

@@ -110,8 +110,17 @@ class PosixDisk:
         return await self._run(content)
 
     async def delete(self, name: str) -> None:
-        """Remove a file; no error where there is none."""
-        await self._run(lambda: self._path(name).unlink(missing_ok=True))
+        """Remove a file for good; no error where there is none.
+
+        Durably, because a segment that a crash of the host brings back alone lacks the seal frames
+        of later ones: what it holds would be recovered as if it had never been published.
+        """
+
+        def remove() -> None:
+            self._path(name).unlink(missing_ok=True)
+            sync_folder(self._folder)
+
+        await self._run(remove)
 
     def _path(self, name: str) -> Path:
         if Path(name).name != name or name in {"", ".", ".."}:
