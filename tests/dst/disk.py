@@ -81,8 +81,8 @@ class DiskState:
                 file.data += bytes(rng.randint(1, 64))
             file.durable, file.named = len(file.data), True
         for when, file in self._deleted:
-            # The deletion itself may not have reached the platter.
-            recent = self.world.now - when < 5 and file.named and file.host is host
+            # A deletion whose call has not returned yet may not have reached the platter.
+            recent = self.world.now - when < 0.002 and file.named and file.host is host
             if recent and file.name not in self.files and rng.random() < 0.3:
                 del file.data[file.durable :]
                 self.files[file.name] = file
