@@ -67,10 +67,9 @@ class Board:
             text: the same in words, where the phase does not say it.
             lost_calls: calls on the wire when their worker died.
         """
-        recorded = _by_model(table.plan, state.recorded)
         dead = _by_model(table.plan, state.dead)
-        models = [self._model(table, m, recorded, dead) for m in table.plan.models]
-        ended = sum(m.done + m.failed for m in models)
+        models = [self._model(table, m, dead[m]) for m in table.plan.models]
+        ended = sum(m.done + m.unpublished + m.failed for m in models)
         rate = self._rate(now, ended)
         owed = table.plan.jobs - ended
         return Progress(
@@ -81,6 +80,7 @@ class Board:
             planned=table.plan.jobs,
             recorded=sum(m.done for m in models),
             failed=sum(m.failed for m in models),
+            unpublished=sum(m.unpublished for m in models),
             owed=owed,
             in_flight=sum(m.in_flight for m in models),
             models=tuple(models),
@@ -96,15 +96,16 @@ class Board:
             stopped_models=dict(table.stopped),
         )
 
-    def _model(
-        self, table: LeaseTable, model: str, recorded: Mapping[str, int], dead: Mapping[str, int]
-    ) -> ModelProgress:
+    def _model(self, table: LeaseTable, model: str, dead: int) -> ModelProgress:
         tally = self.tally(table, model)
+        unpublished = sum(w.beat.unpublished.get(model, 0) for w in table.workers.values())
         return ModelProgress(
             name=model,
-            planned=sum(len(c.seeds) for c in table.plan.of_model(model)),
-            done=recorded.get(model, 0),
-            failed=dead.get(model, 0),
+            planned=table.planned(model),
+            done=table.done(model) - dead,
+            failed=dead,
+            # What was published since a worker's last heartbeat is in both counts: once is enough.
+            unpublished=min(unpublished, table.leased(model)),
             in_flight=tally.in_flight,
             waiting=tally.waiting,
             requests=tally.requests,

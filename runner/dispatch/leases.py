@@ -94,6 +94,14 @@ class LeaseTable:
         """Return the jobs of a model that nobody holds and that have not ended."""
         return self._planned[model] - self._done[model] - self._leased[model]
 
+    def planned(self, model: str) -> int:
+        """Return the jobs of a model in the plan."""
+        return self._planned[model]
+
+    def done(self, model: str) -> int:
+        """Return the jobs of a model that are recorded or dead letters."""
+        return self._done[model]
+
     def leased(self, model: str) -> int:
         """Return the jobs of a model that workers hold, finished but unpublished ones included."""
         return self._leased[model]

@@ -66,6 +66,8 @@ class Jobs:
         self.draining = False
         self.finished_count: Counter[str] = Counter()
         """Finished since the start, per model."""
+        self.unpublished: Counter[str] = Counter()
+        """Finished and not known to be in the manifest, per model."""
         self._book = book
         self._endpoints = endpoints
         self._caller = caller
@@ -133,7 +135,9 @@ class Jobs:
     def published(self, jobs: Iterable[Job]) -> None:
         """Forget jobs whose rows are in the manifest."""
         for job in jobs:
-            self._held.pop(job, None)
+            held = self._held.pop(job, None)
+            if held is not None and held.phase is _Phase.FINISHED:
+                self.unpublished[held.endpoint.name] -= 1
 
     def stop_model(self, model: str, reason: str) -> None:
         """Let no further request of a model go out; its unfinished jobs are handed back."""
@@ -261,6 +265,7 @@ class Jobs:
         held.phase = _Phase.FINISHED
         held.progress = None
         self.finished_count[held.endpoint.name] += 1
+        self.unpublished[held.endpoint.name] += 1
         self._outbox.add(finished)
 
     def _resize(self, held: _Held, size: int) -> None:

@@ -69,6 +69,8 @@ class Heartbeat:
     """Held but not started, per model: what can be revoked without loss."""
     running: int
     """Rollouts begun and not finished, over all models."""
+    unpublished: dict[str, int]
+    """Finished and not known to be in the manifest, per model; for people."""
     slots: dict[str, int]
     """The shares it obeys, per model: those of the last reply it accepted."""
     tallies: dict[str, ModelTally]

@@ -334,6 +334,7 @@ class Worker:
             wants={} if draining else self._wants(now),
             queued=self.jobs.queued(),
             running=self.jobs.running(),
+            unpublished=dict(self.jobs.unpublished),
             slots=self._slots,
             tallies={
                 n: e.tally.snapshot(in_flight=e.gate.in_flight, ready=e.gate.waiting)

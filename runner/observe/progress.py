@@ -45,6 +45,8 @@ class ModelProgress:
     """Recorded jobs."""
     failed: int = 0
     """Dead letters."""
+    unpublished: int = 0
+    """Ended, and durable in a journal or a part, but in no published shard yet."""
     in_flight: int = 0
     """Requests on the wire."""
     waiting: int = 0
@@ -71,7 +73,10 @@ class Progress:
     recorded: int = 0
     failed: int = 0
     """Dead letters."""
+    unpublished: int = 0
+    """Ended, but in no published shard yet."""
     owed: int = 0
+    """Without an end state."""
     in_flight: int = 0
     models: tuple[ModelProgress, ...] = ()
     rate_per_s: float = 0.0
@@ -127,7 +132,7 @@ def bar(share: float, width: int = _BAR) -> str:
 def heading(progress: Progress) -> str:
     """Return the first line: name, bar, share, counts, rate, ETA."""
     p = progress
-    ended = p.recorded + p.failed
+    ended = p.recorded + p.unpublished + p.failed
     share = ended / p.planned if p.planned else 1.0
     parts = [
         f"{one_line(p.sweep, 60)}  {bar(share)}  {int(share * 100)} %",
@@ -173,7 +178,7 @@ def row(model: ModelProgress) -> tuple[str, ...]:
     limited, overloaded, other = _by_family(model.retries)
     return (
         one_line(model.name, 24),
-        count(model.done),
+        count(model.done + model.unpublished),
         count(model.in_flight),
         count(model.waiting),
         count(limited),
@@ -212,7 +217,7 @@ def plain(progress: Progress) -> str:
         for kind, number in model.retries.items():
             retries[kind] = retries.get(kind, 0) + number
     parts = [
-        f"{one_line(p.sweep, 60)}: {count(p.recorded + p.failed)} of {count(p.planned)}",
+        f"{one_line(p.sweep, 60)}: {count(p.recorded + p.unpublished + p.failed)} of {count(p.planned)}",
         f"in flight {count(p.in_flight)}",
         per_second(p.rate_per_s),
         f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown",
