@@ -1,0 +1,66 @@
+"""When a model is given up: at once, after repeating, or because nobody answers."""
+
+from __future__ import annotations
+
+from runner.limits.health import REPEATED_STOP, UNREACHABLE_AFTER_S, ModelHealth
+
+
+def test_health_when_never_reached_for_long_is_unreachable() -> None:
+    health = ModelHealth()
+    health.on_connection_failure("refused", 10.0)
+    assert health.unreachable is None
+    health.on_connection_failure("refused", 10.0 + UNREACHABLE_AFTER_S)
+    assert health.unreachable == "refused"
+
+
+def test_health_when_it_once_answered_is_never_unreachable() -> None:
+    health = ModelHealth()
+    health.on_answer()
+    health.on_connection_failure("refused", 0.0)
+    health.on_connection_failure("refused", 3600.0)
+    assert health.unreachable is None
+
+
+def test_health_when_the_server_answers_with_errors_is_not_unreachable() -> None:
+    health = ModelHealth()
+    health.on_connection_failure("refused", 0.0)
+    health.on_other_failure("job")
+    health.on_connection_failure("refused", UNREACHABLE_AFTER_S)
+    assert health.unreachable is None
+
+
+def test_health_when_a_failure_repeats_across_jobs_stops() -> None:
+    health = ModelHealth()
+    for job in range(REPEATED_STOP - 1):
+        health.on_repeated(job, "forbidden")
+    health.on_repeated(0, "forbidden")  # the same job again is no news
+    assert health.stopped is None
+    health.on_repeated("another", "forbidden")
+    assert health.stopped == "forbidden"
+
+
+def test_health_when_an_answer_comes_between_forgets_repeats() -> None:
+    health = ModelHealth()
+    for job in range(REPEATED_STOP - 1):
+        health.on_repeated(job, "forbidden")
+    health.on_answer()
+    health.on_repeated("another", "forbidden")
+    assert health.stopped is None
+
+
+def test_health_when_stopped_keeps_the_first_reason() -> None:
+    health = ModelHealth()
+    health.on_stop("key refused")
+    health.on_stop("unknown model")
+    assert health.stopped == "key refused"
+
+
+def test_outage_needs_two_failing_jobs_and_no_answer() -> None:
+    health = ModelHealth()
+    health.on_other_failure("a")
+    health.on_other_failure("a")
+    assert not health.outage
+    health.on_other_failure("b")
+    assert health.outage
+    health.on_answer()
+    assert not health.outage
