@@ -59,10 +59,13 @@ class SimPeer:
         self._name = fleet
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
+        sent = self._process.world.now
         try:
-            return await self._network.call(self._process, self._name, beat)
+            reply = await self._network.call(self._process, self._name, beat)
         except PeerLostError as error:
             raise PeerUnreachableError(str(error)) from error
+        self._process.leased(sent + reply.lease_ttl_s)
+        return reply
 
 
 @dataclass(slots=True)

@@ -1,12 +1,282 @@
-"""Planted faults of the protocol, to show that the oracle catches each."""
+"""Planted faults of the protocol, to show that the oracle catches each.
+
+A mutant replaces one function of the engine, or two where one hides behind the other. `profiles`
+names the kinds of schedules that can show it; `python -m tests.dst.run --mutant NAME` runs all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from runner.core.errors import FencedError
+from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.desk import Desk
+from runner.dispatch.leases import LeaseTable
+from runner.dispatch.publisher import Publisher
+from runner.dispatch.salvage import Salvage
+from runner.dispatch.watch import Watch
+from runner.execute.worker import Worker
+from runner.limits.slots import SlotAuthority
+from runner.record.journal import Journal
+from runner.record.manifest import ManifestLog
+from runner.record.segments import each
+
+Patches = Mapping[tuple[type, str], Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One planted fault."""
+
+    name: str
+    what: str
+    profiles: tuple[str, ...]
+    patches: Patches
+
+
+def _publish_without_the_fence() -> Patches:
+    append = ManifestLog.append
+
+    async def anyhow(self: ManifestLog, entry: Any) -> int:
+        while True:
+            try:
+                return await append(self, entry)
+            except FencedError:
+                nonce, number = self._nonce, self.claim_number
+                self._fenced = None
+                await self.load()
+                self._nonce, self.claim_number = nonce, number
+
+    return {(ManifestLog, "append"): anyhow, (Coordinator, "_verify"): _unverified()}
+
+
+def _unverified() -> Callable[..., Any]:
+    async def verify(self: Coordinator) -> None:
+        self._verified_at = self.world.clock.monotonic()
+
+    return verify
+
+
+def _no_wait_after_a_new_claim() -> Patches:
+    begin = Watch.begin
+
+    async def at_once(self: Watch, *, wait_s: float, first: bool) -> None:
+        await begin(self, wait_s=wait_s, first=first)
+        self.wait_until = None
+        self.awaited.clear()
+
+    return {(Watch, "begin"): at_once}
+
+
+def _lease_counted_from_the_reply() -> Patches:
+    obey = Worker._obey
+
+    async def late(self: Worker, reply: Any, sent: float) -> None:
+        await obey(self, reply, self._world.clock.monotonic() + 0.5 * reply.lease_ttl_s)
+
+    return {(Worker, "_obey"): late}
+
+
+def _fence_without_a_clock() -> Patches:
+    def may_call(self: Worker) -> bool:
+        return self._storage_error is None
+
+    return {(Worker, "_may_call"): may_call}
+
+
+def _append_without_waiting_for_the_sync() -> Patches:
+    from runner.record import journal
+
+    async def append(self: Journal, frame: Any) -> None:
+        self._put(journal._Entry(journal.encode(frame), frame.job))
+        self._kick()
+
+    return {(Journal, "append"): append}
+
+
+def _publish_without_removing_overlaps() -> Patches:
+    from runner.record.layout import part_key
+
+    async def add_rows(self: Publisher, batch: Any, seal: str, file: Any) -> None:
+        self._take(batch, file.kind, seal, part_key(seal, file.kind), file)
+
+    return {
+        (Publisher, "_add_rows"): add_rows,
+        (ManifestLog, "_refuse_twice"): lambda self, entry: None,
+    }
+
+
+def _journal_deleted_before_publication() -> Patches:
+    begin_seal = Journal.begin_seal
+
+    async def and_forget(self: Journal, seal: str, jobs: Any) -> None:
+        await begin_seal(self, seal, jobs)
+        await self.forget(each(jobs))
+
+    return {(Journal, "begin_seal"): and_forget}
+
+
+def _leased_again_before_the_lease_has_ended() -> Patches:
+    expired = LeaseTable.expired
+
+    def hasty(self: LeaseTable, now: float, after_s: float, **options: float) -> list[str]:
+        return expired(self, now, after_s * 0.3, **options)
+
+    return {(LeaseTable, "expired"): hasty}
+
+
+def _places_multiplied_by_workers() -> Patches:
+    return {(SlotAuthority, "grant"): lambda self, worker, now, *, most=None: self.limit}
+
+
+def _places_of_a_silent_worker_free_at_once() -> Patches:
+    return {(SlotAuthority, "lost"): lambda self, worker, until: self.gone(worker)}
+
+
+def _moves_before_the_entry_is_won() -> Patches:
+    win = Publisher._win
+
+    async def move_first(self: Publisher, entry: Any) -> None:
+        for source, target in entry.moves:
+            await self._store.move(source, target)
+        await win(self, entry)
+
+    return {(Publisher, "_win"): move_first}
+
+
+def _recovered_answers_not_carried() -> Patches:
+    finish = Salvage._finish
+
+    def forgetful(self: Salvage, job: Any, trace: Any, table: Any) -> Any:
+        done = finish(self, job, trace, table)
+        table.carried.pop(job, None)
+        return done
+
+    return {(Salvage, "_finish"): forgetful}
+
+
+def _recovery_before_publishing_skipped() -> Patches:
+    async def recover(self: Watch, incarnation: str, *, gone: bool, crashed: bool) -> None:
+        if gone:
+            self.salvage.retained[incarnation] = set()
+
+    return {(Watch, "_recover"): recover}
+
+
+def _doubled_heartbeats_answered_anew() -> Patches:
+    return {(Desk, "known"): lambda self, beat: None}
+
+
+_ALL = ("kills", "hosts", "pauses", "partitions", "messages", "storage", "rivals", "mixed")
+MUTANTS = {
+    mutant.name: mutant
+    for mutant in (
+        Mutant(
+            name="no-fence",
+            what="publish without the fence: a superseded coordinator appends behind the claim",
+            profiles=("rivals",),
+            patches=_publish_without_the_fence(),
+        ),
+        Mutant(
+            name="two-coordinators",
+            what="two coordinators both accepted: nobody looks for a later claim",
+            profiles=("rivals", "mixed"),
+            patches={(Coordinator, "_verify"): _unverified()},
+        ),
+        Mutant(
+            name="no-wait",
+            what="no wait after a new claim",
+            profiles=("kills", "rivals", "mixed"),
+            patches=_no_wait_after_a_new_claim(),
+        ),
+        Mutant(
+            name="late-lease",
+            what="the lease is counted from after the reply, not from sending",
+            profiles=("partitions", "messages", "pauses", "mixed"),
+            patches=_lease_counted_from_the_reply(),
+        ),
+        Mutant(
+            name="no-clock",
+            what="fence without a clock: calls start past the end of the lease",
+            profiles=("partitions", "pauses", "rivals", "mixed"),
+            patches=_fence_without_a_clock(),
+        ),
+        Mutant(
+            name="no-sync",
+            what="a journal append does not wait for its sync",
+            profiles=_ALL,
+            patches=_append_without_waiting_for_the_sync(),
+        ),
+        Mutant(
+            name="no-overlap-removal",
+            what="parts are published without taking out what is recorded",
+            profiles=("partitions", "pauses", "messages", "rivals", "mixed"),
+            patches=_publish_without_removing_overlaps(),
+        ),
+        Mutant(
+            name="early-delete",
+            what="a journal is deleted before its rows are published",
+            profiles=_ALL,
+            patches=_journal_deleted_before_publication(),
+        ),
+        Mutant(
+            name="early-lease",
+            what="jobs of a silent worker are leased again before its lease has ended",
+            profiles=("partitions", "pauses", "messages", "mixed"),
+            patches=_leased_again_before_the_lease_has_ended(),
+        ),
+        Mutant(
+            name="slots-times-workers",
+            what="every worker gets the whole number of places",
+            profiles=_ALL,
+            patches=_places_multiplied_by_workers(),
+        ),
+        Mutant(
+            name="slots-of-the-silent",
+            what="places of a silent worker are free at once",
+            profiles=("partitions", "pauses", "mixed"),
+            patches=_places_of_a_silent_worker_free_at_once(),
+        ),
+        Mutant(
+            name="early-moves",
+            what="files move before the entry is won",
+            profiles=_ALL,
+            patches=_moves_before_the_entry_is_won(),
+        ),
+        Mutant(
+            name="not-carried",
+            what="answers of unfinished jobs found in a journal are not handed on",
+            profiles=("kills", "mixed"),
+            patches=_recovered_answers_not_carried(),
+        ),
+        Mutant(
+            name="no-recovery",
+            what="a dead worker's journal is deleted unread",
+            profiles=("kills", "mixed"),
+            patches=_recovery_before_publishing_skipped(),
+        ),
+        Mutant(
+            name="double-answers",
+            what="a heartbeat that comes twice or late is taken for a new one",
+            profiles=("messages",),
+            patches=_doubled_heartbeats_answered_anew(),
+        ),
+    )
+}
 
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
     """Run the block with a mutant in place of one function of the engine."""
-    yield
+    patches = MUTANTS[name].patches if name else {}
+    before = [(owner, attribute, vars(owner)[attribute]) for owner, attribute in patches]
+    try:
+        for (owner, attribute), function in patches.items():
+            setattr(owner, attribute, function)
+        yield
+    finally:
+        for owner, attribute, function in before:
+            setattr(owner, attribute, function)

@@ -4,14 +4,15 @@ It knows only what anybody could see: the store's objects, the journal disks, an
 account of its calls. At every change of the store it looks at the directory as a plain glob would.
 
 Repeated calls. A call is *repeated* where its answer was paid for and delivered, and another call
-for the same job and turn with the same history was started afterwards. It is excused if
-  * its answer was not journal-durable when its process was killed or its host crashed (in flight at
-    that moment), or it was, but the host's disk has lost it, or
-  * its process has died, or belongs to a fleet that was superseded, and its journal lies on a disk
-    that the coordinator's host cannot read, or
-  * its process was out of reach (stopped, cut off, its host down, its store or disk failing) at
-    some moment between the call's start and the start of the repetition.
-Every other repetition is a violation.
+for the same job and turn was started afterwards. It is excused if
+  * its answer was in no journal when its process was killed or its host crashed (in flight at that
+    moment), or it was, but the host's disk has lost it; or
+  * the lease of its process ended between the start of the call and that of the repetition, and
+    the answer was not durable by then (in flight at the moment of the fence); or
+  * its process has died, was fenced or belongs to a superseded fleet, and its journal lies on a
+    disk that the coordinator's host cannot read.
+Every other repetition is a violation. So repeated calls are at most the calls in flight at each
+kill and each fence and, where journals are out of reach, what those journals hold.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from tests.dst.api import ANSWER, Call, SimApi, read
 from tests.dst.disk import DiskState, SimFile
 from tests.dst.store import Mutation, StoreState
 from tests.dst.world import SimHost, SimProcess, World
+
+CLOCK_SLACK_S = 0.01
+"""Clocks of hosts run at rates of their own; a lease of ten seconds differs by a millisecond."""
 
 
 class ViolationError(AssertionError):
@@ -92,6 +96,8 @@ class Oracle:
     """Jobs that a won entry records, as rows or dead letters."""
     written: dict[int, dict[SimFile, int]] = field(default_factory=dict)
     """Call to the journal files that hold its answer, and the offset behind it."""
+    durable_at: dict[int, float] = field(default_factory=dict)
+    """Call to the moment its answer was first synced."""
     vanished: set[int] = field(default_factory=set)
     """Calls whose answers a host crash took off its disk."""
     killed_with: set[int] = field(default_factory=set)
@@ -100,6 +106,7 @@ class Oracle:
     """Target of every move that a won entry names, to its source."""
     claims: dict[int, SimProcess] = field(default_factory=dict)
     head: int = 0
+    _unsynced: dict[SimFile, dict[int, int]] = field(default_factory=dict)
     _decoded: dict[bytes, object] = field(default_factory=dict)
 
     def attach(self) -> None:
@@ -250,6 +257,11 @@ class Oracle:
 
     def on_call(self, call: Call) -> None:
         """A request arrived: quotas, durability of what it builds on, repetitions."""
+        if call.process.lease_until + CLOCK_SLACK_S < self.world.now:
+            self.fail(
+                f"call {call.number} was started by {call.process.name}, whose lease had ended at"
+                f" {call.process.lease_until:.4f}"
+            )
         limit = self.expect.max_in_flight[call.model]
         if self.api.in_flight[call.model] > limit:
             self.fail(
@@ -279,10 +291,11 @@ class Oracle:
         if number not in self.written and process.dead:
             self.killed_with.add(number)
             return
-        if self.was_out_of_reach(process, first.started, again.started):
+        fenced = process.fenced_between(first.started, again.started)
+        if fenced is not None and self.durable_at.get(number, fenced) >= fenced:
             return
-        theirs = process.fleet != again.process.fleet
-        if (process.dead or theirs) and not self.readable(number):
+        out = process.dead or fenced is not None or process.fleet != again.process.fleet
+        if out and not self.readable(number):
             return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
@@ -304,7 +317,12 @@ class Oracle:
         """Follow what is written; what is synced shows in `SimFile.durable`."""
         for found in ANSWER.finditer(file.data, file.seen):
             self.written.setdefault(int(found[1]), {})[file] = found.end()
+            self._unsynced.setdefault(file, {})[int(found[1])] = found.end()
         file.seen = max(0, len(file.data) - 16)
+        waiting = self._unsynced.get(file, {})
+        for number in [n for n, end in waiting.items() if end <= file.durable]:
+            del waiting[number]
+            self.durable_at.setdefault(number, self.world.now)
 
     def on_disk_crash(self, disk: DiskState) -> None:
         """Find out which answers the crash has taken."""

@@ -131,9 +131,24 @@ class SimProcess:
         self.on_death: list[Callable[[], None]] = []
         self._on_continue: list[Callable[[], None]] = []
         self.suspending = False
+        self.lease_until = 0.0
+        """When the latest lease ends that a reply has given it, counted from its request."""
+        self.lapses: list[float] = []
+        """When leases ended before the next one came."""
         self.killed = False
         """It died of a kill or a crash, not by ending."""
         self.world.processes.append(self)
+
+    def leased(self, until: float) -> None:
+        """Take note of a lease; the oracle knows from it when the process was fenced."""
+        if self.lease_until < self.world.now:
+            self.lapses.append(self.lease_until)
+        self.lease_until = max(self.lease_until, until)
+
+    def fenced_between(self, since: float, until: float) -> float | None:
+        """Return when its lease first ended inside a span of time, None if it never did."""
+        ends = [*self.lapses, self.lease_until]
+        return next((end for end in ends if since <= end <= until), None)
 
     @property
     def fleet(self) -> str:
