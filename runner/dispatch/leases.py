@@ -233,7 +233,7 @@ class LeaseTable:
         """
         view = self.workers[incarnation]
         spare = view.beat.queued.get(model, 0)
-        if spare == 0 or self.owed(model) > 0 or model in self.stopped:
+        if spare == 0 or self.owed(model) > 0 or model in self.stopped or view.alone is not None:
             return ()
         idle = any(
             w.beat.wants.get(model, 0) > 0
