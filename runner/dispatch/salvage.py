@@ -52,6 +52,8 @@ class Salvage:
     """Told of damage found, in words for the user."""
     retained: dict[str, set[Job]] = field(default_factory=dict[str, set[Job]])
     """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
+    inherited: frozenset[str] = frozenset()
+    """Seals that lay unpublished when this claim began."""
     lost_calls: int = 0
     """Calls whose worker died while they were on the wire."""
     _writers: dict[str, ProcessIdentity | None] = field(
@@ -94,7 +96,8 @@ class Salvage:
             key.removeprefix(ATTEMPTS).removesuffix(".parquet"): key
             for key in await self.store.list(ATTEMPTS)
         }
-        for seal in await list_seals(self.store):
+        self.inherited = frozenset(await list_seals(self.store))
+        for seal in self.inherited:
             keys.setdefault(seal, part_key(seal, "attempts"))
         for seal, key in keys.items():
             incarnation = seal_incarnation(seal)

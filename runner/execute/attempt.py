@@ -72,6 +72,8 @@ class Spent:
     waited_s: float = 0.0
     waiting: bool = False
     """Waits for a place or sleeps before a retry: may be cancelled without losing anything."""
+    revoked: bool = False
+    """Another worker has it: no further request, what is on the wire ends and is kept."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,6 +154,8 @@ class Caller:
         self, progress: Progressed, spent: Spent, endpoint: Endpoint, failure: Failure
     ) -> GaveUp | HandBack | None:
         """Decide after a failure whether trying goes on (None)."""
+        if spent.revoked:
+            return HandBack(reason="revoked")
         row = FAILURES[failure.kind]
         if row.stop is Stop.MODEL:
             endpoint.health.on_stop(failure.message)

@@ -43,8 +43,6 @@ class _Held:
     progress: Progressed | None = None
     task: asyncio.Task[None] | None = None
     handing_back: bool = False
-    revoked: bool = False
-    """Another worker has it: no further turn, what is on the wire ends and is kept."""
     size: int = 0
     """Transcript bytes in memory while it runs."""
 
@@ -124,7 +122,7 @@ class Jobs:
         for job in jobs:
             held = self._held.get(job)
             if held is not None:
-                held.revoked = held.phase is _Phase.RUNNING
+                held.spent.revoked = held.phase is _Phase.RUNNING
                 self._release_if_idle(held)
 
     def confirm_returned(self, jobs: Iterable[Job]) -> None:
@@ -232,7 +230,7 @@ class Jobs:
             if a.failure and FAILURES[a.failure.kind].budget is Budget.JOB
         )
         while not progress.ended:
-            if held.revoked:
+            if held.spent.revoked:
                 return HandBack(reason="revoked")
             prepared = endpoint.provider.prepare(progress.conversation, job.seed)
             if len(prepared.body) + progress.size() > self._bounds.max_record_bytes:
