@@ -151,6 +151,7 @@ class Coordinator:
             self._log,
             claim=self._number,
             recovered_ids=self.salvage.recovered_ids,
+            is_stale=self.salvage.is_stale,
             on_published=self._on_published,
         )
         await self.salvage.load_recovered()

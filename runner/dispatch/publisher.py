@@ -60,6 +60,7 @@ class Publisher:
         *,
         claim: int,
         recovered_ids: Callable[[str], Collection[str]],
+        is_stale: Callable[[str], bool],
         on_published: Callable[[Publish], None],
     ) -> None:
         """Make a publisher.
@@ -69,6 +70,8 @@ class Publisher:
             log: the manifest, claimed.
             claim: number of the claim.
             recovered_ids: attempt ids that recovery has already sealed for an incarnation.
+            is_stale: whether a seal is the recovery of a coordinator that no longer holds the sweep;
+                what it holds still lies in the journal it was read from.
             on_published: told of each entry once it is won, before its moves.
         """
         self.announced: dict[str, None] = {}
@@ -77,6 +80,7 @@ class Publisher:
         self._log = log
         self._claim = claim
         self._recovered_ids = recovered_ids
+        self._is_stale = is_stale
         self._on_published = on_published
         self._rewrites = 0
 
@@ -94,8 +98,9 @@ class Publisher:
         lying = [name for name in found if name is not None]
         published = self._log.state.published_seals
         for name in lying:
-            if name in published:
+            if name in published or self._is_stale(name):
                 await self._sweep_up(name)
+        lying = [name for name in lying if not self._is_stale(name)]
         names = [n for n in dict.fromkeys((*self.announced, *lying)) if n not in published]
         markers = await self._read(names)
         for name in [n for n in self.announced if n in published or n not in markers]:
@@ -138,7 +143,7 @@ class Publisher:
         await self._log.complete(entry)
 
     async def _sweep_up(self, seal: str) -> None:
-        """Delete what a worker wrote again because it never heard that its seal was written."""
+        """Delete what was written again by a worker that never heard of it, or comes too late."""
         for kind in KINDS:
             await self._store.delete(part_key(seal, kind))
         await self._store.delete(marker_key(seal))

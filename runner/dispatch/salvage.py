@@ -33,6 +33,8 @@ _FIRST_FRAME_S = 1.0
 """A journal without a first frame after so long was begun by a process that died doing it."""
 _CHUNK = 1000
 """Jobs per recovery seal: bounds memory and the size of a part."""
+_SEALS_PER_CLAIM = 100_000
+"""A recovery seal's number is the claim's times this, plus its own count."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +108,15 @@ class Salvage:
                 with contextlib.suppress(KeyMissingError):  # a seal without attempts
                     known |= attempt_ids(await self.store.get(key))
 
+    def is_stale(self, seal: str) -> bool:
+        """Return whether a seal was written by recovery under an earlier claim after this one began.
+
+        Its writer knew nothing of what was published since.
+        """
+        if not seal.endswith("r") or seal in self.inherited:
+            return False
+        return int(seal.partition(".")[2][:-1]) // _SEALS_PER_CLAIM != self.claim
+
     def recovered_ids(self, incarnation: str) -> set[str]:
         """Return the attempts that a recovery seal or a rewritten part of this worker holds."""
         return self._recovered.get(incarnation, set())
@@ -177,7 +188,7 @@ class Salvage:
         """Write recovered rows, and attempts of finished and unfinished jobs, as a seal."""
         self._seals += 1
         # The claim's number makes the name unique over coordinators, zombies included.
-        name = seal_name(incarnation, self.claim * 100_000 + self._seals, "r")
+        name = seal_name(incarnation, self.claim * _SEALS_PER_CLAIM + self._seals, "r")
         parts = await self.offload(lambda: encode_parts(rows, self.book.facts, attempts=attempts))
         self._unsure[name] = parts
         ids = self._recovered.setdefault(incarnation, set())

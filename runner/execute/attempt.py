@@ -154,8 +154,6 @@ class Caller:
         self, progress: Progressed, spent: Spent, endpoint: Endpoint, failure: Failure
     ) -> GaveUp | HandBack | None:
         """Decide after a failure whether trying goes on (None)."""
-        if spent.revoked:
-            return HandBack(reason="revoked")
         row = FAILURES[failure.kind]
         if row.stop is Stop.MODEL:
             endpoint.health.on_stop(failure.message)
@@ -164,6 +162,8 @@ class Caller:
         if endpoint.health.stopped is not None and row.stop is not Stop.JOB:
             endpoint.gate.close()
             return HandBack(reason=endpoint.health.stopped)
+        if spent.revoked:
+            return HandBack(reason="revoked")
         if not row.retry:
             return GaveUp(failure=failure)
         if row.budget is Budget.JOB and not endpoint.health.outage:
