@@ -45,6 +45,7 @@ COMMANDS = (
     "verify",
     "compact",
     "doctor",
+    "simulate",
 )
 """Modules of this package, in the order in which `--help` lists their commands."""
 
