@@ -37,6 +37,8 @@ from runner.record.frames import AttemptFrame
 from runner.record.journal import Journal
 
 JOURNAL_RETRY_S = 0.5
+_SERVER = frozenset({FailureKind.SERVER_ERROR, FailureKind.TIMEOUT})
+"""What an outage looks like beside overload and networks, which are never the job's fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +168,13 @@ class Caller:
             return HandBack(reason="revoked")
         if not row.retry:
             return GaveUp(failure=failure)
-        if row.budget is Budget.JOB and not endpoint.health.outage:
-            spent.job_failures += 1
+        patient = spent.waited_s < self.policy.infrastructure_wait_s
+        excused = patient and failure.kind in _SERVER and endpoint.health.outage
+        if row.budget is Budget.JOB:
+            spent.job_failures += not excused
             if spent.job_failures >= self.policy.job_failures:
                 return GaveUp(failure=failure)
-        elif spent.waited_s >= self.policy.infrastructure_wait_s:
+        elif not patient:
             return HandBack(reason=failure.message)
         return None
 
@@ -214,10 +218,13 @@ class Caller:
         if isinstance(reply, Reply):
             endpoint.health.on_answer()
             return
+        now = self.clock.monotonic()
         if reply.kind is FailureKind.CONNECTION:
-            endpoint.health.on_connection_failure(reply.message, self.clock.monotonic())
+            endpoint.health.on_connection_failure(reply.message, now)
+        elif reply.kind in _SERVER:
+            endpoint.health.on_server_failure(job, reply.message, now)
         else:
-            endpoint.health.on_other_failure(job)
+            endpoint.health.on_other_failure()
         if reply.kind is FailureKind.RATE_LIMITED:
             # The whole group waits, not only this job; its own jitter comes on top.
             endpoint.gate.pause(reply.retry_after_s or 1.0)

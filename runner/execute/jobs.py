@@ -214,6 +214,7 @@ class Jobs:
         finally:
             self._running[held.endpoint.name] -= 1
             self._running_bytes -= held.size
+            held.endpoint.health.forget(held.lease.job)
             held.task = None
         self.dispatch()
 

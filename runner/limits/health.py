@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 UNREACHABLE_AFTER_S = 5.0
 """Nothing but connection failures for so long, and never an answer: the address is wrong or the
 server is down, and the user wants to hear it now."""
+BROKEN_AFTER_S = 120.0
+"""Nothing but server errors and timeouts for so long, and never an answer: it will not get better
+by itself, and the user wants to hear it."""
 REPEATED_STOP = 3
 """Failures of a `model_if_repeated` kind over different jobs, without an answer between."""
 
@@ -17,20 +20,25 @@ class ModelHealth:
 
     answered: bool = False
     first_unreachable_at: float | None = None
+    first_broken_at: float | None = None
     unreachable: str | None = None
     """Why the model counts as unreachable; None: it does not."""
     stopped: str | None = None
     """Why no further request can succeed; None: it may."""
     _repeats: set[object] = field(default_factory=set[object])
     _failing: set[object] = field(default_factory=set[object])
-    """Jobs that met a server's failure since the last answer (two are enough to know)."""
+    """Jobs that met a server error or a timeout since the last answer to anybody."""
+    _suspect: set[object] = field(default_factory=set[object])
+    """Jobs that failed so while others were answered: what fails is theirs."""
 
     def on_answer(self) -> None:
         """An answer arrived."""
         self.answered = True
         self.first_unreachable_at = None
+        self.first_broken_at = None
         self.unreachable = None
         self._repeats.clear()
+        self._suspect |= self._failing
         self._failing.clear()
 
     def on_stop(self, reason: str) -> None:
@@ -52,14 +60,31 @@ class ModelHealth:
         if now - self.first_unreachable_at >= UNREACHABLE_AFTER_S:
             self.unreachable = reason
 
-    def on_other_failure(self, job: object) -> None:
-        """The server answered a job with an error: it is there."""
+    def on_other_failure(self) -> None:
+        """The server answered with an error: it is there."""
         self.first_unreachable_at = None
-        self.unreachable = None
-        if len(self._failing) < 2:
-            self._failing.add(job)
+
+    def on_server_failure(self, job: object, reason: str, now: float) -> None:
+        """A job met a server error or a timeout at monotonic time `now`."""
+        self.on_other_failure()
+        self._failing.add(job)
+        if self.answered:
+            return
+        if self.first_broken_at is None:
+            self.first_broken_at = now
+        if now - self.first_broken_at >= BROKEN_AFTER_S:
+            self.unreachable = f"{reason} (nothing else for {BROKEN_AFTER_S:.0f} s)"
+
+    def forget(self, job: object) -> None:
+        """A job has ended, or is another worker's."""
+        self._failing.discard(job)
+        self._suspect.discard(job)
 
     @property
     def outage(self) -> bool:
-        """Return whether several jobs fail and none succeeds: then it is not the job's fault."""
-        return len(self._failing) > 1
+        """Return whether what fails now is nobody's fault.
+
+        Several jobs fail, none is answered, and at least one of them never failed while others
+        were answered.
+        """
+        return len(self._failing) > 1 and not self._failing <= self._suspect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.limits.health import REPEATED_STOP, UNREACHABLE_AFTER_S, ModelHealth
+from runner.limits.health import BROKEN_AFTER_S, REPEATED_STOP, UNREACHABLE_AFTER_S, ModelHealth
 
 
 def test_health_when_never_reached_for_long_is_unreachable() -> None:
@@ -24,7 +24,7 @@ def test_health_when_it_once_answered_is_never_unreachable() -> None:
 def test_health_when_the_server_answers_with_errors_is_not_unreachable() -> None:
     health = ModelHealth()
     health.on_connection_failure("refused", 0.0)
-    health.on_other_failure("job")
+    health.on_other_failure()
     health.on_connection_failure("refused", UNREACHABLE_AFTER_S)
     assert health.unreachable is None
 
@@ -57,10 +57,40 @@ def test_health_when_stopped_keeps_the_first_reason() -> None:
 
 def test_outage_needs_two_failing_jobs_and_no_answer() -> None:
     health = ModelHealth()
-    health.on_other_failure("a")
-    health.on_other_failure("a")
+    health.on_server_failure("a", "HTTP 500", 0.0)
+    health.on_server_failure("a", "HTTP 500", 1.0)
     assert not health.outage
-    health.on_other_failure("b")
+    health.on_server_failure("b", "HTTP 500", 2.0)
     assert health.outage
     health.on_answer()
+    assert not health.outage
+
+
+def test_outage_when_only_jobs_fail_that_failed_amid_answers_is_none() -> None:
+    """What is left at the end of a sweep may be two jobs that always fail."""
+    health = ModelHealth()
+    for job in ("a", "b"):
+        health.on_server_failure(job, "HTTP 500", 0.0)
+    health.on_answer()
+    for job in ("a", "b"):
+        health.on_server_failure(job, "HTTP 500", 1.0)
+    assert not health.outage
+    health.on_server_failure("never failed before", "HTTP 500", 2.0)
+    assert health.outage
+
+
+def test_health_when_nothing_but_server_errors_for_long_is_given_up() -> None:
+    health = ModelHealth()
+    health.on_server_failure("a", "HTTP 500", 0.0)
+    assert health.unreachable is None
+    health.on_server_failure("a", "HTTP 500", BROKEN_AFTER_S)
+    assert health.unreachable is not None
+    assert "HTTP 500" in health.unreachable
+
+
+def test_health_when_a_job_is_forgotten_no_longer_counts_it() -> None:
+    health = ModelHealth()
+    for job in ("a", "b"):
+        health.on_server_failure(job, "HTTP 500", 0.0)
+    health.forget("b")
     assert not health.outage
