@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -35,8 +35,9 @@ async def for_each(
             if errors:
                 return
 
+    workers = min(limit, len(items)) if isinstance(items, Sized) else limit
     async with asyncio.TaskGroup() as group:
-        for _ in range(limit):
+        for _ in range(workers):
             group.create_task(work())
     if errors:
         raise errors[0]
