@@ -118,7 +118,7 @@ class Cluster:
             shape=shape,
             sweep=self.sweep,
             store=self.store,
-            network=SimNetwork(world),
+            network=SimNetwork(world, pickled=shape.real_parquet),
             api=self.api,
             names=Random(f"names {schedule.seed}"),
         )

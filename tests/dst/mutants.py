@@ -183,7 +183,7 @@ MUTANTS = {
         Mutant(
             name="two-coordinators",
             what="two coordinators both accepted: nobody looks for a later claim",
-            profiles=("rivals", "mixed"),
+            profiles=("rivals",),
             patches={(Coordinator, "_verify"): _unverified()},
         ),
         Mutant(

@@ -7,44 +7,50 @@ so a seed replays exactly. Exit code 1 and the failing schedules, printed, if an
 from __future__ import annotations
 
 import argparse
+import gc
+import itertools
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+COLLECT_EVERY = 20
+"""Schedules between two collections of garbage: a dead world is one big cycle."""
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.dst.run", description=__doc__)
     parser.add_argument("--seed", type=int, help="run this one schedule and print it")
     parser.add_argument("--first", type=int, default=0, help="first seed of many")
-    parser.add_argument("--count", type=int, default=200, help="how many seeds")
+    parser.add_argument("--count", type=int, default=200, help="how many schedules")
     parser.add_argument("--trace", action="store_true", help="print every event (with --seed)")
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
-    parser.add_argument("--mutant", default=None, help="plant a fault of tests/dst/mutants.py")
+    parser.add_argument("--mutant", help="plant a fault of tests/dst/mutants.py; only schedules of "
+                        "the kinds that can show it are run")  # fmt: skip
     options = parser.parse_args(arguments)
     from tests.dst.cluster import simulate
     from tests.dst.mutants import planted
 
-    seeds = (
-        [options.seed]
-        if options.seed is not None
-        else range(options.first, options.first + options.count)
-    )
     began, failed, seen = time.perf_counter(), 0, Counter[str]()
+    gc.disable()
     with planted(options.mutant):
-        for seed in seeds:
+        for number, seed in enumerate(_seeds(options)):
             outcome = simulate(seed, keep_trace=options.trace)
             seen.update(outcome.counts)
+            if number % COLLECT_EVERY == 0:
+                gc.collect()
             if options.trace:
                 print("\n".join(outcome.trace))
             if options.seed is not None:
-                print(outcome.schedule)
-                print(dict(outcome.counts))
+                print(f"{outcome.schedule}\nfingerprint {outcome.fingerprint:08x}")
             if outcome.failure is not None:
                 failed += 1
                 print(f"FAILED {outcome.schedule}\n  {outcome.failure}")
-                print(f"  replay: python -m tests.dst.run --seed {seed} --trace", flush=True)
+                mutant = f" --mutant {options.mutant}" if options.mutant else ""
+                print(
+                    f"  replay: python -m tests.dst.run --seed {seed}{mutant} --trace", flush=True
+                )
                 if not options.keep_going:
                     break
     spent = time.perf_counter() - began
@@ -52,6 +58,20 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{done} schedules, {failed} failed, {done / spent:.1f} schedules/s")
     print(", ".join(f"{name} {count}" for name, count in sorted(seen.items())))
     return 1 if failed else 0
+
+
+def _seeds(options: argparse.Namespace) -> Iterator[int]:
+    from tests.dst.mutants import MUTANTS
+    from tests.dst.schedule import schedule_of
+
+    if options.seed is not None:
+        yield options.seed
+    elif options.mutant is None:
+        yield from range(options.first, options.first + options.count)
+    else:
+        kinds = MUTANTS[options.mutant].profiles
+        fitting = (s for s in itertools.count(options.first) if schedule_of(s).profile in kinds)
+        yield from itertools.islice(fitting, options.count)
 
 
 if __name__ == "__main__":
