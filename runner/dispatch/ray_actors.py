@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import ray
 
 from runner.core.errors import RunnerError
-from runner.dispatch.coordinator import Coordinator, Ended
+from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.terms import Ended
 from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker, new_name
 from runner.execute.messages import Heartbeat, HeartbeatReply

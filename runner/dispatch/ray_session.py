@@ -10,7 +10,7 @@ from typing import cast
 
 from runner.core.clock import SystemClock
 from runner.core.errors import BackendError
-from runner.dispatch.coordinator import Ended, Preamble
+from runner.dispatch.terms import Ended, Preamble
 from runner.dispatch.ray_actors import CoordinatorView
 from runner.dispatch.ray_calls import ActorGoneError, answer_of
 from runner.dispatch.ray_cluster import RayCluster

@@ -22,8 +22,6 @@ from runner.pipeline.sweep import SessionEnd, run_session
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
 from runner.record.posix_store import PosixStore
-from runner.report.counts import count_cells
-from runner.report.query import open_tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +131,10 @@ def _stopped(end: SessionEnd) -> str:
 
 
 async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float) -> Outcome:
+    # Imported at the end: pyarrow.dataset and DuckDB would delay the first request by a second.
+    from runner.report.counts import count_cells
+    from runner.report.query import open_tables
+
     plan = prepared.book.plan
     state = await load_state(PosixStore(prepared.directory))
     seeds = {cell.number: cell.seeds for cell in plan.cells}
