@@ -80,7 +80,7 @@ def test_everything_killed_at_random_moments_again_and_again(
     draw = random.Random(seed)
     kills = 3
     with (
-        CliSweep(tmp_path, server, placement, jobs=2000) as sweep,
+        CliSweep(tmp_path, server, placement, jobs=2000, in_flight=40) as sweep,
         GlobWatcher(sweep.directory) as watcher,
     ):
         for _ in range(kills):
