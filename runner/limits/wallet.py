@@ -1,0 +1,181 @@
+"""The worker's side: permits of one model in hand, and what became of them. Pure.
+
+Permits are used in order, each within its own time; one that was not used in time has lapsed and
+comes back with the next heartbeat's ledger. A worker that cannot reach the coordinator runs out of
+permits by itself: there is no safe share.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from runner.limits.quota import Cost, Ledger, Meter, PermitBlock
+
+
+@dataclass(slots=True)
+class _Held:
+    first: float
+    interval: float
+    left: int
+    grace: float
+    expires: float
+    reserved: Cost
+
+
+@dataclass(slots=True)
+class Wallet:
+    """Permits of one model. Call `take` before each request and one of `answered`, `refused`,
+    `failed` or `cancelled` after it."""
+
+    paused_until: float = 0.0
+    """By this worker's own 429s and by the authority's `hold_s`."""
+    in_flight: int = 0
+    _held: deque[_Held] = field(default_factory=deque[_Held])
+    _sums: dict[str, float] = field(default_factory=dict[str, float])
+    _refused_meter: Meter | None = None
+
+    def accept(self, block: PermitBlock, *, sent_at: float, now: float) -> None:
+        """Take a block in.
+
+        Args:
+            block: out of the reply to the heartbeat that is waited for, never out of another.
+            sent_at: when that heartbeat was sent.
+            now: seconds on the same clock.
+        """
+        self._add("accepted", block.count)
+        self._add("accepted_input", block.count * block.reserved.input_tokens)
+        self._add("accepted_output", block.count * block.reserved.output_tokens)
+        self._held.append(
+            _Held(
+                first=now + block.first_in_s,
+                interval=block.interval_s,
+                left=block.count,
+                grace=block.grace_s,
+                expires=sent_at + block.expires_in_s,
+                reserved=block.reserved,
+            )
+        )
+
+    def hold(self, seconds: float, now: float) -> None:
+        """Send nothing for so long: the reply said so, or a 429 did."""
+        self.paused_until = max(self.paused_until, now + seconds)
+
+    def held(self, now: float) -> int:
+        """Return how many permits are in hand, due or not."""
+        self._lapse(now)
+        return sum(h.left for h in self._held)
+
+    def held_until_s(self, now: float) -> float:
+        """Return the time until the last permit in hand is due; 0.0 without any."""
+        self._lapse(now)
+        ends = [h.first + (h.left - 1) * h.interval for h in self._held]
+        return max(0.0, max(ends, default=now) - now)
+
+    def next_at(self, now: float) -> float | None:
+        """Return when a request may go out (maybe in the past); None: no permit in hand."""
+        self._lapse(now)
+        return max(self._held[0].first, self.paused_until) if self._held else None
+
+    def take(self, now: float, expected: Cost) -> bool:
+        """Use the permit that is due, for a request of that expected cost; False: none is due."""
+        due = self.next_at(now)
+        if due is None or now < due:
+            return False
+        self._resolve(self._held[0], 1, "used")
+        self._add("charged_input", expected.input_tokens)
+        self._add("charged_output", expected.output_tokens)
+        self.in_flight += 1
+        return True
+
+    def drop(self) -> None:
+        """Give all permits in hand up: fenced, draining, stopped, or a new claim."""
+        while self._held:
+            self._resolve(self._held[0], self._held[0].left, "lapsed")
+
+    def answered(
+        self, expected: Cost, *, input_tokens: float, output_tokens: float, latency_s: float
+    ) -> None:
+        """A request ended with an answer of that usage (uncached input, cache writes included)."""
+        self._end(expected, input_tokens, output_tokens)
+        self._add("answered", 1)
+        self._add("output_tokens", output_tokens)
+        self._add("latency", latency_s)
+        self._add("output_squared", output_tokens * output_tokens)
+        self._add("output_latency", output_tokens * latency_s)
+
+    def refused(
+        self, expected: Cost, *, meter: Meter | None, ramp: bool, pause_s: float, now: float
+    ) -> None:
+        """A request ended with a 429 that is no spend cap; everybody waits `pause_s`."""
+        self._end(expected, 0.0, 0.0)
+        self._add("refused", 1)
+        self._add("refused_ramp", int(ramp))
+        self._refused_meter = meter
+        self.hold(pause_s, now)
+
+    def overloaded(self, expected: Cost) -> None:
+        """529, 5xx, timeout or a lost connection: its tokens may have been used, so they count."""
+        self._end(expected, expected.input_tokens, expected.output_tokens)
+        self._add("overloaded", 1)
+
+    def ended(self, expected: Cost) -> None:
+        """Any other end: a 4xx of the job's own, or a cancelled call."""
+        self._end(expected, expected.input_tokens, expected.output_tokens)
+
+    def ledger(self, now: float) -> Ledger:
+        """Return the sums for a heartbeat."""
+        self._lapse(now)
+        get = self._sums.get
+        return Ledger(
+            accepted=int(get("accepted", 0)),
+            accepted_input=get("accepted_input", 0.0),
+            accepted_output=get("accepted_output", 0.0),
+            used=int(get("used", 0)),
+            lapsed=int(get("lapsed", 0)),
+            resolved_input=get("resolved_input", 0.0),
+            resolved_output=get("resolved_output", 0.0),
+            charged_input=get("charged_input", 0.0),
+            charged_output=get("charged_output", 0.0),
+            in_flight=self.in_flight,
+            answered=int(get("answered", 0)),
+            refused=int(get("refused", 0)),
+            refused_ramp=int(get("refused_ramp", 0)),
+            overloaded=int(get("overloaded", 0)),
+            refused_meter=self._refused_meter,
+            paused_s=max(0.0, self.paused_until - now),
+            output_tokens=get("output_tokens", 0.0),
+            latency=get("latency", 0.0),
+            output_squared=get("output_squared", 0.0),
+            output_latency=get("output_latency", 0.0),
+        )
+
+    def _end(self, expected: Cost, input_tokens: float, output_tokens: float) -> None:
+        self.in_flight -= 1
+        self._add("charged_input", input_tokens - expected.input_tokens)
+        self._add("charged_output", output_tokens - expected.output_tokens)
+
+    def _lapse(self, now: float) -> None:
+        while self._held:
+            held = self._held[0]
+            if now > held.expires:
+                self._resolve(held, held.left, "lapsed")
+            elif now > held.first + held.grace:
+                late = held.left
+                if held.interval > 0:
+                    late = min(late, int((now - held.first - held.grace) / held.interval) + 1)
+                self._resolve(held, late, "lapsed")
+            else:
+                return
+
+    def _resolve(self, held: _Held, count: int, as_what: str) -> None:
+        self._add(as_what, count)
+        self._add("resolved_input", count * held.reserved.input_tokens)
+        self._add("resolved_output", count * held.reserved.output_tokens)
+        held.left -= count
+        held.first += count * held.interval
+        if held.left <= 0:
+            self._held.popleft()
+
+    def _add(self, name: str, amount: float) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + amount
