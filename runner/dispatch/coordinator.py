@@ -152,6 +152,7 @@ class Coordinator:
             claim=self._number,
             recovered_ids=self.salvage.recovered_ids,
             is_stale=self.salvage.is_stale,
+            finish_recovery=self.salvage.finish_seals,
             on_published=self._on_published,
         )
         await self.salvage.load_recovered()

@@ -303,7 +303,7 @@ class LeaseTable:
         for job in flying:
             self._deaths[job] += 1
         if len(flying) == 1 and self._deaths[flying[0]] > self._suspect_deaths:
-            return flying
+            return [job for job in flying if not self.is_ended(job)]
         return []
 
     # The one place where owner, counts and bitmaps change together

@@ -9,7 +9,7 @@ the next coordinator.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pyroaring import BitMap
@@ -61,6 +61,7 @@ class Publisher:
         claim: int,
         recovered_ids: Callable[[str], Collection[str]],
         is_stale: Callable[[str], bool],
+        finish_recovery: Callable[[], Awaitable[list[str]]],
         on_published: Callable[[Publish], None],
     ) -> None:
         """Make a publisher.
@@ -72,6 +73,8 @@ class Publisher:
             recovered_ids: attempt ids that recovery has already sealed for an incarnation.
             is_stale: whether a seal is the recovery of a coordinator that no longer holds the sweep;
                 what it holds still lies in the journal it was read from.
+            finish_recovery: writes recovery seals whose writing ended in an error; returns the
+                names of all written since the last call.
             on_published: told of each entry once it is won, before its moves.
         """
         self.announced: dict[str, None] = {}
@@ -81,6 +84,7 @@ class Publisher:
         self._claim = claim
         self._recovered_ids = recovered_ids
         self._is_stale = is_stale
+        self._finish_recovery = finish_recovery
         self._on_published = on_published
         self._rewrites = 0
 
@@ -94,6 +98,8 @@ class Publisher:
             StorageError: the store refused; what was won is completed by the next cycle.
         """
         await self.settle()
+        for name in await self._finish_recovery():
+            self.announced.setdefault(name)
         found = map(marker_seal, await self._store.list(PARTS)) if look else ()
         lying = [name for name in found if name is not None]
         published = self._log.state.published_seals

@@ -62,8 +62,11 @@ class Salvage:
         default_factory=dict[str, ProcessIdentity | None]
     )
     """Who wrote a journal, by incarnation: read once."""
+    _deaths: set[str] = field(default_factory=set[str])
+    """Workers whose death has been counted against their jobs."""
     _recovered: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _unsure: dict[str, list[EncodedPart]] = field(default_factory=dict[str, list[EncodedPart]])
+    _written: list[str] = field(default_factory=list[str])
     _seals: int = 0
 
     async def find(self) -> dict[str, bool | None]:
@@ -138,7 +141,6 @@ class Salvage:
             StorageError: the store refused; call again.
             OSError: the disk refused; call again.
         """
-        await self._write_unsure()
         index = await read_journal(self.disk, incarnation)
         for line in index.reports:
             self.report(line)
@@ -160,9 +162,10 @@ class Salvage:
         flying = [
             job
             for job, trace in index.jobs.items()
-            if trace.open_notes and job.cell in self.book.plan and not table.is_ended(job)
+            if trace.open_notes and job.cell in self.book.plan
         ]
-        if gone and crashed:
+        if gone and crashed and incarnation not in self._deaths:
+            self._deaths.add(incarnation)
             self.lost_calls += len(flying)
             for job in table.died_with(flying):
                 await batch.add(self._poison(job, table), None)
@@ -193,13 +196,25 @@ class Salvage:
         self._unsure[name] = parts
         ids = self._recovered.setdefault(incarnation, set())
         ids.update(a.attempt_id for tried in attempts for a in tried.attempts)
-        await self._write_unsure()
+        await write_seal(self.store, name, parts)
+        del self._unsure[name]
+        self._written.append(name)
 
-    async def _write_unsure(self) -> None:
-        """Write seals until they are known to be there: after an error one may be, or not."""
+    async def finish_seals(self) -> list[str]:
+        """Write again what ended in an error, since it may be there or not.
+
+        Nothing may be published before, and nothing without what this returns, the seals written
+        since the last call: their attempts count as recovered already.
+
+        Raises:
+            StorageError: the store refused; call again.
+        """
         for name, parts in list(self._unsure.items()):
             await write_seal(self.store, name, parts)
             del self._unsure[name]
+            self._written.append(name)
+        written, self._written = self._written, []
+        return written
 
     def _finish(self, job: Job, trace: JobTrace, table: LeaseTable) -> Finished | None:
         """Return the job's end if the journals know it, else keep its attempts to carry."""
