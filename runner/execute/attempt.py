@@ -158,9 +158,9 @@ class Caller:
         """Decide after a failure whether trying goes on (None)."""
         row = FAILURES[failure.kind]
         if row.stop is Stop.MODEL:
-            endpoint.health.on_stop(failure.message)
+            endpoint.health.on_stop(_reason(failure, row.cause))
         elif row.stop is Stop.MODEL_IF_REPEATED:
-            endpoint.health.on_repeated(progress.job, failure.message)
+            endpoint.health.on_repeated(progress.job, _reason(failure, row.cause))
         if endpoint.health.stopped is not None and row.stop is not Stop.JOB:
             endpoint.gate.close()
             return HandBack(reason=endpoint.health.stopped)
@@ -242,6 +242,11 @@ class Caller:
             else:
                 self.storage_trouble(None)
                 return
+
+
+def _reason(failure: Failure, cause: str) -> str:
+    status = "" if failure.status is None else f" (HTTP {failure.status})"
+    return f"{cause}{status}: {failure.message}"
 
 
 def _failure_of(state: RetryCallState) -> Failure:

@@ -59,7 +59,7 @@ def run_sweep(
     if prepared.counts.owed or not prepared.released:
         end = asyncio.run(_session(prepared, placement, clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
-            raise AbortSweepError(_stopped(end))
+            raise AbortSweepError(_stopped(end, config))
     outcome = asyncio.run(_outcome(prepared, end, clock.monotonic() - started))
     print_lines(final_lines(outcome))
     if end is not None:
@@ -72,8 +72,10 @@ def opening_lines(prepared: Prepared) -> list[str]:
     counts, plan = prepared.counts, prepared.book.plan
     config = prepared.book.config
     lines = [
-        f"{config.name}   {len(plan.cells):,} cells × seeds = {counts.planned:,} jobs   "
-        f"→ {prepared.directory}",
+        (
+            f"{config.name}   {len(plan.cells):,} cells × seeds = {counts.planned:,} jobs   "
+            f"→ {prepared.directory}"
+        ),
         f"recorded {counts.recorded:,} · owed {counts.owed:,}{_why(counts, prepared.exists)}",
     ]
     if counts.dead:
@@ -108,10 +110,9 @@ async def _session(prepared: Prepared, placement: Placement, clock: SystemClock)
         preamble=prepared.preamble,
     )
     with Console(clock.monotonic) as console:
-        backend = _backend(spec, placement, lambda line: console.say(line))
+        backend = _backend(spec, placement, console.say)
         grace_s = prepared.book.config.engine.grace_s
-        end = await run_session(backend, console, grace_s=grace_s)
-    return end
+        return await run_session(backend, console, grace_s=grace_s)
 
 
 def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None]) -> Backend:
@@ -124,9 +125,13 @@ def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None
     return RayBackend(spec, report, workers=placement.workers or 2, address=placement.address)
 
 
-def _stopped(end: SessionEnd) -> str:
+def _stopped(end: SessionEnd, config: SweepConfig) -> str:
     models = end.progress.stopped_models if end.progress else {}
-    lines = [f"models.{name}: {why}" for name, why in models.items()] or [end.ended.detail]
+    keys = {m.name: m.api_key_env for m in config.models}
+    lines = [
+        f"models.{name}: {why}" + (f" [key in {keys[name]}]" if keys.get(name) else "")
+        for name, why in models.items()
+    ] or [end.ended.detail]
     return "\n".join([*lines, "Nothing is recorded. Fix this and run the same command again."])
 
 
