@@ -20,9 +20,9 @@ import ray
 
 from runner.core.errors import RunnerError
 from runner.dispatch.coordinator import Coordinator
-from runner.dispatch.terms import Ended
 from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker, new_name
+from runner.dispatch.terms import Ended
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.worker import PeerUnreachableError
 from runner.observe.progress import Progress

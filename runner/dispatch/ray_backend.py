@@ -14,8 +14,8 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from runner.dispatch.terms import Ended
 from runner.dispatch.spec import SweepSpec
+from runner.dispatch.terms import Ended
 from runner.observe.progress import Progress
 
 if TYPE_CHECKING:

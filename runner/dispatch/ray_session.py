@@ -10,12 +10,12 @@ from typing import cast
 
 from runner.core.clock import SystemClock
 from runner.core.errors import BackendError
-from runner.dispatch.terms import Ended, Preamble
 from runner.dispatch.ray_actors import CoordinatorView
 from runner.dispatch.ray_calls import ActorGoneError, answer_of
 from runner.dispatch.ray_cluster import RayCluster
 from runner.dispatch.ray_fleet import Fleet
 from runner.dispatch.spec import SweepSpec
+from runner.dispatch.terms import Ended, Preamble
 from runner.execute.worker import PeerUnreachableError
 from runner.observe.progress import Phase, Progress
 

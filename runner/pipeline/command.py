@@ -126,7 +126,7 @@ def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None
 
 
 def _stopped(end: SessionEnd, config: SweepConfig) -> str:
-    models = end.progress.stopped_models if end.progress else {}
+    models = dict(end.progress.stopped_models) if end.progress else dict[str, str]()
     keys = {m.name: m.api_key_env for m in config.models}
     lines = [
         f"models.{name}: {why}" + (f" [key in {keys[name]}]" if keys.get(name) else "")
