@@ -104,6 +104,12 @@ class Outbox:
             if self._task is not None:
                 await self._task
 
+    async def abandon(self) -> None:
+        """Give up a seal that the disk refuses; its rows stay in the journal."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
     async def _seal(self, rows: Sequence[Finished]) -> None:
         self._count += 1
         name = seal_name(self.incarnation, self._count)

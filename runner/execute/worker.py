@@ -311,6 +311,7 @@ class Worker:
             with contextlib.suppress(StorageError, TimeoutError):
                 async with asyncio.timeout(self._engine.grace_s):
                     await self._outbox.flush()
+        await self._outbox.abandon()
         await self._journal.close()
         self._seq += 1
         beat = self._heartbeat(self._world.clock.monotonic(), done=True)

@@ -1,0 +1,149 @@
+"""What lies in a sweep directory that should not: torn, foreign, newer, full, read-only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.commands import Bench, no_traceback
+from tests.support.standin import StandIn
+
+FOLDERS = ("parts", "journal", "plan", "failures", "attempts", "events", "manifest", "transcripts")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_foreign_files_are_left_alone_and_reported(bench: Bench, folder: str) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    foreign = {"notes.txt": b"hello", "x.json": b"{", "x.wal": b"junk", "y.parquet": b"PAR1xx"}
+    (bench.sweep / folder).mkdir(exist_ok=True)
+    for name, data in foreign.items():
+        (bench.sweep / folder / name).write_bytes(data)
+    ended = bench.run("sweep", "c.yaml", "seeds=3")
+    no_traceback(ended)
+    assert ended.code == 0, ended
+    for name, data in foreign.items():
+        assert (bench.sweep / folder / name).read_bytes() == data
+    verified = bench.run("verify", "outputs/s")
+    no_traceback(verified)
+    assert "notes.txt" in verified.text or folder in {"events", "plan", "journal", "manifest"}
+    if folder in {"transcripts", "failures", "attempts"}:
+        assert verified.code == 5
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("manifest/0*.json", "manifest/"),
+        ("plan/*.parquet", "plan/"),
+        ("sweep.yaml", "sweep.yaml"),
+    ],
+)
+def test_torn_file_of_ours_is_named_and_nothing_is_lost(
+    bench: Bench, api: StandIn, pattern: str, says: str
+) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    victim = min(bench.sweep.glob(pattern))
+    kept = bench.folder / "kept"
+    shutil.copy(victim, kept)
+    _torn(victim)
+    ended = bench.run("resume", "outputs/s")
+    no_traceback(ended)
+    assert ended.code == 5, ended
+    assert says in ended.err
+    shutil.copy(kept, victim)
+    bench.ok("resume", "outputs/s")
+    assert api.stats()["total"] == 4
+
+
+def test_torn_shard_is_found_by_verify(bench: Bench) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    _torn(next((bench.sweep / "transcripts").glob("*.parquet")))
+    ended = bench.run("verify", "outputs/s")
+    no_traceback(ended)
+    assert ended.code == 5
+
+
+def test_directory_of_a_newer_runner_is_refused(bench: Bench) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    entry = max((bench.sweep / "manifest").glob("0*.json"))
+    fields = json.loads(entry.read_text())
+    entry.write_text(json.dumps(fields | {"schema_version": 99}))
+    ended = bench.run("sweep", "c.yaml", "seeds=3")
+    no_traceback(ended)
+    assert ended.code == 5
+    assert "newer runner" in ended.err
+
+
+def test_resolved_configuration_of_a_newer_runner_is_refused(bench: Bench) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    path = bench.sweep / "sweep.yaml"
+    fields = yaml.safe_load(path.read_text())
+    fields["resolved"]["version"] = 99
+    path.write_text(yaml.safe_dump(fields))
+    ended = bench.run("resume", "outputs/s")
+    assert ended.code == 5
+    assert "newer runner" in ended.err
+
+
+def test_output_that_is_a_file_is_refused(bench: Bench) -> None:
+    bench.write()
+    (bench.folder / "outputs").mkdir()
+    bench.sweep.write_text("a file")
+    ended = bench.run("sweep", "c.yaml")
+    no_traceback(ended)
+    assert ended.code in {3, 6}
+    assert "outputs/s" in ended.err
+    assert bench.sweep.read_text() == "a file"
+
+
+_FULL = """
+set -e
+mount -t tmpfs -o size=400k tmpfs {folder}
+ls {folder} > /dev/null
+set +e
+{python} -m runner sweep {config} output={folder}/s engine.seal_rows=50
+echo "ended with $?"
+mount -o remount,size=64m {folder}
+{python} -m runner resume {folder}/s
+echo "ended with $?"
+{python} -m runner verify {folder}/s
+echo "ended with $?"
+"""
+
+
+def test_disk_full_during_a_run_stops_and_resumes_after_space_is_made(
+    bench: Bench, api: StandIn, tmp_path: Path
+) -> None:
+    unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs a mount namespace: root, or user namespaces")
+    bench.write(seeds=400, engine={"heartbeat_s": 0.1, "publish_s": 0.1, "grace_s": 5.0})
+    api.configure(answer_bytes=6000)
+    folder = tmp_path / "small"
+    folder.mkdir()
+    script = _FULL.format(folder=folder, python=sys.executable, config=bench.folder / "c.yaml")
+    done = subprocess.run(
+        [*unshare, "bash", "-c", script], capture_output=True, text=True, timeout=200, check=False
+    )
+    said = done.stdout + done.stderr
+    codes = [line for line in said.splitlines() if line.startswith("ended with")]
+    assert codes == ["ended with 6", "ended with 0", "ended with 0"], said
+    assert "No space left" in said
+    assert "800 answered" in said
+    assert "Traceback" not in said
