@@ -112,17 +112,15 @@ class Target:
     def count(self, amount: float, now: float) -> None:
         """Our own use: requests let in, tokens charged."""
         self.used.add(amount, now)
-        self.learner.accepted(amount, now)
+        self.learner.accepted(amount)
 
     def observe(self, reading: Reading, *, binding: bool, now: float) -> None:
         """Take in a header: adopt a limit that moved, and close the loop."""
         if reading.limit is not None and reading.limit > 0:
             limit = reading.limit / 60.0
-            if self.limit is None or abs(limit - self.limit) > 1e-3 * self.limit:
-                # A configured limit may be a share on purpose: a header only ever lowers it.
-                if self.source != "config" or limit < self.limit if self.limit else True:
-                    self.limit, self.source = limit, "header"
-                    self.learner = Learner(at=now, searching=False)
+            if self._adopts(limit):
+                self.limit, self.source = limit, "header"
+                self.learner = Learner(at=now, searching=False)
                 self.loop.resized()
         if self.limit is None:
             return
@@ -130,6 +128,14 @@ class Target:
         covered = self.used.seconds(now)
         own = self.used.sum(now) / covered / server_limit if covered >= 5.0 else None
         self.loop.observe(reading, limit=server_limit, own=own, binding=binding, now=now)
+
+    def _adopts(self, limit: float) -> bool:
+        if self.limit is None:
+            return True
+        # A configured limit may be a share on purpose: a header only ever lowers it.
+        return limit < 0.999 * self.limit or (
+            self.source != "config" and limit > 1.001 * self.limit
+        )
 
 
 @dataclass(slots=True)

@@ -9,9 +9,7 @@ until the next refusal corrects it (the additive part of AIMD).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from runner.limits.windows import Window
+from dataclasses import dataclass
 
 START_PER_S = 4.0
 """First rate of a search, in requests a second."""
@@ -19,17 +17,21 @@ DOUBLE_S = 6.0
 EPISODE_S = 2.0
 """Refusals closer together than this are one moment: reports of workers come a second apart."""
 RECENT_S = 20.0
-"""Below this distance two refusals give a fresh estimate; above, the limit may have moved."""
+"""Over so long refusals in a row make one measurement, ever more exact, since reports come a
+second apart; what took longer and found less may have seen two limits."""
+FORGET_S = 120.0
+"""Above this nothing is measured: the bucket may have been full for most of it."""
 BELOW = 0.97
 """Of the estimate, right after a refusal."""
-CREEP_PER_S = 0.0008
-"""Growth per second of the rate aimed at, while nothing is refused."""
+CREEP_PER_S = 0.0005
+"""Growth per second of the rate aimed at right after a refusal; doubles every CREEP_DOUBLE_S
+without one, since an estimate that is too low never meets a refusal that would correct it."""
+CREEP_DOUBLE_S = 10.0
+FASTEST_CREEP_PER_S = 0.02
 FORGOTTEN = 1.5
-"""With a known limit: an estimate that has crept so far above it is dropped."""
-
-
-def _recent() -> Window:
-    return Window(span_s=10.0)
+"""With a known limit: what has crept so far above it is dropped."""
+NOISE = 0.85
+"""With a known limit: an estimate above this share of it is a chance refusal."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,6 @@ class Learner:
     _accepted: float = 0.0
     """Since then."""
     _quiet_since: float = 0.0
-    _recent: Window = field(default_factory=_recent)
 
     def __post_init__(self) -> None:
         if self.searching:
@@ -62,33 +63,39 @@ class Learner:
         if self.searching:
             self.rate *= 2.0 ** (passed / DOUBLE_S)
         else:
-            self.rate *= 1.0 + CREEP_PER_S * passed
+            quiet = max(0.0, now - self._quiet_since)
+            creep = min(FASTEST_CREEP_PER_S, CREEP_PER_S * 2.0 ** (quiet / CREEP_DOUBLE_S))
+            self.rate *= 1.0 + creep * passed
 
-    def accepted(self, amount: float, now: float) -> None:
+    def accepted(self, amount: float) -> None:
         """Count what the server let in."""
         self._accepted += amount
-        self._recent.add(amount, now)
 
-    def refused(self, now: float) -> None:
-        """The bucket was empty just now."""
+    def refused(self, now: float, known: float | None) -> None:
+        """The bucket was empty just now.
+
+        Args:
+            now: seconds.
+            known: the limit a second, where it is known.
+        """
+        self.searching = False
         since = self._since
-        if since is None:
-            # The bucket was full at first, so what was accepted until now says nothing, but the
-            # rate of the last seconds is an upper bound of where to go on.
+        if since is None or now - since > FORGET_S:
+            # A bucket that was full, or has been idle: what it let in until now says nothing.
             self._restart(now)
-            self.searching = False
             return
-        between = now - since
-        if now - self._quiet_since < EPISODE_S:
-            self._quiet_since = now
+        quiet, self._quiet_since = now - self._quiet_since, now
+        if quiet < EPISODE_S:
             return
-        measured = self._accepted / between
-        known = self.estimate
-        if known is None or between < RECENT_S or measured >= 0.9 * known:
-            weight = 1.0 if known is None or abs(measured - known) > 0.15 * known else 0.5
-            self.estimate = measured if known is None else known + weight * (measured - known)
-            self.rate = BELOW * self.estimate
-        self._restart(now)
+        measured = self._accepted / (now - since)
+        before = self.estimate
+        if before is None or now - since < RECENT_S or measured >= 0.9 * before:
+            self.estimate = measured
+            self.rate = BELOW * measured
+            if known is not None and measured > NOISE * known:
+                self.rate = None
+        if now - since >= RECENT_S:
+            self._restart(now)
 
     def _restart(self, now: float) -> None:
         self._since = self._quiet_since = now

@@ -25,13 +25,3 @@ class Gcra:
         start = max(self.free_at, first)
         self.free_at = start + amount / rate
         return start
-
-    def give_back(self, start: float, end: float) -> bool:
-        """Undo a reservation if nothing was reserved behind it; else its time passes unused.
-
-        Time inside the line cannot be handed out again without a burst somewhere.
-        """
-        if end != self.free_at:
-            return False
-        self.free_at = start
-        return True

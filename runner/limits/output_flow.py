@@ -130,7 +130,7 @@ class OutputFlow:
         """Permits were granted, or (negative) used, ended or found lost."""
         self._model(model).pending += permits
 
-    def answered(self, model: str, n: int, y: float, x: float, yy: float, xy: float) -> None:
+    def answered(self, model: str, *, n: int, y: float, x: float, yy: float, xy: float) -> None:
         """True the production up with n ended answers (sums of tokens y and seconds x)."""
         found = self._model(model)
         off = y - found.speed * max(0.0, x - found.delay * n)

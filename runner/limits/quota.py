@@ -69,9 +69,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitBlock:
-    """Permits for one worker and model: permit i may start a request in
-    [first + i·interval, first + i·interval + grace), and none after `expires`.
+    """Permits for one worker and model.
 
+    Permit i may start a request from `first + i·interval` until `grace` later, none past `expires`.
     On the worker's clock `first` is when the reply came plus `first_in_s`, `expires` when the
     heartbeat was sent plus `expires_in_s`: whatever the message took, a permit is never used
     earlier or later than the authority assumes.

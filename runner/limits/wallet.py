@@ -25,8 +25,10 @@ class _Held:
 
 @dataclass(slots=True)
 class Wallet:
-    """Permits of one model. Call `take` before each request and one of `answered`, `refused`,
-    `failed` or `cancelled` after it."""
+    """Permits of one model.
+
+    Call `take` before each request and one of `answered`, `refused`, `overloaded` and `ended` after.
+    """
 
     paused_until: float = 0.0
     """By this worker's own 429s and by the authority's `hold_s`."""

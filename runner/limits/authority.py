@@ -1,0 +1,377 @@
+"""One quota group for the whole cluster: who may send what, and when. Pure, time as an argument.
+
+Each heartbeat of a worker is settled first (`settle`: what became of earlier permits, answers,
+refusals), then answered with a block of paced permits (`grant`). Blocks of all workers lie one
+behind the other on the lines of the group's meters, so the whole cluster sends evenly; requests,
+input and output tokens are reserved at once, all or none. A worker that falls silent keeps what it
+holds reserved and what it has in flight counted. A new coordinator (`taking_over`) reserves nothing
+before the last moment that its predecessor can have granted, with empty mirrors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+from runner.limits.accounts import Account
+from runner.limits.breaker import RESTART_SHARE, Breaker
+from runner.limits.pool import Pool
+from runner.limits.quota import (
+    Cost,
+    Ledger,
+    Meter,
+    MeterStatus,
+    PermitBlock,
+    QuotaConfig,
+    QuotaStatus,
+    Readings,
+)
+from runner.limits.ramp import RampUp
+from runner.limits.shares import split
+from runner.limits.windows import Window
+
+LEAD_S = 1.5
+"""No permit starts later than this after it was granted."""
+AHEAD_S = 1.1
+"""A worker's share is granted up to here: a heartbeat and a little."""
+IDLE_LEAD_S = 0.4
+"""What nobody has reserved up to here may go to whoever asks, fair share or not."""
+CALM_LEAD_S = 0.6
+"""A longer line than this is let run down: what lies on it answers to old news."""
+GRACE_S = 0.5
+"""A permit not used so long after its time has lapsed."""
+MESSAGE_S = 2.0
+"""Longest way of a heartbeat and its reply for which permits are still good."""
+BEAT_S = 1.0
+SHARES_EVERY_S = 0.25
+RECENT_S = 3.0
+"""A want older than this is none."""
+
+
+class Authority:
+    """Permits of one quota group."""
+
+    def __init__(
+        self,
+        config: QuotaConfig,
+        *,
+        now: float,
+        models: Mapping[str, QuotaConfig] | None = None,
+        taking_over: bool = False,
+    ) -> None:
+        """Start with nothing granted.
+
+        Args:
+            config: the group's quota.
+            now: monotonic seconds of the coordinator, as everywhere below.
+            models: limits that a model has for itself inside the group.
+            taking_over: an earlier coordinator may have granted permits until just now.
+        """
+        free_at = now + LEAD_S if taking_over else now
+        self._group = Pool(config, now, free_at)
+        self._own = {name: Pool(own, now, free_at) for name, own in (models or {}).items()}
+        self._accounts: dict[tuple[str, str], Account] = {}
+        self._breaker = Breaker()
+        self._ramp = RampUp(
+            share=1.0 if taking_over else config.ramp.start,
+            double_s=config.ramp.double_s,
+            at=now,
+        )
+        self._next_id = 1
+        self._paused_until = 0.0
+        self._starved_at = -inf
+        self._held_until = now if taking_over else None
+        self._shares: dict[tuple[str, str], float] = {}
+        self._shares_at = -inf
+        self._refused = Window()
+        self._ended = Window()
+
+    # -- what workers report -------------------------------------------------------------------
+
+    def resume(self, held_until_s: float, now: float) -> None:
+        """A worker's first heartbeat after a take-over: its last old permit is due then."""
+        if self._held_until is not None:
+            self._held_until = max(self._held_until, now + held_until_s)
+
+    def all_registered(self, now: float) -> None:
+        """Every worker has resumed or is provably gone: what they hold is all that is granted."""
+        if self._held_until is not None and self._next_id == 1:
+            for pool in self._pools():
+                pool.free_from(max(now, self._held_until))
+        self._held_until = None
+
+    def settle(self, worker: str, model: str, ledger: Ledger, now: float) -> None:
+        """Take a heartbeat's ledger in; an older one than the last changes nothing."""
+        account = self._account(worker, model, now)
+        before = account.ledger
+        if before is None:
+            self._begin(account, worker, model, ledger, now)
+            return
+        if ledger.accepted < before.accepted or (
+            ledger.used + ledger.lapsed < before.used + before.lapsed
+        ):
+            return
+        self._advance(now)
+        lost = account.unaccepted(ledger)
+        resolved = ledger.used + ledger.lapsed - before.used - before.lapsed
+        for pool in self._pools(model):
+            pool.give_back(lost.input_tokens, lost.output_tokens)
+            pool.settle(before, ledger, now)
+            flow = pool.flow
+            flow.pending(model, -resolved - lost.count)
+            flow.report(
+                worker,
+                model,
+                in_flight=ledger.in_flight,
+                started=ledger.used - before.used,
+                now=now,
+            )
+            if ledger.answered > before.answered:
+                flow.answered(
+                    model,
+                    n=ledger.answered - before.answered,
+                    y=ledger.output_tokens - before.output_tokens,
+                    x=ledger.latency - before.latency,
+                    yy=ledger.output_squared - before.output_squared,
+                    xy=ledger.output_latency - before.output_latency,
+                )
+        account.ledger, account.in_flight_until = ledger, None
+        self._ends(model, before, ledger, now)
+
+    def observe(self, readings: Readings, now: float, *, model: str | None = None) -> None:
+        """Take in the headers of a worker's latest response.
+
+        Args:
+            readings: by meter.
+            now: seconds.
+            model: given where they speak of the model's own limits, not of the group's.
+        """
+        pool = self._own.get(model or "", self._group)
+        self._advance(now)
+        pool.observe(readings, now)
+
+    def rate_limited(
+        self, meter: Meter | None, pause_s: float, now: float, *, model: str, ramp: bool
+    ) -> None:
+        """A 429: the group pauses; the meter learns, or the ramp slows down."""
+        self._paused_until = max(self._paused_until, now + pause_s)
+        if ramp:
+            self._ramp.refused(now, pause_s)
+            return
+        own = self._own.get(model)
+        # Where the model's own limit is what holds it back, that is what refused.
+        pool = own if own is not None and own.binds is not None else self._group
+        pool.refused(meter, now)
+
+    def overloaded(self, n: int, now: float) -> None:
+        """Requests ended with 529, 5xx, a timeout or a lost connection."""
+        self._breaker.overloaded(n, now)
+
+    def succeeded(self, n: int, now: float) -> None:
+        """Requests were answered."""
+        if self._breaker.succeeded(n, now):
+            self._ramp.restart(now, RESTART_SHARE)
+
+    def lost(self, worker: str, now: float, in_flight_for_s: float) -> None:
+        """A worker fell silent: its calls may go on for that long, and its permits are withheld."""
+        for (name, _), account in self._accounts.items():
+            if name == worker:
+                account.want, account.in_flight_until = 0, now + in_flight_for_s
+
+    def gone(self, worker: str) -> None:
+        """A worker provably runs no more. Permits it held stay charged: it may have used them."""
+        for key in [k for k in self._accounts if k[0] == worker]:
+            account = self._accounts.pop(key)
+            for pool in self._pools(key[1]):
+                pool.flow.pending(key[1], -account.held())
+                pool.flow.forget(worker)
+
+    # -- what workers get ----------------------------------------------------------------------
+
+    def hold_s(self, now: float) -> float:
+        """Return for how long nobody may send, whatever permits it holds."""
+        return max(0.0, self._paused_until - now, self._breaker.hold_s(now))
+
+    def grant(
+        self, worker: str, model: str, want: int, estimate: Cost, now: float
+    ) -> PermitBlock | None:
+        """Return permits for a worker, None where it gets none now.
+
+        Args:
+            worker: it has been settled before.
+            model: of the requests.
+            want: requests it could start within two seconds, less the permits it holds.
+            estimate: mean expected cost of the requests that wait.
+            now: seconds.
+        """
+        account = self._account(worker, model, now)
+        account.want, account.wanted_at, account.cost = want, now, estimate
+        room = self._breaker.room(now)
+        if want <= 0 or room == 0:
+            return None
+        self._advance(now)
+        share = self._ramp.allowed(now)
+        pools = self._pools(model)
+        interval = max(self._interval(pool, estimate, share) for pool in pools)
+        first = max(self._paused_until, *(pool.first(now) for pool in pools))
+        count = min(want, self._room(account, (worker, model), interval, first, now))
+        if count < want:
+            self._starved_at = now
+        if room is not None:
+            count = min(count, room)
+        if count <= 0:
+            return None
+        for pool in pools:
+            pool.reserve(count, estimate, first, share)
+            pool.flow.pending(model, count)
+        account.grant(count, estimate, interval / max(self._share((worker, model)), 1e-9))
+        self._breaker.granted(now)
+        self._next_id += 1
+        return PermitBlock(
+            id=self._next_id - 1,
+            model=model,
+            count=count,
+            first_in_s=first - now,
+            interval_s=interval,
+            grace_s=GRACE_S,
+            expires_in_s=first - now + (count - 1) * interval + GRACE_S + MESSAGE_S,
+            reserved=estimate,
+        )
+
+    def status(self, now: float) -> QuotaStatus:
+        """Return what `runner status` shows."""
+        self._advance(now)
+        ended = self._ended.sum(now)
+        first = max(self._paused_until, self._group.first(now))
+        return QuotaStatus(
+            meters=tuple(_meter_status(self._group, meter, now) for meter in self._group.targets),
+            binds=self._group.binds if now - self._starved_at < RECENT_S else None,
+            refused_share=self._refused.sum(now) / ended if ended else 0.0,
+            breaker=self._breaker.state.value,
+            hold_s=self.hold_s(now),
+            waiting_s=max(0.0, first - now),
+        )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _pools(self, model: str | None = None) -> list[Pool]:
+        if model is None:
+            return [self._group, *self._own.values()]
+        own = self._own.get(model)
+        return [self._group] if own is None else [self._group, own]
+
+    def _account(self, worker: str, model: str, now: float) -> Account:
+        found = self._accounts.get((worker, model))
+        if found is None:
+            found = self._accounts[worker, model] = Account(funded_to=now)
+        return found
+
+    def _begin(self, account: Account, worker: str, model: str, ledger: Ledger, now: float) -> None:
+        """First ledger seen: what happened before is history, what is held or runs counts."""
+        account.ledger = ledger
+        account.granted = ledger.accepted
+        account.granted_input = ledger.accepted_input
+        account.granted_output = ledger.accepted_output
+        for pool in self._pools(model):
+            pool.give_back(
+                ledger.resolved_input - ledger.accepted_input,
+                ledger.resolved_output - ledger.accepted_output,
+            )
+            pool.flow.pending(model, account.held())
+            pool.flow.report(worker, model, in_flight=ledger.in_flight, started=0, now=now)
+
+    def _advance(self, now: float) -> None:
+        wanted = now - self._starved_at < RECENT_S
+        share = self._ramp.allowed(now)
+        for pool in self._pools():
+            pool.advance(now, share, wanted=wanted)
+        for (worker, _), account in self._accounts.items():
+            until = account.in_flight_until
+            if until is not None and now >= until:
+                account.in_flight_until = None
+                for pool in self._pools():
+                    pool.flow.forget(worker)
+
+    def _ends(self, model: str, before: Ledger, after: Ledger, now: float) -> None:
+        refused = after.refused - before.refused
+        answered = after.answered - before.answered
+        overloaded = after.overloaded - before.overloaded
+        self._ended.add(answered + refused + overloaded, now)
+        if refused:
+            self._refused.add(refused, now)
+            self.rate_limited(
+                after.refused_meter,
+                after.paused_s,
+                now,
+                model=model,
+                ramp=after.refused_ramp > before.refused_ramp,
+            )
+        self.overloaded(overloaded, now)
+        self.succeeded(answered, now)
+        ended = self._ended.sum(now)
+        share = self._refused.sum(now) / ended if ended >= 100 else 0.0
+        for pool in self._pools():
+            pool.safety.adapt(share, now)
+
+    def _interval(self, pool: Pool, cost: Cost, share: float) -> float:
+        interval, pool.binds = pool.interval(cost, share)
+        return interval
+
+    def _room(
+        self, account: Account, key: tuple[str, str], interval: float, first: float, now: float
+    ) -> int:
+        """Return how many permits a worker may have now: its share, or what nobody reserved."""
+        if interval == inf or first > now + LEAD_S:
+            return 0
+        if interval <= 0:
+            return account.want
+        self._refresh_shares(now)
+        share = self._share(key)
+        fair = 0
+        if share > 0:
+            account.funded_to = max(account.funded_to, now - interval / share)
+            ahead = AHEAD_S - 0.2 * max(0.0, first - now - CALM_LEAD_S)
+            fair = int((now + ahead - account.funded_to) * share / interval + 1e-9)
+        idle = int((now + IDLE_LEAD_S - first) / interval) + 1 if first <= now + IDLE_LEAD_S else 0
+        lead = int((now + LEAD_S - first) / interval) + 1
+        return min(max(fair, idle), lead)
+
+    def _share(self, key: tuple[str, str]) -> float:
+        return self._shares.get(key, 0.0)
+
+    def _refresh_shares(self, now: float) -> None:
+        if now - self._shares_at < SHARES_EVERY_S:
+            return
+        self._shares_at = now
+        demands: dict[tuple[str, str], float] = {}
+        caps: dict[str, float] = {}
+        ramp = self._ramp.allowed(now)
+        for key, account in self._accounts.items():
+            if account.want <= 0 or now - account.wanted_at > RECENT_S:
+                continue
+            interval, _ = self._group.interval(account.cost, ramp)
+            if interval == inf:
+                interval = BEAT_S
+            demands[key] = account.want * interval / BEAT_S
+            own = self._own.get(key[1])
+            if own is not None and interval > 0:
+                slowest, _ = own.interval(account.cost, ramp)
+                caps[key[1]] = min(1.0, interval / slowest) if slowest > 0 else 1.0
+        self._shares = split(demands, caps)
+
+
+def _meter_status(pool: Pool, meter: Meter, now: float) -> MeterStatus:
+    target = pool.targets[meter]
+    rate = target.rate(pool.safety.value)
+    covered = target.used.seconds(now)
+    use = None
+    if target.limit and covered > 0:
+        use = target.used.sum(now) / covered / target.limit
+    return MeterStatus(
+        meter=meter,
+        limit=None if target.limit is None else target.limit * 60.0,
+        source=target.source,
+        target=None if rate is None else rate * 60.0,
+        utilisation=use,
+        foreign=target.loop.foreign,
+    )

@@ -1,0 +1,150 @@
+"""The buckets of one quota: targets, lines and mirrors of its meters, charged all or none. Pure.
+
+A group has one pool; a model with limits of its own inside the group has another one, and a
+request draws on both.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from runner.limits.bucket import MirroredBucket
+from runner.limits.controller import Safety, Target
+from runner.limits.discovery import Learner
+from runner.limits.gcra import Gcra
+from runner.limits.output_flow import OutputFlow
+from runner.limits.quota import Charging, Cost, Ledger, Meter, QuotaConfig, Readings
+
+
+class Pool:
+    """One quota's state."""
+
+    def __init__(self, config: QuotaConfig, now: float, free_at: float) -> None:
+        """Start with empty mirrors: no burst is assumed.
+
+        Args:
+            config: limits.
+            now: seconds.
+            free_at: nothing starts before.
+        """
+        self.config = config
+        self.targets: dict[Meter, Target] = {}
+        self.safety = Safety(configured=config.safety, at=now)
+        self.flow = OutputFlow(at=now)
+        self.binds: Meter | None = None
+        self._lines = {meter: Gcra(free_at=free_at) for meter in Meter}
+        self._mirrors = {m: MirroredBucket(at=now) for m in (Meter.INPUT, Meter.OUTPUT)}
+        self._produced = 0.0
+        for meter, limit in config.per_second().items():
+            self.target(meter, now).limit = limit
+            self.targets[meter].source = "config"
+        if config.auto and Meter.REQUESTS not in self.targets:
+            self.target(Meter.REQUESTS, now).learner = Learner(at=now, searching=True)
+
+    def target(self, meter: Meter, now: float) -> Target:
+        """Return a meter's target; a meter that is first heard of limits nothing yet."""
+        found = self.targets.get(meter)
+        if found is None:
+            learner = Learner(at=now, searching=False)
+            found = Target(meter=meter, limit=None, source="learned", learner=learner)
+            self.targets[meter] = found
+        return found
+
+    def free_from(self, at: float) -> None:
+        """Nothing has been reserved yet, and others' reservations end at `at`."""
+        for line in self._lines.values():
+            line.free_at = at
+
+    def advance(self, now: float, share: float, *, wanted: bool) -> None:
+        """Move time on; `share` is what the ramp allows of each rate."""
+        for meter, target in self.targets.items():
+            target.advance(now, wanted=wanted)
+            rate = (target.rate(self.safety.value) or 0.0) * share
+            if self._produces(meter):
+                self.flow.advance(now, rate)
+                target.count(self.flow.produced - self._produced, now)
+                self._produced = self.flow.produced
+            elif meter in self._mirrors and rate > 0:
+                self._mirrors[meter].advance(now, rate)
+
+    def interval(self, cost: Cost, share: float) -> tuple[float, Meter | None]:
+        """Return the seconds between requests of that cost, and which meter asks for them."""
+        longest, binds = 0.0, None
+        for meter, target in self.targets.items():
+            rate = target.rate(self.safety.value)
+            if rate is None:
+                continue
+            speed = self._speed(meter, rate * share)
+            needs = amount_of(meter, cost) / speed if speed > 0 else inf
+            if needs > longest:
+                longest, binds = needs, meter
+        return longest, binds
+
+    def first(self, now: float) -> float:
+        """Return when the next request may start."""
+        return max([now, *(self._lines[meter].free_at for meter in self.targets)])
+
+    def reserve(self, count: int, cost: Cost, first: float, share: float) -> None:
+        """Take `count` requests of that cost off every meter, from `first` on."""
+        for meter, target in self.targets.items():
+            rate = target.rate(self.safety.value)
+            if rate is None:
+                continue
+            amount = count * amount_of(meter, cost)
+            speed = self._speed(meter, rate * share)
+            if amount > 0 and speed > 0:
+                self._lines[meter].reserve(amount, speed, first)
+            if meter in self._mirrors and not self._produces(meter):
+                self._mirrors[meter].charge(amount)
+
+    def give_back(self, input_tokens: float, output_tokens: float) -> None:
+        """Return reserved tokens exactly (negative: charge more)."""
+        self._mirrors[Meter.INPUT].charge(-input_tokens)
+        self._mirrors[Meter.OUTPUT].charge(-output_tokens)
+
+    def settle(self, before: Ledger, after: Ledger, now: float) -> None:
+        """True the mirrors up with what happened between two ledgers."""
+        charged_in = after.charged_input - before.charged_input
+        charged_out = after.charged_output - before.charged_output
+        self.give_back(
+            after.resolved_input - before.resolved_input - charged_in,
+            after.resolved_output - before.resolved_output - charged_out,
+        )
+        self._count(Meter.INPUT, charged_in, now)
+        if self.config.charging is Charging.RESERVED:
+            self._count(Meter.OUTPUT, charged_out, now)
+        started = after.used - before.used - (after.refused - before.refused)
+        self._count(Meter.REQUESTS, started, now)
+
+    def observe(self, readings: Readings, now: float) -> None:
+        """Take headers in."""
+        for meter, reading in readings.items():
+            if meter in self.targets or (self.config.auto and reading.limit):
+                self.target(meter, now).observe(reading, binding=self.binds is meter, now=now)
+
+    def refused(self, meter: Meter | None, now: float) -> None:
+        """A 429: by the meter it names, else by the one that binds."""
+        target = self.target(meter or self.binds or Meter.REQUESTS, now)
+        target.learner.refused(now, target.limit)
+
+    def _count(self, meter: Meter, amount: float, now: float) -> None:
+        if meter in self.targets and amount:
+            self.targets[meter].count(amount, now)
+
+    def _produces(self, meter: Meter) -> bool:
+        return meter is Meter.OUTPUT and self.config.charging is Charging.PRODUCED
+
+    def _speed(self, meter: Meter, rate: float) -> float:
+        if rate <= 0:
+            return 0.0
+        if self._produces(meter):
+            return self.flow.speed(rate)
+        mirror = self._mirrors.get(meter)
+        return rate if mirror is None else mirror.speed(rate)
+
+
+def amount_of(meter: Meter, cost: Cost) -> float:
+    """Return what one request of that cost takes off a meter."""
+    if meter is Meter.REQUESTS:
+        return 1.0
+    return cost.input_tokens if meter is Meter.INPUT else cost.output_tokens
