@@ -9,14 +9,14 @@ a child that names itself anew does not write into its parent's directory.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config.overrides import apply_override
 from runner.config.source import Problems, Where, nearest
-from runner.config.yaml_tree import Node, YamlError, parse
+from runner.config.weights import absolute_weights
+from runner.config.yaml_tree import Node, YamlError, name_of, parse
 
 NAMED_LISTS = ("models", "scenarios")
 
@@ -26,7 +26,7 @@ def compose(path: Path, overrides: Sequence[str], problems: Problems) -> Node:
     tree = _Files(problems).read(path, shown=str(path))
     for text in overrides:
         tree = apply_override(tree, text, problems)
-    return tree
+    return absolute_weights(tree, None, problems)
 
 
 def split_defaults(tree: Node) -> tuple[Node, Node | None]:
@@ -54,12 +54,6 @@ def merge(base: Node, child: Node) -> Node:
     for key, value in child.value.items():
         entries[key] = merge(entries[key], value) if key in entries else value
     return Node(entries, child.where)
-
-
-def name_of(item: Node) -> str | None:
-    """Return the name of a list item, None where it has none."""
-    name = item.entries.get("name")
-    return name.value if name is not None and isinstance(name.value, str) else None
 
 
 def read_text(path: Path, where: Where, key: str, problems: Problems) -> str | None:
@@ -102,7 +96,7 @@ class _Files:
                 entries["scenarios"] = Node([s for s in read_in if s], scenarios.where)
         for key in NAMED_LISTS:
             self._refuse_duplicates(key, entries.get(key))
-        tree = self._absolute_weights(Node(entries, tree.where), path.parent)
+        tree = absolute_weights(Node(entries, tree.where), path.parent, self.problems)
         extends = entries.pop("extends", None)
         return tree if extends is None else self._extend(Node(entries, tree.where), extends, path)
 
@@ -203,32 +197,6 @@ class _Files:
                 text = f"a second one of this name (the first: {first[name]}). Rename one."
                 self.problems.add(item.where, f"{key}.{name}", text)
             first.setdefault(name, item.where)
-
-    def _absolute_weights(self, tree: Node, folder: Path) -> Node:
-        """Make `local.gguf` of this file's models independent of where it was named."""
-        entries = dict(tree.entries)
-        models = entries.get("models")
-        if models is not None and models.items:
-            moved = [self._model_weights(m, folder, f"models.{name_of(m)}") for m in models.items]
-            entries["models"] = Node(moved, models.where)
-        if "model_defaults" in entries:
-            moved_defaults = self._model_weights(
-                entries["model_defaults"], folder, "model_defaults"
-            )
-            entries["model_defaults"] = moved_defaults
-        return Node(entries, tree.where)
-
-    def _model_weights(self, model: Node, folder: Path, key: str) -> Node:
-        local = model.entries.get("local")
-        gguf = local.entries.get("gguf") if local is not None else None
-        if local is None or gguf is None or not isinstance(gguf.value, str):
-            return model
-        path = Path(os.path.abspath(folder / gguf.value))  # noqa: PTH100  # links stay as they are
-        if not _names_file(gguf) or not path.is_file():
-            text = f"no such file: {path}. Paths are relative to the file that names them."
-            self.problems.add(gguf.where, f"{key}.local.gguf", text)
-        found = Node({**local.entries, "gguf": Node(str(path), gguf.where)}, local.where)
-        return Node({**model.entries, "local": found}, model.where)
 
 
 def _merge_files(base: Node, child: Node) -> Node:

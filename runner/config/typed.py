@@ -17,10 +17,9 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from runner.config.compose import name_of
 from runner.config.schema import ProviderKind, SweepConfig
 from runner.config.source import Problems, Where, nearest
-from runner.config.yaml_tree import Node, Plain
+from runner.config.yaml_tree import Node, Plain, name_of
 
 _SECRET_WORDS = ("api_key", "apikey", "key", "token", "auth_token", "secret", "password", "bearer")
 _ENUM_NAMES = frozenset(ProviderKind)

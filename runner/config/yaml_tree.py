@@ -62,6 +62,12 @@ class Node:
         return self.value if isinstance(self.value, list) else []
 
 
+def name_of(item: Node) -> str | None:
+    """Return the name of a list item, None where it has none."""
+    name = item.entries.get("name")
+    return name.value if name is not None and isinstance(name.value, str) else None
+
+
 class YamlError(Exception):
     """Text that is not in the subset; carries the place and what is wrong."""
 

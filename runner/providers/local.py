@@ -33,9 +33,10 @@ from runner.core.values import (
     Prepared,
     Reply,
 )
+from runner.core.weights import find_gguf, weights_sha256
 from runner.providers.local_server import ServerFolder
 from runner.providers.messages_api import encode, payload_of, read_message
-from runner.providers.weights import local_weights, private_folder, weights_digest
+from runner.providers.private_folder import private_folder
 
 if TYPE_CHECKING:
     from runner.providers.anthropic_api import AnthropicProvider
@@ -70,7 +71,7 @@ class LocalProvider:
             )
             raise ConfigError(msg)
         try:
-            self._weights = local_weights(model.local)
+            self._weights = find_gguf(model.local.gguf)
         except ConfigError as error:
             raise ConfigError(*(f"{where}.{problem}" for problem in error.problems)) from None
         self._model = model
@@ -165,7 +166,7 @@ def _import_client() -> type[AnthropicProvider]:
 def server_folder(weights: Path, config: LocalServerConfig) -> ServerFolder:
     """Return the folder of the one server of this node for these weights and settings."""
     facts = (
-        weights_digest(weights),
+        weights_sha256(weights),
         str(config.context_tokens),
         str(config.parallel),
         str(config.threads),

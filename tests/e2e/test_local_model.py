@@ -15,10 +15,10 @@ import pytest
 
 from runner.config.schema import LocalServerConfig, ModelConfig, ProviderKind
 from runner.core.values import Answer, Conversation, Failure, FailureKind, Reply
+from runner.core.weights import find_gguf
 from runner.providers.local import server_folder
 from runner.providers.local_server import ServerFolder
 from runner.providers.open import open_provider
-from runner.providers.weights import local_weights
 
 pytestmark = pytest.mark.e2e
 pytest.importorskip("xllamacpp", reason="needs the extra `local`")
@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerFo
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     try:
-        yield server_folder(local_weights(SETTINGS), SETTINGS)
+        yield server_folder(find_gguf(None), SETTINGS)
     finally:
         tempfile.tempdir = None
 

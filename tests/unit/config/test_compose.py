@@ -199,3 +199,15 @@ def test_weights_file_is_relative_to_the_file_that_names_it(folder):
         folder, "extends: scenarios/l.yaml\nname: n\nseeds: 1\nscenarios: [{name: s, user: x}]\n"
     )
     assert config.models[0].local.gguf == str((folder / "scenarios" / "w.gguf").resolve())
+
+
+def test_weights_file_of_an_override_is_relative_to_the_working_directory(folder, monkeypatch):
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "w.gguf").write_bytes(b"x")
+    monkeypatch.chdir(folder / "elsewhere")
+    text = (
+        "name: n\nseeds: 1\nscenarios: [{name: s, user: x}]\nmodels: [{name: l, provider: local}]\n"
+    )
+    config = load(folder, text, "models.l.local.gguf=w.gguf")
+    assert config.models[0].local.gguf == str((folder / "elsewhere" / "w.gguf").resolve())
+    assert "relative to the working directory" in problems(folder, text, "models.l.local.gguf=no")

@@ -9,7 +9,6 @@ from yarl import URL
 from runner.config.schema import LocalServerConfig, ModelConfig, ProviderKind
 from runner.core.errors import ConfigError
 from runner.providers.open import open_provider, problems_of, proxy_for
-from runner.providers.weights import local_weights, weights_digest
 
 URL_ = "http://127.0.0.1:1"
 
@@ -112,30 +111,8 @@ def test_proxy_for_follows_the_usual_variables(url, environ, proxy):
     assert proxy_for(URL(url), environ) == proxy
 
 
-def test_local_weights_of_a_missing_file_names_it(tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"nothing\.gguf cannot be read"):
-        local_weights(LocalServerConfig(gguf=str(tmp_path / "nothing.gguf")))
-
-
-def test_local_weights_of_another_kind_of_file_says_so(tmp_path: Path):
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(ConfigError, match="no GGUF file"):
-        local_weights(LocalServerConfig(gguf=str(path)))
-
-
 def test_open_of_a_local_model_with_bad_weights_names_the_model(tmp_path: Path):
     pytest.importorskip("xllamacpp")
     bad = model(provider=ProviderKind.local, local=LocalServerConfig(gguf=str(tmp_path / "no")))
     with pytest.raises(ConfigError, match=r"models\.m1\.local\.gguf"):
         open_provider(bad, environ={}, max_body_bytes=1)
-
-
-def test_weights_digest_follows_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"GGUF one")
-    first = weights_digest(path)
-    assert first == weights_digest(path)
-    path.write_bytes(b"GGUF and another")
-    assert weights_digest(path) != first

@@ -1,0 +1,49 @@
+"""Makes `local.gguf` absolute, so that a sweep resumes from any folder.
+
+What stands in a file is relative to that file, what stands on the command line to the working
+directory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runner.config.source import COMMAND_LINE, Problems
+from runner.config.yaml_tree import Node, name_of
+
+
+def absolute_weights(tree: Node, folder: Path | None, problems: Problems) -> Node:
+    """Return a tree in which the weights of its models are absolute.
+
+    Args:
+        tree: models and `model_defaults` of one file, or all of them after overrides.
+        folder: of the file; None: only what overrides named is looked at.
+        problems: takes files that are not there.
+    """
+    entries = dict(tree.entries)
+    models = entries.get("models")
+    if models is not None and models.items:
+        moved = [_of_model(m, folder, f"models.{name_of(m)}", problems) for m in models.items]
+        entries["models"] = Node(moved, models.where)
+    if "model_defaults" in entries:
+        defaults = entries["model_defaults"]
+        entries["model_defaults"] = _of_model(defaults, folder, "model_defaults", problems)
+    return Node(entries, tree.where)
+
+
+def _of_model(model: Node, folder: Path | None, key: str, problems: Problems) -> Node:
+    local = model.entries.get("local")
+    gguf = local.entries.get("gguf") if local is not None else None
+    if local is None or gguf is None or not isinstance(gguf.value, str):
+        return model
+    if folder is None and gguf.where.file != COMMAND_LINE:
+        return model
+    named = (folder or Path.cwd()) / Path(gguf.value).expanduser()
+    path = Path(os.path.abspath(named))  # noqa: PTH100  # links stay as they are
+    if "\0" in gguf.value or not path.is_file():
+        origin = "working directory" if folder is None else "file that names them"
+        text = f"no such file: {path}. Paths are relative to the {origin}."
+        problems.add(gguf.where, f"{key}.local.gguf", text)
+    found = Node({**local.entries, "gguf": Node(str(path), gguf.where)}, local.where)
+    return Node({**model.entries, "local": found}, model.where)
