@@ -22,6 +22,9 @@ _TOLERANCE = 1e-6
 """Tokens; sums of floats over hours stay far below."""
 
 
+_SHORTEST_FLOW_S = 1e-3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
     """Somebody else's steady use of the same quota."""
@@ -141,16 +144,14 @@ class Bucket:
         return max(0.0, missing / self._rate)
 
     def flow(self, amount: float, start: float, seconds: float) -> Flow:
-        """Drain `amount` evenly from `start` on; a flow without duration is drained at once.
+        """Drain `amount` evenly from `start` on, now or later.
 
         Args:
             amount: tokens.
             start: not before the last time the bucket was told.
-            seconds: 0 or more.
+            seconds: 0 or more; no time at all counts as a millisecond.
         """
-        if seconds <= 0 or amount <= 0:
-            self.charge(amount, start)
-            return Flow(rate=0.0, over=True)
+        seconds = max(seconds, _SHORTEST_FLOW_S)
         flow = Flow(rate=amount / seconds)
         for at, begins in ((start, True), (start + seconds, False)):
             self._serial += 1

@@ -37,7 +37,7 @@ class Refused:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Permit:
-    """An admitted call; hand it to `produce` once, and to `stop` if it ends early."""
+    """An admitted call; hand it to `produce` once, and to `finish` in the end."""
 
     reserved: int = 0
     started: float = 0.0
@@ -131,16 +131,23 @@ class Quota:
         if self.output is not None and not permit.reserved:
             permit.flow = self.output.flow(tokens, start, seconds)
 
-    def finish(self, permit: Permit, now: float) -> None:
-        """End a call: early, what was not generated costs nothing; a reservation is settled."""
+    def finish(self, permit: Permit, now: float, *, early: bool = False) -> None:
+        """End a call; a reservation is settled.
+
+        Args:
+            permit: of `admit`.
+            now: seconds.
+            early: before all was generated: the rest costs nothing.
+        """
         if self.output is None:
             return
         if permit.flow is not None:
-            self.output.stop(permit.flow, now)
+            if early:
+                self.output.stop(permit.flow, now)
         elif permit.reserved:
             share = 1.0
-            if permit.seconds > 0:
-                share = min(1.0, max(0.0, (now - permit.started) / permit.seconds))
+            if early:
+                share = min(1.0, max(0.0, (now - permit.started) / max(permit.seconds, 1e-9)))
             self.output.charge(permit.tokens * share - permit.reserved, now)
             permit.reserved = 0
 

@@ -17,7 +17,13 @@ from runner.config.typed import Typing
 from runner.config.yaml_tree import Node, Plain, YamlError, parse
 from runner.core.errors import ConfigError
 from runner.simulate.answers import known_outcomes
-from runner.simulate.config import GroupConfig, ModelConfig, PersonaConfig, SimulateConfig
+from runner.simulate.config import (
+    GroupConfig,
+    LatencyConfig,
+    ModelConfig,
+    PersonaConfig,
+    SimulateConfig,
+)
 from runner.simulate.errors import ERRORS
 from runner.simulate.service import STREAM_FAULTS
 
@@ -95,6 +101,7 @@ def _check(config: SimulateConfig, judge: Judge) -> None:
         judge.note("persona", text)
     for name, model in config.models.items():
         _check_model(model, f"models.{name}", config, judge)
+    _check_latency(config.latency, "latency", judge)
     for name, group in [("quota", config.quota), *_at("groups", config.groups)]:
         _check_group(group, name, judge)
     known = [*ERRORS, *STREAM_FAULTS]
@@ -169,8 +176,12 @@ def _check_model(model: ModelConfig, key: str, config: SimulateConfig, judge: Ju
     ):
         if value is not None and value not in named:
             judge.note(f"{key}.{name}", f"there is no {name} {value}. {nearest(value, named)}")
-    if model.latency is not None and model.latency.spread > 1:
-        judge.note(f"{key}.latency.spread", "is a share of the latency, 0 to 1.")
+    _check_latency(model.latency, f"{key}.latency", judge)
+
+
+def _check_latency(latency: LatencyConfig | None, key: str, judge: Judge) -> None:
+    if latency is not None and latency.spread > 1:
+        judge.note(f"{key}.spread", "is a share of the latency, 0 to 1.")
 
 
 def _check_group(group: GroupConfig, key: str, judge: Judge) -> None:

@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._busy is not None:
-            self._service.finish(self._busy, self._loop.time())
+            self._service.finish(self._busy, self._loop.time(), early=True)
 
     def data_received(self, data: bytes) -> None:
         """Collect a request and answer it."""
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
             wire = Wire.CHAT if path.endswith("/chat/completions") else Wire.MESSAGES
             self._unread = end + 4 + length - len(self._buffer)
             self._buffer.clear()
-            self._send(self._service.refuse_size(wire))
+            self._send(self._service.refuse_size(wire), close=self._unread <= 0)
             return
         if len(self._buffer) < end + 4 + length:
             if not self._continued and _EXPECTS.search(head):

@@ -177,10 +177,10 @@ class Service:
             lines += chat_headers(gauges) if chat else messages_headers(gauges, wall)
         return lines
 
-    def finish(self, served: Served, now: float) -> None:
-        """Note that a response has ended, or that nobody waits for it any more."""
+    def finish(self, served: Served, now: float, *, early: bool = False) -> None:
+        """Note that a response has ended; early: its client has gone before."""
         if served.quota is not None and served.permit is not None:
-            served.quota.finish(served.permit, now)
+            served.quota.finish(served.permit, now, early=early)
 
     def stats(self, now: float) -> bytes:
         """Return counts of everything since the start as JSON; keys are numbered, not named."""
