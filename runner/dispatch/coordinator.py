@@ -118,8 +118,7 @@ class Coordinator:
         self._number = await self._log.claim(self._claim)
         self._verified_at = now()
         await self._log.complete_old()
-        if before is None or before.claim.fleet != self._claim.fleet:
-            await self._introduce()
+        await self._introduce()
         state = self._log.state
         self.table = LeaseTable(
             self._book.plan,
@@ -173,16 +172,22 @@ class Coordinator:
         preamble = self._preamble
         if preamble is None:
             return
-        if self._number != preamble.base + 1:
+        since = self._log.state.entries_since_snapshot
+        later = [since[n] for n in range(preamble.base + 1, self._number + 1) if n in since]
+        claims = [w.entry() for w in later if w.kind == "claim"]
+        done = len(later) - len(claims)
+        if any(isinstance(c, Claim) and c.fleet != self._claim.fleet for c in claims):
             await self._log.append(Release(reason="interrupted"))
             msg = (
                 "another process wrote to the sweep while this one was starting; nothing was "
                 "started. Run the same command again"
             )
             raise SweepStateError(msg)
+        if done and done >= len(preamble.entries):
+            return  # an earlier coordinator of this fleet came as far
         for key, data in preamble.files:
             await self.world.store.put(key, data)
-        for entry in preamble.entries:
+        for entry in preamble.entries[done:]:
             await self._log.append(entry)
             await self._log.complete(entry)
 

@@ -7,6 +7,7 @@ run in a thread of the journal's own, so that a store busy with parts never dela
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -117,8 +118,9 @@ class PosixDisk:
         """
 
         def remove() -> None:
-            self._path(name).unlink(missing_ok=True)
-            sync_folder(self._folder)
+            with contextlib.suppress(FileNotFoundError):
+                self._path(name).unlink()
+                sync_folder(self._folder)
 
         await self._run(remove)
 
