@@ -121,7 +121,7 @@ def replay(job: Job, rollout: Rollout, codec: Codec, attempts: Iterable[Attempt]
     reach: dict[str, int] = {}
     for attempt in answered:
         reach[attempt.incarnation] = max(attempt.turn, reach.get(attempt.incarnation, 0))
-    while not progress.ended:
+    while answered and not progress.ended:
         digest = codec.prepare(progress.conversation, job.seed).digest
         fitting = [a for a in answered if a.turn == progress.turn and a.request_digest == digest]
         best = max(fitting, key=lambda a: reach[a.incarnation], default=None)
