@@ -16,6 +16,7 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
         "overrides",
         metavar="KEY=VALUE",
         nargs="*",
+        default=[],
         help="override a key: seeds=10, models.m1.max_tokens=800, scenarios.tone.axes.tone=[blunt]",
     )
 
@@ -28,7 +29,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_placement(parser: argparse.ArgumentParser) -> None:
     """Add where a sweep runs, and what it may do to the sweep directory."""
     parser.add_argument(
-        "--workers", type=_positive, metavar="N", help="run on N Ray workers (default: in process)"
+        "--workers", type=positive, metavar="N", help="run on N Ray workers (default: in process)"
     )
     parser.add_argument(
         "--address", metavar="auto|HOST:PORT", help="Ray cluster to run on (default: start one)"
@@ -43,9 +44,14 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _positive(text: str) -> int:
-    number = int(text)
+def positive(text: str) -> int:
+    """Read a whole number from 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
-        msg = f"{number} is not a positive number"
+        msg = f"{text!r} is no whole number from 1"
         raise argparse.ArgumentTypeError(msg)
     return number

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -81,7 +81,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
         allow_abbrev=False,
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     for name in COMMANDS:
         cast("Command", import_module(f"runner.cli.{name}")).add(commands)
     for command in set(commands.choices.values()):
@@ -127,13 +127,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse, taking `KEY=VALUE` wherever it stands: argparse itself stops at the first option."""
-    parser, _ = build_parser()
-    args, left = parser.parse_known_args(arguments)
+    parser, commands = build_parser()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    named = next((word for word in words if not word.startswith("-")), None)
+    if named is not None and named not in commands:
+        parser.error(f"{clean(named)!r} is no command. {_nearest(named, commands)}")
+    args, left = parser.parse_known_args(words)
+    if args.command is None:
+        parser.error("name a command; `runner --help` lists them")
     if left and hasattr(args, "overrides") and not any(a.startswith("-") for a in left):
         args.overrides = [*args.overrides, *left]
     elif left:
-        parser.error(f"unrecognized arguments: {' '.join(left)}")
+        command = commands[args.command]
+        hints = (
+            f"{clean(word)!r} is not taken here. {_nearest(word, _options(command))}"
+            for word in left
+        )
+        command.error(" ".join(hints))
     return args
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    from runner.config.source import nearest  # only where somebody erred
+
+    return nearest(word, known)
+
+
+def _options(command: argparse.ArgumentParser) -> list[str]:
+    actions = command._actions  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # argparse has no other way to look at it
+    return [option for action in actions for option in action.option_strings]
 
 
 def _problems(number: int) -> str:

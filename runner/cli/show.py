@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from runner.cli.arguments import positive
+
 if TYPE_CHECKING:
-    from runner.cli.main import Commands
+    from runner.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +32,9 @@ def add(commands: Commands) -> None:
         "--outcome", default="", metavar="NAME", help="of a verdict; `harmful` for all"
     )
     parser.add_argument("--failed", action="store_true", help="dead letters with their errors")
-    parser.add_argument("-n", type=int, default=1, metavar="N", help="print so many transcripts")
+    parser.add_argument(
+        "-n", type=positive, default=1, metavar="N", help="print so many transcripts"
+    )
     parser.add_argument("--full", action="store_true", help="fold nothing")
     parser.set_defaults(run=run)
 
@@ -42,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from runner.config.load import load_config
-    from runner.core.errors import EXIT_OK
+    from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.showing import show_config, show_sweep
     from runner.record.posix_store import PosixStore
     from runner.report.lookup import Selector
@@ -57,6 +61,9 @@ def run(args: argparse.Namespace) -> int:
         outcome=args.outcome,
     )
     target = Path(args.target)
+    if not target.exists():
+        msg = f"{target}: nothing there. Name a configuration file or the directory of a sweep."
+        raise ConfigError(msg)
     if not target.is_dir():
         put(show_config(load_config(target).config, selector), sys.stdout)
         return EXIT_OK
@@ -65,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         target,
         selector,
         failed=args.failed,
-        transcripts=max(1, args.n),
+        transcripts=args.n,
         full=args.full,
     )
     put(asyncio.run(shown), sys.stdout)

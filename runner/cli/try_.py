@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_configuration
+from runner.cli.arguments import add_configuration, positive
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
         help="keep one level of an axis",
     )
     parser.add_argument("--models", default="", metavar="NAME,…", help="keep these models")
-    parser.add_argument("-n", type=int, default=1, metavar="N", help="seeds per cell (1)")
+    parser.add_argument("-n", type=positive, default=1, metavar="N", help="seeds per cell")
     parser.add_argument("--full", action="store_true", help="fold nothing")
     parser.set_defaults(run=run)
 
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.report.screen import put
 
     pairs = [item.partition("=") for item in args.only]
-    if args.n < 1 or not all(sep and key and level for key, sep, level in pairs):
-        msg = "--only takes AXIS=LEVEL, -n at least 1: runner try CONFIG --only tone=blunt -n 5"
+    if not all(sep and key and level for key, sep, level in pairs):
+        msg = "--only takes AXIS=LEVEL: runner try CONFIG --only tone=blunt -n 5"
         raise ConfigError(msg)
     only = {key: level for key, _, level in pairs}
     models = [name for name in args.models.split(",") if name]

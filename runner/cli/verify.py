@@ -1,4 +1,7 @@
-"""`runner verify DIR`."""
+"""`runner verify DIR`: read every shard of a sweep, live or dead, and prove what it holds.
+
+Changes nothing. Exit code 0: the record holds; 5: it does not.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,10 @@ def add(commands: Commands) -> None:
     """Add the command's parser."""
     parser = commands.add_parser(
         "verify",
-        help="prove that each job has one row and that every file is what the manifest says",
-        description="Reads every shard of a sweep, live or dead, and changes nothing. "
-        f"Exit code {EXIT_OK}: the record holds; {EXIT_RECORD}: it does not.",
+        help="prove that each job has one row and every file is what the manifest says",
+        description=__doc__,
     )
-    parser.add_argument("directory", help="sweep directory")
+    parser.add_argument("directory", metavar="DIR", help="sweep directory")
     add_json(parser)
     parser.set_defaults(run=run)
 

@@ -64,9 +64,12 @@ def read_text(path: Path, where: Where, key: str, problems: Problems) -> str | N
         text = f"no such file: {path}. Paths are relative to the file that names them."
         text = text if key else "no such file. Give the path of a configuration."
     except UnicodeDecodeError:
-        text = f"{path} is not UTF-8 text."
+        text = f"{path} is not UTF-8 text." if key else "is not UTF-8 text."
     except OSError as error:
         text = f"{path} cannot be read: {error.strerror}."
+        text = (
+            text if key else f"cannot be read ({error.strerror}). Give the path of a configuration."
+        )
     problems.add(where, key, text)
     return None
 

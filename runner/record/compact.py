@@ -64,14 +64,14 @@ def compact(directory: str | Path, *, target_bytes: int = TARGET_BYTES) -> Compa
         target_bytes: a file is closed when it has reached this size.
 
     Raises:
-        RecordError: no sweep, a damaged manifest, a torn shard.
-        SweepStateError: another compaction of the directory is running.
+        RecordError: a damaged manifest, a torn shard.
+        SweepStateError: no sweep there, or another compaction of it is running.
         StorageError: the disk refused.
     """
     folder = SweepFolder(directory)
     if not folder.has_manifest():
-        msg = f"{folder.root}: has no manifest; give the directory of a sweep."
-        raise RecordError(msg)
+        msg = f"{folder.root}: no sweep (it has no manifest). Name the directory of a sweep."
+        raise SweepStateError(msg)
     try:
         folder.path(TEMPORARY).mkdir(exist_ok=True)
         folder.path(COMPACTED).mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.core.errors import RecordError
+from runner.core.errors import SweepStateError
 from runner.record.entries import Written, read_entry
 from runner.record.fields import Fields
 from runner.record.layout import MANIFEST, entry_key, entry_number, snapshot_number
@@ -20,14 +20,14 @@ class SweepFolder:
     """A sweep directory on a file system.
 
     Raises:
-        RecordError: there is no such directory.
+        SweepStateError: there is no such directory, or no sweep in it.
     """
 
     def __init__(self, directory: str | Path) -> None:
         self.root = Path(directory)
         if not self.root.is_dir():
-            msg = f"{self.root}: no such directory. Give the directory of a sweep."
-            raise RecordError(msg)
+            msg = f"{self.root}: no such directory. Name the directory of a sweep."
+            raise SweepStateError(msg)
 
     def path(self, key: str) -> Path:
         """Return where a key lies."""

@@ -98,8 +98,8 @@ def follow(
         stop: ends the waiting.
 
     Raises:
-        RecordError: no such directory or table, a damaged manifest, a lost shard, no cursor.
-        SweepStateError: the cursor belongs to another sweep or table.
+        RecordError: no such table, a damaged manifest, a lost shard, no cursor.
+        SweepStateError: no such directory, or the cursor belongs to another sweep or table.
     """
     if table not in list(Kind):
         msg = f"{table}: no table of a sweep; choose one of {', '.join(Kind)}."

@@ -37,7 +37,8 @@ def read(
         compacted: read files of `runner compact` in place of the shards they hold.
 
     Raises:
-        RecordError: no such directory or table, or data of a newer version.
+        SweepStateError: no such directory.
+        RecordError: no such table, or data of a newer version.
     """
     if table not in list(Kind):
         msg = f"{table}: no table of a sweep; choose one of {', '.join(Kind)}."

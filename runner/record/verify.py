@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
-from runner.core.errors import RecordError
+from runner.core.errors import RecordError, SweepStateError
 from runner.record.audit import RowAudit
 from runner.record.compact import read_index
 from runner.record.entries import Shard, Written, read_shard
@@ -38,12 +38,12 @@ def verify(directory: str | Path) -> Verification:
     """Check a sweep directory.
 
     Raises:
-        RecordError: there is no such directory, or it has no manifest.
+        SweepStateError: there is no such directory, or no sweep in it.
     """
     folder = SweepFolder(directory)
     if not folder.has_manifest():
-        msg = f"{folder.root}: has no manifest; give the directory of a sweep."
-        raise RecordError(msg)
+        msg = f"{folder.root}: no sweep (it has no manifest). Name the directory of a sweep."
+        raise SweepStateError(msg)
     return _Verifier(folder).run()
 
 

@@ -111,7 +111,7 @@ def test_compact_when_a_shard_is_torn_then_it_names_it(sweep):
 
 
 def test_compact_when_there_is_no_sweep_then_it_writes_nothing(tmp_path):
-    with pytest.raises(RecordError, match="no manifest"):
+    with pytest.raises(SweepStateError, match="no manifest"):
         compact(tmp_path)
 
     assert list(tmp_path.iterdir()) == []

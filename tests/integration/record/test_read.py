@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import runner
-from runner.core.errors import RecordError
+from runner.core.errors import RecordError, SweepStateError
 from runner.record.compact import compact
 from tests.support.records import answered, failed
 from tests.support.sweeps import SweepMaker
@@ -79,13 +79,16 @@ def test_read_when_there_is_no_manifest_then_the_folder_is_read_as_a_glob(sweep,
 
 
 @pytest.mark.parametrize(
-    ("directory", "table", "message"),
-    [("s", "rows", "no table of a sweep"), ("nowhere", "transcripts", "no such directory")],
+    ("directory", "table", "error"),
+    [
+        ("s", "rows", RecordError("no table of a sweep")),
+        ("nowhere", "transcripts", SweepStateError("no such directory")),
+    ],
 )
 def test_read_when_asked_for_what_is_not_there_then_it_says_so(
-    sweep, tmp_path, directory, table, message
+    sweep, tmp_path, directory, table, error
 ):
-    with pytest.raises(RecordError, match=message):
+    with pytest.raises(type(error), match=str(error)):
         runner.read(tmp_path / directory, table)
 
 

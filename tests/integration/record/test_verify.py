@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from runner.cli import verify as command
-from runner.core.errors import RecordError
+from runner.core.errors import SweepStateError
 from runner.core.seeds import SeedSet
 from runner.record.compact import compact
 from runner.record.entries import Publish, Shard
@@ -213,7 +213,7 @@ def test_verify_when_overlap_was_rewritten_then_all_is_well(sweep):
 
 
 def test_verify_when_there_is_no_sweep_then_it_says_so(tmp_path):
-    with pytest.raises(RecordError, match="no manifest"):
+    with pytest.raises(SweepStateError, match="no manifest"):
         verify(tmp_path)
 
 
