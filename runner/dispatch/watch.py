@@ -125,12 +125,13 @@ class Watch:
             await self._recover(incarnation, gone=True, crashed=True)
             self.desk.gone(incarnation, view.beat if view else None)
             self.silent.discard(incarnation)
-        elif view is not None and view.lost and view.leases:
-            await self._recover(incarnation, gone=False, crashed=False)
+        elif view is not None and view.lost:
+            if view.leases:
+                await self._recover(incarnation, gone=False, crashed=False)
             if view.lost:  # it may have come back while its journal was read
                 self.desk.table.release(incarnation)
                 self.desk.lost(incarnation, self.clock.monotonic())
-        elif view is not None and not view.lost:
+        elif view is not None:
             self.silent.discard(incarnation)
 
     async def _is_gone(self, incarnation: str, view: WorkerView | None) -> bool:

@@ -58,9 +58,12 @@ class SlotAuthority:
         return share.sent
 
     def lost(self, worker: str, until: float) -> None:
-        """Withhold a silent worker's share until its calls must have ended (monotonic seconds)."""
+        """Withhold a silent worker's share until its calls must have ended (monotonic seconds).
+
+        Said again while the worker stays silent, it changes nothing.
+        """
         share = self._shares.get(worker)
-        if share is not None:
+        if share is not None and share.withheld_until is None:
             share.withheld_until = until
 
     def gone(self, worker: str) -> None:
