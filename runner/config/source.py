@@ -43,12 +43,6 @@ class Source:
         """Return a problem in the form that every message has: `file:line  key: text`."""
         return f"{self.where(key)}  {key}: {text}"
 
-    def annotate(self, problem: str) -> str:
-        """Put the place before a problem of the form `key: text` that came without one."""
-        key, colon, _ = problem.partition(": ")
-        known = colon and " " not in key and self.where(key) != self.root
-        return f"{self.where(key)}  {problem}" if known else problem
-
 
 @dataclass(slots=True)
 class Problems:

@@ -111,10 +111,6 @@ class LeaseTable:
         ended = self._ended.get(job.cell)
         return ended is not None and job.seed in ended
 
-    def is_leased(self, job: Job) -> bool:
-        """Return whether a worker holds the job."""
-        return job in self._owner
-
     @property
     def settled(self) -> bool:
         """Return whether nothing is leased and nothing that may still be granted is owed."""

@@ -83,11 +83,7 @@ class Heartbeat:
     """The journal or the output refuses writes now."""
     storage_error_s: float = 0.0
     """For how long it has."""
-    unsealed_bytes: int = 0
-    unsealed_age_s: float = 0.0
     journal_lag_s: float = 0.0
-    loop_lag_s: float = 0.0
-    memory_bytes: int = 0
     draining: bool = False
     """It takes no more grants; the coordinator owes again what it had not acknowledged."""
     done: bool = False
@@ -113,6 +109,5 @@ class HeartbeatReply:
     revoke: tuple[Job, ...] = ()
     """Hand these back if not started."""
     stopped_models: dict[str, str] = field(default_factory=dict[str, str])
-    seal_now: bool = False
     drain_s: float | None = None
     """Finish or hand back within that many seconds, seal, exit."""

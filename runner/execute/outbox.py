@@ -69,10 +69,6 @@ class Outbox:
         since = self._sealing_since if self._sealing_since is not None else self._open_since
         return 0.0 if since is None else self.clock.monotonic() - since
 
-    def unsealed_jobs(self) -> list[Job]:
-        """Return the jobs that are finished and not sealed."""
-        return [f.job for f in (*self._sealing, *self._open)]
-
     @property
     def empty(self) -> bool:
         """Return whether everything taken is sealed."""

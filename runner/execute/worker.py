@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -168,7 +167,6 @@ class Worker:
         self._giving_up = False
         self._leaving = False
         self._wake = asyncio.Event()
-        self._loop_lag_s = 0.0
         self._granted = False
         """The last reply brought jobs: more may follow, so an idle moment is not the end."""
         self._rate: dict[str, float] = dict.fromkeys(models, 0.0)
@@ -225,9 +223,7 @@ class Worker:
 
     async def _pause(self) -> None:
         clock = self._world.clock
-        started = clock.monotonic()
         await clock.sleep(LEAST_BEAT_S)
-        self._loop_lag_s = max(0.0, clock.monotonic() - started - LEAST_BEAT_S)
         rest = self._engine.heartbeat_s - LEAST_BEAT_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(rest):
@@ -263,8 +259,6 @@ class Worker:
         self.jobs.published(await self._outbox.published(reply.published))
         if reply.drain_s is not None:
             self.drain(reply.drain_s)
-        if reply.seal_now:
-            self._outbox.seal()
 
     async def _on_silence(self) -> None:
         """Without a coordinator: fence (by the lease clock), look for a successor's claim."""
@@ -349,11 +343,7 @@ class Worker:
             },
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
-            unsealed_bytes=self._outbox.unsealed_bytes(),
-            unsealed_age_s=self._outbox.unsealed_age_s(),
             journal_lag_s=self._journal.lag_s,
-            loop_lag_s=self._loop_lag_s,
-            memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             draining=draining,
             done=done,
         )

@@ -27,7 +27,6 @@ class Phase(StrEnum):
     RECOVERING = "recovering"
     """Completing old manifest entries, publishing parts, reading journals of gone workers."""
     RUNNING = "running"
-    PAUSED = "paused"
     DRAINING = "draining"
     STOPPED = "stopped"
     """It ended with jobs owed."""

@@ -13,7 +13,7 @@ from pyroaring import BitMap
 
 from runner.config.load import Loaded
 from runner.config.schema import SweepConfig
-from runner.grade.registry import graders_problems
+from runner.pipeline.grading import check_graders
 from runner.pipeline.prepare import Choices, Prepared, prepare
 from runner.plan.estimate import ModelEstimate, estimate
 from runner.providers.open import problems_of
@@ -80,18 +80,6 @@ def lint_all(loaded: Loaded) -> list[Finding]:
     known = Findings(source)
     known.all.extend(found)
     if not known.errors:
-        _lint_graders(config, further)
+        unhashed = {m.name: "-" for m in config.models}  # lint judges texts: weights stay unread
+        check_graders(build_book(config, revisions=unhashed), further)
     return [*found, *further.all]
-
-
-def _lint_graders(config: SweepConfig, findings: Findings) -> None:
-    """Check each condition's facts with its graders; the first condition of a fault is named."""
-    unhashed = {m.name: "-" for m in config.models}  # lint judges texts: weights stay unread
-    book = build_book(config, revisions=unhashed)
-    for cell in book.plan.of_model(book.plan.models[0]):
-        names = book.graders(cell.number)
-        for problem in graders_problems(names, book.grading(cell.number)) if names else ():
-            key, colon, what = problem.partition(": ")
-            key, what = (key, what) if colon and " " not in key else ("graders", problem)
-            where = f"scenarios.{cell.scenario}.{key}"
-            findings.error(where, what.removesuffix("."))

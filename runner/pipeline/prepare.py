@@ -7,6 +7,7 @@ refuses, naming what to do. Writes nothing: what changes is handed to the coordi
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import secrets
 import shlex
@@ -23,11 +24,18 @@ from runner.config.resolved import dump_resolved, resolved_facts
 from runner.config.schema import SweepConfig
 from runner.config.source import Source
 from runner.core.clock import SystemClock
-from runner.core.errors import CellsChangedError, StorageError, SweepHeldError, SweepStateError
+from runner.core.errors import (
+    CellsChangedError,
+    ConfigError,
+    StorageError,
+    SweepHeldError,
+    SweepStateError,
+)
 from runner.core.process import LinuxProcesses
 from runner.core.seams import KeyMissingError, Store
 from runner.core.seeds import SeedSet
 from runner.dispatch.terms import Preamble
+from runner.pipeline.grading import check_graders
 from runner.pipeline.supersede import supersede_entry
 from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan
@@ -40,6 +48,7 @@ from runner.record.posix_store import PosixStore
 from runner.record.state import SweepState, seed_set
 from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
+from runner.scenarios.findings import Findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +108,7 @@ async def prepare(
         source: where the configuration's keys were written, for messages.
 
     Raises:
-        ConfigError: scenarios that do not render, cells under two names, …
+        ConfigError: scenarios that do not render, cells under two names, unknown graders, …
         SweepHeldError: a live process writes the sweep.
         CellsChangedError: recorded cells changed or vanished, and `supersede` is not chosen.
         RecordError: the sweep's files are damaged, or a newer runner's.
@@ -119,6 +128,7 @@ async def prepare(
         sweep_id=facts.get("sweep_id") or secrets.token_hex(8),
         source=source,
     )
+    _refuse_graders(book, source)
     entries: list[Entry] = []
     files: list[tuple[str, bytes]] = [(CONFIGURATION, _configuration(book, facts))]
     if stored is not None:
@@ -134,8 +144,10 @@ async def prepare(
             entries.append(await supersede_entry(store, state, numbers))
     if stored is None or _differs(stored, book):
         book.plan.version = state.plan_version + 1
-        files.append((plan_key(book.plan.version), encode_plan(book.plan, book.parts_json)))
-        entries.append(PlanEntry(version=book.plan.version))
+        table = encode_plan(book.plan, book.parts_json)
+        files.append((plan_key(book.plan.version), table))
+        sha256 = hashlib.sha256(table).hexdigest()
+        entries.append(PlanEntry(version=book.plan.version, sha256=sha256))
     counts = _count(book, state, stored, retry=choices.retry_failed)
     if counts.again:
         entries.append(OweAgain(jobs=_dead(book, state)))
@@ -147,6 +159,13 @@ async def prepare(
         released=state.last_claim is None or state.released is not None,
         exists=state.head > 0,
     )
+
+
+def _refuse_graders(book: Book, source: Source | None) -> None:
+    findings = Findings(source)
+    check_graders(book, findings)
+    if findings.errors:
+        raise ConfigError(*map(str, findings.errors))
 
 
 def read_configuration(directory: Path) -> SweepConfig:

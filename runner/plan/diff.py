@@ -59,11 +59,6 @@ class Difference:
         """Return whether every recorded cell is in the new plan."""
         return not self.changed and not self.vanished
 
-    @property
-    def identical(self) -> bool:
-        """Return whether no cell and no name differs; seeds may."""
-        return self.compatible and not self.new and not self.renamed
-
 
 def assign_numbers(
     digests: Iterable[str], recorded: Mapping[str, int], next_number: int = 0

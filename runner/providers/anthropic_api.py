@@ -18,8 +18,8 @@ import httpx2
 
 from runner.config.schema import ModelConfig
 from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
+from runner.providers.codec import ModelCodec
 from runner.providers.headers import Redactor
-from runner.providers.messages_api import encode, payload_of, read_message
 from runner.providers.wire import (
     Channel,
     Exchange,
@@ -28,8 +28,6 @@ from runner.providers.wire import (
     status_failure,
     timeout_failure,
 )
-
-DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 
 class _AiohttpClient(httpx2.AsyncClient):
@@ -110,6 +108,7 @@ class AnthropicProvider:
             max_body_bytes: larger bodies are not read to their end.
         """
         self._model = model
+        self._codec = ModelCodec(model)
         self._redactor = Redactor(key)
         self._path = f"{base_url.rstrip('/')}/v1/messages"
         self._channel = Channel(
@@ -133,16 +132,7 @@ class AnthropicProvider:
 
     def prepare(self, conversation: Conversation, seed: int) -> Prepared:
         """Return the request; see Provider."""
-        model = self._model
-        return encode(
-            payload_of(
-                conversation,
-                model=model.model,
-                max_tokens=model.max_tokens,
-                params=model.params,
-                seed=seed if model.send_seed else None,
-            )
-        )
+        return self._codec.prepare(conversation, seed)
 
     async def send(self, prepared: Prepared) -> Answer | Failure:
         """Make one attempt; see Provider."""
@@ -171,7 +161,7 @@ class AnthropicProvider:
 
     def read(self, body: bytes) -> Reply | Failure:
         """Read a body; see Provider."""
-        return read_message(body)
+        return self._codec.read(body)
 
     async def aclose(self) -> None:
         """Close connections; see Provider."""

@@ -34,8 +34,8 @@ from runner.core.values import (
     Reply,
 )
 from runner.core.weights import find_gguf, weights_sha256
+from runner.providers.codec import ModelCodec
 from runner.providers.local_server import ServerFolder
-from runner.providers.messages_api import encode, payload_of, read_message
 from runner.providers.private_folder import private_folder
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class LocalProvider:
         except ConfigError as error:
             raise ConfigError(*(f"{where}.{problem}" for problem in error.problems)) from None
         self._model = model
+        self._codec = ModelCodec(model)
         self._max_body_bytes = max_body_bytes
         self._client: Path | None = None
         self._inner: AnthropicProvider | None = None
@@ -84,16 +85,7 @@ class LocalProvider:
 
     def prepare(self, conversation: Conversation, seed: int) -> Prepared:
         """Return the request; see Provider."""
-        model = self._model
-        return encode(
-            payload_of(
-                conversation,
-                model=model.model,
-                max_tokens=model.max_tokens,
-                params=model.params,
-                seed=seed if model.send_seed else None,
-            )
-        )
+        return self._codec.prepare(conversation, seed)
 
     async def send(self, prepared: Prepared) -> Answer | Failure:
         """Make one attempt, starting the server first where none runs; see Provider."""
@@ -145,7 +137,7 @@ class LocalProvider:
 
     def read(self, body: bytes) -> Reply | Failure:
         """Read a body; see Provider."""
-        return read_message(body)
+        return self._codec.read(body)
 
     async def aclose(self) -> None:
         """Close connections and let go of the server; see Provider."""

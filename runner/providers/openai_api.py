@@ -6,9 +6,8 @@ import asyncio
 
 from runner.config.schema import ModelConfig
 from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
+from runner.providers.codec import ModelCodec
 from runner.providers.headers import Redactor
-from runner.providers.messages_api import encode
-from runner.providers.openai_chat import chat_payload, read_chat
 from runner.providers.wire import Channel, network_failure, outcome, timeout_failure
 
 USER_AGENT = "runner"
@@ -36,6 +35,7 @@ class OpenAIProvider:
             max_body_bytes: larger bodies are not read to their end.
         """
         self._model = model
+        self._codec = ModelCodec(model)
         self._redactor = Redactor(key)
         self._headers = {
             "Accept": "application/json",
@@ -54,16 +54,7 @@ class OpenAIProvider:
 
     def prepare(self, conversation: Conversation, seed: int) -> Prepared:
         """Return the request; see Provider."""
-        model = self._model
-        return encode(
-            chat_payload(
-                conversation,
-                model=model.model,
-                max_tokens=model.max_tokens,
-                params=model.params,
-                seed=seed if model.send_seed else None,
-            )
-        )
+        return self._codec.prepare(conversation, seed)
 
     async def send(self, prepared: Prepared) -> Answer | Failure:
         """Make one attempt; see Provider."""
@@ -79,7 +70,7 @@ class OpenAIProvider:
 
     def read(self, body: bytes) -> Reply | Failure:
         """Read a body; see Provider."""
-        return read_chat(body)
+        return self._codec.read(body)
 
     async def aclose(self) -> None:
         """Close connections; see Provider."""

@@ -30,7 +30,6 @@ EVENTS = "events/"
 COMPACTED = "compacted/"
 SUPERSEDED = "superseded/"
 VERDICTS = "verdicts/"
-REPORT = "report/"
 TEMPORARY = ".tmp"
 CONFIGURATION = "sweep.yaml"
 
@@ -78,11 +77,6 @@ def holder_key(claim: int) -> str:
     return f"{EVENTS}holder-{claim:08d}.json"
 
 
-def holder_claim(key: str) -> int | None:
-    """Return the claim of a holder's key, None for any other key."""
-    return _number(_HOLDER, key)
-
-
 def seal_name(incarnation: str, number: int, suffix: str = "") -> str:
     """Return the name of an incarnation's seal.
 
@@ -119,12 +113,6 @@ def marker_seal(key: str) -> str | None:
 def part_key(seal: str, kind: str) -> str:
     """Return the key of one part file of a seal; `kind` is one of `KINDS`."""
     return f"{PARTS}{seal}.{kind}.parquet"
-
-
-def part_seal(key: str) -> tuple[str, str] | None:
-    """Return (seal, kind) of a part file's key, None for any other key."""
-    found = _PART.fullmatch(key)
-    return (found[1], found[2]) if found else None
 
 
 def shard_key(kind: str, seal: str) -> str:

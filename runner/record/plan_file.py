@@ -6,7 +6,6 @@ before the manifest entry that makes it hold, and never changed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from io import BytesIO
 
@@ -49,19 +48,6 @@ def decode_plan(data: bytes, where: str) -> StoredPlan:
         msg = f"{where}: not a readable plan table ({error}). Restore it from a copy of the sweep."
         raise RecordError(msg) from error
     return from_rows(columns)
-
-
-async def write_plan(store: Store, plan: Plan, parts_json: Callable[[int], tuple[str, str]]) -> str:
-    """Write the table of a plan version; return its SHA-256 for the manifest entry.
-
-    A table that a dead coordinator left without its entry is replaced: no entry names it.
-
-    Raises:
-        StorageError: the store refuses.
-    """
-    data = encode_plan(plan, parts_json)
-    await store.put(plan_key(plan.version), data)
-    return hashlib.sha256(data).hexdigest()
 
 
 async def read_plan(store: Store, version: int) -> StoredPlan:

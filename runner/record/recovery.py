@@ -6,7 +6,7 @@ collapse by attempt id. A seal covers exactly those frames of its jobs that come
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from runner.core.errors import RecordError
@@ -221,15 +221,6 @@ def merge(traces: Sequence[JobTrace]) -> JobTrace:
         dead=next((t.dead for t in traces if t.dead is not None), None),
         open_notes=tuple(note for trace in traces for note in trace.open_notes),
     )
-
-
-def merge_all(journals: Iterable[dict[Job, JobTrace]]) -> dict[Job, JobTrace]:
-    """Join the traces of several journals, job by job."""
-    by_job: dict[Job, list[JobTrace]] = {}
-    for journal in journals:
-        for job, trace in journal.items():
-            by_job.setdefault(job, []).append(trace)
-    return {job: merge(traces) for job, traces in by_job.items()}
 
 
 async def _names(disk: Disk, incarnation: str) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runner.record.schema import COLUMNS, SCHEMA_VERSION, Column, Kind
+from runner.record.verdicts import VERDICT_COLUMNS, VERDICT_SCHEMA_VERSION
 
 _INTRODUCTION = """\
 # Schema of the tables
@@ -36,6 +37,16 @@ _PURPOSE = {
     "stays as history.",
 }
 
+_VERDICTS = """\
+## verdicts
+
+Version {version}. `verdicts/<grader>@<digest>/<shard>.parquet`, written by `runner report`: one row
+per graded row of that shard of transcripts/, whose rows never change. Join `job_key` with
+`transcripts.transcript_id`. After these columns comes a boolean `gate_<name>` for each gate of the
+grader, null where the gate was not reached. `grader.json` beside them has the grader's whole digest
+and that of the facts it was given.
+"""
+
 
 def render() -> str:
     """Return the whole document."""
@@ -47,11 +58,17 @@ def _lines() -> Iterator[str]:
     for kind, columns in COLUMNS.items():
         yield f"## {kind.value}\n"
         yield f"{_PURPOSE[kind]}\n"
-        yield "| column | type | null | unit | meaning |"
-        yield "|---|---|---|---|---|"
-        for column in columns:
-            yield _row(column)
-        yield ""
+        yield from _table(columns)
+    yield _VERDICTS.format(version=VERDICT_SCHEMA_VERSION)
+    yield from _table(VERDICT_COLUMNS)
+
+
+def _table(columns: Iterable[Column]) -> Iterator[str]:
+    yield "| column | type | null | unit | meaning |"
+    yield "|---|---|---|---|---|"
+    for column in columns:
+        yield _row(column)
+    yield ""
 
 
 def _row(column: Column) -> str:

@@ -5,11 +5,8 @@
     verdicts/<grader>@<12 digits>/<shard>.parquet  one row per graded row of transcripts/<shard>.parquet
 
 A verdict file is written whole and at once, under the name of its shard; a shard without one is not
-graded yet, and a file whose shard is gone is deleted. Columns: `job_key` (as
-transcripts.transcript_id), `cell`, `seed`, `grader`, `grader_version`, `grader_digest`, `view`
-(which part of the answer was judged), `state` (graded, unparsable, skipped, grader_error),
-`outcome`, `harmful` (null where there is no verdict), `evidence` (hostile text), and one boolean
-column `gate_<name>` for each gate of the grader.
+graded yet, and a file whose shard is gone is deleted. Columns: `VERDICT_COLUMNS`, and one nullable
+boolean column `gate_<name>` for each gate of the grader.
 """
 
 from __future__ import annotations
@@ -25,9 +22,41 @@ import pyarrow.parquet as pq
 
 from runner.core.errors import RecordError
 from runner.record.layout import TRANSCRIPTS, VERDICTS
-from runner.record.schema import Kind, kind_of
+from runner.record.schema import FLAG, INT, TEXT, Column, Kind, kind_of
 
 VERDICT_SCHEMA_VERSION = 1
+VERDICT_COLUMNS: tuple[Column, ...] = (
+    Column(name="job_key", type=TEXT, unit="hex", meaning="As transcripts.transcript_id."),
+    Column(name="cell", type=INT, meaning="As transcripts.cell."),
+    Column(name="seed", type=INT, meaning="As transcripts.seed."),
+    Column(name="grader", type=TEXT, meaning="Name of the grader."),
+    Column(name="grader_version", type=INT, meaning="Version of its rules, told by its author."),
+    Column(
+        name="grader_digest",
+        type=TEXT,
+        unit="hex",
+        meaning="SHA-256 over its source, version, gates and judged view.",
+    ),
+    Column(name="view", type=TEXT, meaning="Which part of the answer was judged."),
+    Column(
+        name="state",
+        type=TEXT,
+        meaning="`graded`, `unparsable`, `skipped` (no answer to judge) or `grader_error`.",
+    ),
+    Column(name="outcome", type=TEXT, meaning="The grader's word for what happened."),
+    Column(
+        name="harmful",
+        type=FLAG,
+        nullable=True,
+        meaning="Counts in the headline rate; null where there is no verdict.",
+    ),
+    Column(
+        name="evidence",
+        type=TEXT,
+        meaning="What the verdict stands on, in the model's words: hostile text.",
+    ),
+)
+"""Every grader's columns, before those of its gates."""
 _BATCH_ROWS = 64
 _READ = ["transcript_id", "cell", "seed", "end_state", "messages"]
 
@@ -141,21 +170,8 @@ def answer_rows(data: bytes, where: str) -> Iterator[AnswerRow]:
 
 def verdict_schema(gates: Sequence[str]) -> pa.Schema:
     """Return the schema of a grader's verdict table."""
-    text = pa.large_string()
-    fixed = [
-        pa.field("job_key", text, nullable=False),
-        pa.field("cell", pa.int64(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("grader", text, nullable=False),
-        pa.field("grader_version", pa.int64(), nullable=False),
-        pa.field("grader_digest", text, nullable=False),
-        pa.field("view", text, nullable=False),
-        pa.field("state", text, nullable=False),
-        pa.field("outcome", text, nullable=False),
-        pa.field("harmful", pa.bool_()),
-        pa.field("evidence", text, nullable=False),
-    ]
-    gated = [pa.field(f"gate_{g}", pa.bool_()) for g in gates]
+    fixed = [column.field() for column in VERDICT_COLUMNS]
+    gated = [pa.field(f"gate_{g}", FLAG) for g in gates]
     version: dict[bytes | str, bytes | str] = {
         "runner.verdict_schema_version": str(VERDICT_SCHEMA_VERSION)
     }

@@ -27,7 +27,7 @@ from runner.record.entries import Claim, OweAgain, PlanEntry, Publish, Release, 
 from runner.record.layout import CONFIGURATION, part_key, shard_key
 from runner.record.manifest import ManifestLog
 from runner.record.parts import encode_parts
-from runner.record.plan_file import write_plan
+from runner.record.plan_file import encode_plan, plan_key
 from runner.record.posix_store import PosixStore
 from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
@@ -103,8 +103,8 @@ class Writer:
             started_at="2026-01-01T00:00:00Z",
         )  # fmt: skip
         await self.log.claim(claim)
-        sha256 = await write_plan(self.store, self.book.plan, self.book.parts_json)
-        await self.log.append(PlanEntry(version=1, sha256=sha256))
+        await self.store.put(plan_key(1), encode_plan(self.book.plan, self.book.parts_json))
+        await self.log.append(PlanEntry(version=1))
 
     def cell(self, condition: str, model: str = "m1") -> int:
         return next(

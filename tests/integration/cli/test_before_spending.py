@@ -75,6 +75,17 @@ def test_lint_when_all_is_well_says_so(config, capsys):
     assert capsys.readouterr().out.endswith("c.yaml: 0 errors, 0 warnings\n")
 
 
+@pytest.mark.parametrize("command", ["plan", "sweep", "try", "lint"])
+def test_unknown_grader_is_refused_before_anything_is_spent(config, capsys, command):
+    config.write_text(GOOD.replace("  axes:", "  graders: [blackmial_rule]\n  axes:"))
+    assert main([command, str(config)]) == 2
+    said = "".join(capsys.readouterr())
+    assert (
+        "scenarios.tone.graders: 'blackmial_rule' is unknown. Did you mean blackmail_rule?" in said
+    )
+    assert [p.name for p in config.parent.iterdir()] == ["c.yaml"]
+
+
 def test_lint_finds_what_scenarios_providers_and_graders_refuse(config, capsys):
     config.write_text(
         GOOD.replace("max_tokens: 100", "params: {stream: true}").replace(

@@ -204,9 +204,6 @@ def test_positions_follow_keys_items_and_what_lies_around(tmp_path):
         "models.m.base_url": 3,
     }
     assert {k: source.where(k).line for k in lines} == lines
-    assert source.annotate("scenarios.s.user: bad").endswith("c.yaml:6  scenarios.s.user: bad")
-    assert source.annotate("other: bad") == "other: bad"
-    assert source.annotate("a text with: a colon") == "a text with: a colon"
 
 
 @pytest.mark.parametrize(

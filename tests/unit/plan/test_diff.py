@@ -47,7 +47,6 @@ def test_compare_when_only_the_name_changed_is_compatible():
         plan([cell(0, condition="a=1")]), parts({}), plan([cell(0, condition="a=1,b=2")]), parts({})
     )
     assert difference.compatible
-    assert not difference.identical
     assert [(o.condition, n.condition) for o, n in difference.renamed] == [("a=1", "a=1,b=2")]
 
 

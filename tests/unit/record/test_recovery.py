@@ -17,7 +17,6 @@ from runner.record.recovery import (
     incarnations,
     index_journal,
     merge,
-    merge_all,
     read_journal,
     unsealed,
 )
@@ -136,15 +135,6 @@ def test_merge_of_a_continued_rollout_keeps_every_turn_of_both_workers():
     begun = trace(answered(1, 0, 0, incarnation="w2"))
     continued = trace(answered(1, 0, 1, incarnation="w9"))
     assert [a.turn for a in merge([continued, begun]).attempts] == [0, 1]
-
-
-def test_merge_all_joins_journals_job_by_job():
-    one = {Job(1, 0): trace(answered(1, 0)), Job(1, 1): trace(answered(1, 1))}
-    two = {Job(1, 0): trace(answered(1, 0, 1)), Job(1, 2): trace(dead(1, 2))}
-    joined = merge_all([one, two])
-    assert sorted(joined) == [Job(1, 0), Job(1, 1), Job(1, 2)]
-    assert len(joined[Job(1, 0)].attempts) == 2
-    assert joined[Job(1, 2)].dead == dead(1, 2)
 
 
 def test_read_journal_takes_the_segments_of_one_incarnation_in_their_order():

@@ -91,7 +91,6 @@ def test_names_are_read_back_from_their_keys(incarnation, number, suffix, kind):
     seal = layout.seal_name(incarnation, number, suffix)
     assert layout.seal_incarnation(seal) == incarnation
     assert layout.marker_seal(layout.marker_key(seal)) == seal
-    assert layout.part_seal(layout.part_key(seal, kind)) == (seal, kind)
     assert layout.marker_seal(layout.part_key(seal, kind)) is None
     assert layout.segment_of(layout.segment_name(incarnation, number)) == (incarnation, number)
 
@@ -101,7 +100,6 @@ def test_names_are_read_back_from_their_keys(incarnation, number, suffix, kind):
 def test_numbers_are_read_back_from_their_keys(number):
     assert layout.entry_number(layout.entry_key(number)) == number
     assert layout.snapshot_number(layout.snapshot_key(number)) == number
-    assert layout.holder_claim(layout.holder_key(number)) == number
     assert layout.entry_number(layout.snapshot_key(number)) is None
 
 

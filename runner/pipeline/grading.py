@@ -1,0 +1,22 @@
+"""Checks each condition's grading facts with its graders, before anything is spent."""
+
+from __future__ import annotations
+
+from runner.grade.registry import graders_problems
+from runner.scenarios.book import Book
+from runner.scenarios.findings import Findings
+
+
+def check_graders(book: Book, findings: Findings) -> None:
+    """Note graders that do not exist and facts they cannot use.
+
+    Takes one rendering of `grading:` per condition; the first condition of a fault is named.
+    """
+    if not any(scenario.graders for scenario in book.config.scenarios):
+        return
+    for cell in book.plan.of_model(book.plan.models[0]):
+        names = book.graders(cell.number)
+        for problem in graders_problems(names, book.grading(cell.number)) if names else ():
+            key, colon, what = problem.partition(": ")
+            key, what = (key, what) if colon and " " not in key else ("graders", problem)
+            findings.error(f"scenarios.{cell.scenario}.{key}", what.removesuffix("."))
