@@ -119,13 +119,6 @@ class Authority:
             pool.settle(before, ledger, now)
             flow = pool.flow
             flow.pending(model, -resolved - lost.count)
-            flow.report(
-                worker,
-                model,
-                in_flight=ledger.in_flight,
-                started=ledger.used - before.used,
-                now=now,
-            )
             if ledger.answered > before.answered:
                 flow.answered(
                     model,
@@ -135,6 +128,13 @@ class Authority:
                     yy=ledger.output_squared - before.output_squared,
                     xy=ledger.output_latency - before.output_latency,
                 )
+            flow.report(
+                worker,
+                model,
+                in_flight=ledger.in_flight,
+                elapsed_s=ledger.elapsed_s,
+                started=ledger.used - before.used,
+            )
         account.ledger, account.in_flight_until = ledger, None
         self._ends(model, before, ledger, now)
 
@@ -268,6 +268,7 @@ class Authority:
 
     def _begin(self, account: Account, worker: str, model: str, ledger: Ledger, now: float) -> None:
         """First ledger seen: what happened before is history, what is held or runs counts."""
+        self._advance(now)
         account.ledger = ledger
         account.granted = ledger.accepted
         account.granted_input = ledger.accepted_input
@@ -278,7 +279,10 @@ class Authority:
                 ledger.resolved_output - ledger.accepted_output,
             )
             pool.flow.pending(model, account.held())
-            pool.flow.report(worker, model, in_flight=ledger.in_flight, started=0, now=now)
+            pool.flow.report(
+                worker, model, in_flight=ledger.in_flight, elapsed_s=ledger.elapsed_s, started=0
+            )
+            pool.flow.rebase()
 
     def _advance(self, now: float) -> None:
         wanted = now - self._starved_at < RECENT_S

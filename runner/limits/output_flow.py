@@ -3,10 +3,10 @@
 Pacing admissions by expected output leaves the number of running answers to chance (with
 lognormal lengths it wanders by several per cent for as long as an answer takes), which a server
 with a small bucket refuses. So the number of running answers is the controlled quantity. Per
-model a line `seconds = delay + tokens / speed` is fitted to the answers; production is speed times
-the answers past their delay; the ideal number is what produces the target rate. The difference
-between target and production is summed up (`level`, corrected by the true length of each answer as
-it ends) and steers the ideal number, so that on average exactly the target is used.
+model a line `seconds = delay + tokens / speed` is fitted to the answers; production is what ended
+answers had plus speed times the time of the running ones past their delay; the ideal number is
+what produces the target rate. Target minus production, summed up, is the `level`: it steers the
+ideal number, so that on average exactly the target is used.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ REPORT_LAG_S = 1.5
 MOST = 2.0
 """Admissions are never faster than this multiple of the steady ones, or a cold start would begin
 all answers at once, and they would end together too."""
+SMOOTH = 0.3
+"""Weight of a new fit: what runs is counted by it, and must not jump."""
 
 
 @dataclass(slots=True)
@@ -60,12 +62,21 @@ class Fit:
         mean_y, mean_x = self.y / self.n, self.x / self.n
         spread = self.yy / self.n - mean_y * mean_y
         common = self.xy / self.n - mean_x * mean_y
-        if spread <= 1e-6 * mean_y * mean_y or common <= 0:
-            return max(0.1, mean_y / max(mean_x, 1e-3)), 0.0
-        slope = common / spread
-        if mean_x - slope * mean_y < 0:  # longer answers are disproportionately slow
-            return max(0.1, mean_y / max(mean_x, 1e-3)), 0.0
-        return 1.0 / slope, mean_x - slope * mean_y
+        if spread > 1e-6 * mean_y * mean_y and common > 0:
+            slope = common / spread
+            if mean_x >= slope * mean_y:
+                return 1.0 / slope, mean_x - slope * mean_y
+        # All of one length, or long answers disproportionately slow: no delay can be told.
+        return max(0.1, mean_y / max(mean_x, 1e-3)), 0.0
+
+
+@dataclass(slots=True)
+class _Running:
+    """What a worker had on the wire when it last said so."""
+
+    count: int = 0
+    elapsed: float = 0.0
+    at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -73,19 +84,43 @@ class _Model:
     fit: Fit = field(default_factory=Fit)
     speed: float = 60.0
     delay: float = 1.0
-    running: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
-    """Worker to (requests on the wire, when it said so)."""
+    ended: float = 0.0
+    """Tokens of answers that have ended."""
+    running: dict[str, _Running] = field(default_factory=dict[str, _Running])
     total: int = 0
+    elapsed: float = 0.0
+    """Summed over what runs, when its worker reported it."""
+    moments: float = 0.0
+    """Summed over what runs: when its worker reported it."""
     pending: int = 0
     """Permits granted and neither used nor ended."""
     starts: float = 0.0
     """A second, smoothed."""
 
-    def generating(self) -> float:
-        return max(0.0, self.total - self.starts * self.delay)
+    def replace(self, worker: str, new: _Running | None) -> None:
+        old = self.running.pop(worker, None) or _Running()
+        if new is not None:
+            self.running[worker] = new
+        now = new or _Running()
+        self.total += now.count - old.count
+        self.elapsed += now.elapsed - old.elapsed
+        self.moments += now.count * now.at - old.count * old.at
+
+    def produced(self, now: float) -> float:
+        """Return the tokens of what ended and, by the line, of what runs."""
+        young = min(float(self.total), self.starts * self.delay)
+        spent = self.elapsed + self.total * now - self.moments
+        waited = self.delay * (self.total - young / 2.0)
+        return self.ended + self.speed * max(0.0, spent - waited)
 
     def seconds(self) -> float:
         return self.delay + self.fit.mean / self.speed
+
+    def expected(self, now: float) -> float:
+        """Return the answers that will run when the permits in hand have been used."""
+        age = now - self.moments / self.total if self.total else 0.0
+        lag = age + self.pending / max(self.starts, 1.0)
+        return self.total * max(0.0, 1.0 - lag / self.seconds()) + self.pending
 
 
 @dataclass(slots=True)
@@ -95,56 +130,57 @@ class OutputFlow:
     at: float
     level: float = 0.0
     """Target minus production, summed up: tokens."""
-    produced: float = 0.0
-    """Since the start, by estimate, corrected at each answer's end."""
+    _counted: float = 0.0
+    """Production up to `at`."""
     _models: dict[str, _Model] = field(default_factory=dict[str, _Model])
 
-    def advance(self, now: float, rate: float) -> None:
-        """Move to `now`; `rate` is the target in tokens a second."""
-        passed = now - self.at
-        if passed <= 0:
-            return
-        self.at = now
-        made = sum(m.speed * m.generating() for m in self._models.values()) * passed
-        self.produced += made
-        self.level = min(self.level + rate * passed - made, CREDIT_S * rate)
+    def advance(self, now: float, rate: float) -> float:
+        """Move to `now` and return what was produced; `rate` is the target in tokens a second.
+
+        What was produced may be a little below 0: an answer ended earlier than its line said.
+        """
+        passed = max(0.0, now - self.at)
+        self.at = max(self.at, now)
         fade, calm = exp(-passed / FORGET_S), exp(-passed / STARTS_S)
         for model in self._models.values():
             model.fit.fade(fade)
             model.starts *= calm
+        made = self._produced() - self._counted
+        self._counted += made
+        self.level = min(self.level + rate * passed - made, CREDIT_S * rate)
+        return made
 
-    def report(self, worker: str, model: str, *, in_flight: int, started: int, now: float) -> None:
-        """Take in what a worker has on the wire and how many requests it started since."""
+    def report(
+        self, worker: str, model: str, *, in_flight: int, elapsed_s: float, started: int
+    ) -> None:
+        """Take in what a worker has on the wire now and how many requests it started since."""
         found = self._model(model)
-        before, _ = found.running.get(worker, (0, now))
-        found.running[worker] = (in_flight, now)
-        found.total += in_flight - before
+        found.replace(worker, _Running(count=in_flight, elapsed=elapsed_s, at=self.at))
         found.starts += started / STARTS_S
 
+    def rebase(self) -> None:
+        """What was produced until now is history: a worker was heard of for the first time."""
+        self._counted = self._produced()
+
     def forget(self, worker: str) -> None:
-        """The worker's requests have ended."""
+        """The worker's requests have ended, nobody knows how."""
         for model in self._models.values():
-            model.total -= model.running.pop(worker, (0, 0.0))[0]
+            before = model.produced(self.at)
+            model.replace(worker, None)
+            model.ended += before - model.produced(self.at)
 
     def pending(self, model: str, permits: int) -> None:
         """Permits were granted, or (negative) used, ended or found lost."""
         self._model(model).pending += permits
 
     def answered(self, model: str, *, n: int, y: float, x: float, yy: float, xy: float) -> None:
-        """True the production up with n ended answers (sums of tokens y and seconds x)."""
+        """Take in n ended answers (sums of tokens y and seconds x), before `report`."""
         found = self._model(model)
-        off = y - found.speed * max(0.0, x - found.delay * n)
-        self.level -= off
-        self.produced += off
+        found.ended += y
         found.fit.add(n, y, x, yy, xy)
         speed, delay = found.fit.line()
-        # What is running was counted at the old speed: a new one must not jump.
-        found.speed += 0.3 * (speed - found.speed)
-        found.delay += 0.3 * (delay - found.delay)
-
-    def mean(self, model: str) -> float:
-        """Return the expected output tokens of an answer."""
-        return self._model(model).fit.mean
+        found.speed += SMOOTH * (speed - found.speed)
+        found.delay += SMOOTH * (delay - found.delay)
 
     def speed(self, rate: float) -> float:
         """Return the output tokens a second, by expectation, that may be admitted now.
@@ -156,15 +192,11 @@ class OutputFlow:
         running = starting = mean = weight = seconds = 0.0
         for model in self._models.values():
             share = max(model.starts, 1e-9)
-            lasts = model.seconds()
             weight += share
-            seconds += share * lasts
+            seconds += share * model.seconds()
             mean += share * model.fit.mean
             starting += share * model.delay * model.speed
-            # Until the permits in hand have started, some of what runs will have ended.
-            lag = self._age(model) + model.pending / max(model.starts, 1.0)
-            left = model.total * max(0.0, 1.0 - lag / lasts)
-            running += model.speed * (left + model.pending)
+            running += model.speed * model.expected(self.at)
         if not weight:
             return rate
         lasts = seconds / weight
@@ -173,9 +205,8 @@ class OutputFlow:
         wanted = max(0.1 * rate, rate + self.level / settle_s) * (1.0 + starting / mean)
         return rate * min(MOST, max(0.0, 1.0 + gain * (wanted - running) / wanted))
 
-    def _age(self, model: _Model) -> float:
-        ages = [max(0.0, self.at - at) for _, at in model.running.values()]
-        return sum(ages) / len(ages) if ages else 0.0
+    def _produced(self) -> float:
+        return sum(m.produced(self.at) for m in self._models.values())
 
     def _model(self, name: str) -> _Model:
         found = self._models.get(name)

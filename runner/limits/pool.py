@@ -34,7 +34,6 @@ class Pool:
         self.binds: Meter | None = None
         self._lines = {meter: Gcra(free_at=free_at) for meter in Meter}
         self._mirrors = {m: MirroredBucket(at=now) for m in (Meter.INPUT, Meter.OUTPUT)}
-        self._produced = 0.0
         for meter, limit in config.per_second().items():
             self.target(meter, now).limit = limit
             self.targets[meter].source = "config"
@@ -61,9 +60,7 @@ class Pool:
             target.advance(now, wanted=wanted)
             rate = (target.rate(self.safety.value) or 0.0) * share
             if self._produces(meter):
-                self.flow.advance(now, rate)
-                target.count(self.flow.produced - self._produced, now)
-                self._produced = self.flow.produced
+                target.count(self.flow.advance(now, rate), now)
             elif meter in self._mirrors and rate > 0:
                 self._mirrors[meter].advance(now, rate)
 

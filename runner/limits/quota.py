@@ -114,7 +114,9 @@ class Ledger:
     charged_output: float = 0.0
     """As above; with `Charging.PRODUCED` only that of ended requests is looked at."""
     in_flight: int = 0
-    """On the wire now (the one value that is not a sum)."""
+    """On the wire now (not a sum)."""
+    elapsed_s: float = 0.0
+    """Summed over these: for how long they have been there (not a sum since the start)."""
     answered: int = 0
     refused: int = 0
     """429s, without those that a spend cap caused."""

@@ -23,6 +23,14 @@ class _Held:
     reserved: Cost
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A request that a permit started; goes back to the wallet once, when the request has ended."""
+
+    expected: Cost
+    at: float
+
+
 @dataclass(slots=True)
 class Wallet:
     """Permits of one model.
@@ -33,6 +41,8 @@ class Wallet:
     paused_until: float = 0.0
     """By this worker's own 429s and by the authority's `hold_s`."""
     in_flight: int = 0
+    _started: float = 0.0
+    """Summed over requests on the wire: when they started."""
     _held: deque[_Held] = field(default_factory=deque[_Held])
     _sums: dict[str, float] = field(default_factory=dict[str, float])
     _refused_meter: Meter | None = None
@@ -79,16 +89,17 @@ class Wallet:
         self._lapse(now)
         return max(self._held[0].first, self.paused_until) if self._held else None
 
-    def take(self, now: float, expected: Cost) -> bool:
-        """Use the permit that is due, for a request of that expected cost; False: none is due."""
+    def take(self, now: float, expected: Cost) -> Ticket | None:
+        """Use the permit that is due, for a request of that expected cost; None: none is due."""
         due = self.next_at(now)
         if due is None or now < due:
-            return False
+            return None
         self._resolve(self._held[0], 1, "used")
         self._add("charged_input", expected.input_tokens)
         self._add("charged_output", expected.output_tokens)
         self.in_flight += 1
-        return True
+        self._started += now
+        return Ticket(expected=expected, at=now)
 
     def drop(self) -> None:
         """Give all permits in hand up: fenced, draining, stopped, or a new claim."""
@@ -96,10 +107,10 @@ class Wallet:
             self._resolve(self._held[0], self._held[0].left, "lapsed")
 
     def answered(
-        self, expected: Cost, *, input_tokens: float, output_tokens: float, latency_s: float
+        self, ticket: Ticket, *, input_tokens: float, output_tokens: float, latency_s: float
     ) -> None:
         """A request ended with an answer of that usage (uncached input, cache writes included)."""
-        self._end(expected, input_tokens, output_tokens)
+        self._end(ticket, input_tokens, output_tokens)
         self._add("answered", 1)
         self._add("output_tokens", output_tokens)
         self._add("latency", latency_s)
@@ -107,23 +118,23 @@ class Wallet:
         self._add("output_latency", output_tokens * latency_s)
 
     def refused(
-        self, expected: Cost, *, meter: Meter | None, ramp: bool, pause_s: float, now: float
+        self, ticket: Ticket, *, meter: Meter | None, ramp: bool, pause_s: float, now: float
     ) -> None:
         """A request ended with a 429 that is no spend cap; everybody waits `pause_s`."""
-        self._end(expected, 0.0, 0.0)
+        self._end(ticket, 0.0, 0.0)
         self._add("refused", 1)
         self._add("refused_ramp", int(ramp))
         self._refused_meter = meter
         self.hold(pause_s, now)
 
-    def overloaded(self, expected: Cost) -> None:
+    def overloaded(self, ticket: Ticket) -> None:
         """529, 5xx, timeout or a lost connection: its tokens may have been used, so they count."""
-        self._end(expected, expected.input_tokens, expected.output_tokens)
+        self._end(ticket, ticket.expected.input_tokens, ticket.expected.output_tokens)
         self._add("overloaded", 1)
 
-    def ended(self, expected: Cost) -> None:
+    def ended(self, ticket: Ticket) -> None:
         """Any other end: a 4xx of the job's own, or a cancelled call."""
-        self._end(expected, expected.input_tokens, expected.output_tokens)
+        self._end(ticket, ticket.expected.input_tokens, ticket.expected.output_tokens)
 
     def ledger(self, now: float) -> Ledger:
         """Return the sums for a heartbeat."""
@@ -140,6 +151,7 @@ class Wallet:
             charged_input=get("charged_input", 0.0),
             charged_output=get("charged_output", 0.0),
             in_flight=self.in_flight,
+            elapsed_s=max(0.0, self.in_flight * now - self._started),
             answered=int(get("answered", 0)),
             refused=int(get("refused", 0)),
             refused_ramp=int(get("refused_ramp", 0)),
@@ -152,10 +164,11 @@ class Wallet:
             output_latency=get("output_latency", 0.0),
         )
 
-    def _end(self, expected: Cost, input_tokens: float, output_tokens: float) -> None:
+    def _end(self, ticket: Ticket, input_tokens: float, output_tokens: float) -> None:
         self.in_flight -= 1
-        self._add("charged_input", input_tokens - expected.input_tokens)
-        self._add("charged_output", output_tokens - expected.output_tokens)
+        self._started = 0.0 if not self.in_flight else self._started - ticket.at
+        self._add("charged_input", input_tokens - ticket.expected.input_tokens)
+        self._add("charged_output", output_tokens - ticket.expected.output_tokens)
 
     def _lapse(self, now: float) -> None:
         while self._held:

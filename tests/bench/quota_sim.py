@@ -1,0 +1,540 @@
+"""Quota figures in virtual time: simulated workers with real authority and wallets, a bucket server.
+
+    .venv/bin/python -m tests.bench.quota_sim            # the table
+    .venv/bin/python -m tests.bench.quota_sim output 1   # cases whose name has all these words
+
+Server: `runner.simulate.limits.Quota`, one clock for all. Messages take 20-80 ms each way, workers
+beat once a second, unsynchronised; an answer takes 1 s + tokens / 80. Headers are those of the
+moment the answer is complete, token counts rounded to thousands. A case is measured for 5 minutes
+after 10 s (60 s where it starts from nothing).
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from runner.limits.authority import Authority
+from runner.limits.quota import Cost, Meter, PermitBlock, QuotaConfig, Reading
+from runner.limits.wallet import Ticket, Wallet
+from runner.simulate.config import ForeignConfig, GroupConfig, RemainingMeans, StepConfig
+from runner.simulate.limits import Permit, Quota, Refused
+from runner.simulate.quota_headers import retry_after
+
+WANT = 500
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """One model's requests."""
+
+    model: str = "m"
+    input_mean: float = 400.0
+    input_sigma: float = 0.3
+    output_mean: float = 100.0
+    output_sigma: float = 0.5
+    own: GroupConfig | None = None
+    own_quota: QuotaConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    name: str
+    server: GroupConfig
+    quota: QuotaConfig
+    meter: Meter = Meter.REQUESTS
+    loads: tuple[Load, ...] = (Load(),)
+    workers: int = 4
+    busy: int | None = None
+    start_s: float = 10.0
+    for_s: float = 300.0
+    kills_every_s: float | None = None
+    down_s: float = 1.5
+    least: float = 0.98
+    most: float = 1.0
+    most_refused: float = 0.001
+    limit_factor: float = 1.0
+    """Of the configured limit while measured."""
+
+
+@dataclass
+class Outcome:
+    used: float = 0.0
+    refused: int = 0
+    ended: int = 0
+    settled_s: float | None = None
+    starts: list[float] = field(default_factory=list)
+    minute: float = 0.0
+    by_model: dict[str, float] = field(default_factory=dict)
+    refused_of: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Worker:
+    name: str
+    wallets: dict[str, Wallet]
+    busy: bool
+    expected: dict[str, list[float]]
+    output: dict[str, float]
+    readings: dict[str, dict[Meter, Reading]] = field(default_factory=dict)
+    waking: dict[str, float] = field(default_factory=dict)
+    claim: int = 1
+    seq: int = 0
+
+
+class Simulation:
+    """One case; every event is (time, tie breaker, what to do)."""
+
+    def __init__(self, case: Case, seed: int = 1, trace: Callable[..., None] | None = None) -> None:
+        self.case = case
+        self.trace = trace
+        self.rng = np.random.default_rng(seed)
+        self.now = 0.0
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        self.serial = 0
+        self.server = Quota(case.server, 0.0)
+        self.own = {x.model: Quota(x.own, 0.0) for x in case.loads if x.own is not None}
+        self.claim = 1
+        self.authority: Authority | None = self._authority(taking_over=False)
+        self.registered: set[str] = set()
+        self.outcome = Outcome()
+        self.end = case.start_s + case.for_s
+        busy = case.workers if case.busy is None else case.busy
+        self.workers = [
+            Worker(
+                name=f"w{i}",
+                wallets={x.model: Wallet() for x in case.loads},
+                busy=i < busy,
+                expected={x.model: [] for x in case.loads},
+                output={x.model: 500.0 for x in case.loads},
+            )
+            for i in range(case.workers)
+        ]
+        self.loads = {x.model: x for x in case.loads}
+        self.draws: dict[str, list[tuple[float, float]]] = {x.model: [] for x in case.loads}
+        for worker in self.workers:
+            self.at(self.rng.uniform(0, 1), lambda w=worker: self.beat(w))
+        if case.kills_every_s:
+            self.at(case.kills_every_s, self.kill)
+
+    def _authority(self, *, taking_over: bool) -> Authority:
+        models = {x.model: x.own_quota for x in self.case.loads if x.own_quota is not None}
+        return Authority(self.case.quota, now=self.now, models=models, taking_over=taking_over)
+
+    def at(self, when: float, what: Callable[[], None]) -> None:
+        self.serial += 1
+        heapq.heappush(self.events, (when, self.serial, what))
+
+    def later(self, delay: float, what: Callable[[], None]) -> None:
+        self.at(self.now + delay, what)
+
+    def net(self) -> float:
+        return self.rng.uniform(0.02, 0.08)
+
+    def run(self) -> Outcome:
+        while self.events and self.events[0][0] < self.end:
+            self.now, _, what = heapq.heappop(self.events)
+            what()
+        return self.outcome
+
+    # -- coordinator -----------------------------------------------------------------------
+
+    def kill(self) -> None:
+        self.authority = None
+        self.later(self.case.down_s, self.take_over)
+        self.later(self.case.kills_every_s or 0.0, self.kill)
+
+    def take_over(self) -> None:
+        self.claim += 1
+        self.authority = self._authority(taking_over=True)
+        self.registered = set()
+
+    def beat(self, worker: Worker) -> None:
+        worker.seq += 1
+        seq, sent_at = worker.seq, self.now
+        ledgers = {m: w.ledger(self.now) for m, w in worker.wallets.items()}
+        held = {m: w.held(self.now) for m, w in worker.wallets.items()}
+        until = max(w.held_until_s(self.now) for w in worker.wallets.values())
+        readings, worker.readings = worker.readings, {}
+
+        def receive() -> None:
+            authority = self.authority
+            if authority is None:
+                return
+            if worker.name not in self.registered:
+                self.registered.add(worker.name)
+                if self.claim > 1:
+                    authority.resume(until, self.now)
+                    if len(self.registered) == len(self.workers):
+                        authority.all_registered(self.now)
+            blocks: list[PermitBlock] = []
+            for model, ledger in ledgers.items():
+                authority.settle(worker.name, model, ledger, self.now)
+            for model, found in readings.items():
+                authority.observe(found, self.now, model=model if model in self.own else None)
+            for model in ledgers:
+                want = WANT - held[model] if worker.busy else 0
+                block = authority.grant(
+                    worker.name, model, want, self.cost(worker, model), self.now
+                )
+                if block is not None:
+                    blocks.append(block)
+            hold = authority.hold_s(self.now)
+            self.later(self.net(), lambda: reply(blocks, hold))
+
+        def reply(blocks: Sequence[PermitBlock], hold: float) -> None:
+            if worker.seq != seq:
+                return
+            for wallet in worker.wallets.values():
+                wallet.hold(hold, self.now)
+            for block in blocks:
+                worker.wallets[block.model].accept(block, sent_at=sent_at, now=self.now)
+                self.wake(worker, block.model)
+
+        self.later(self.net(), receive)
+        self.later(1.0 + self.rng.uniform(-0.02, 0.02), lambda: self.beat(worker))
+
+    def cost(self, worker: Worker, model: str) -> Cost:
+        """Mean of the next requests' estimates: input is known from prompts within 10 %."""
+        ahead = self.ahead(model)[-50:]
+        mean = sum(i for i, _ in ahead) / len(ahead)
+        return Cost(input_tokens=mean, output_tokens=worker.output[model])
+
+    def ahead(self, model: str) -> list[tuple[float, float]]:
+        found = self.draws[model]
+        if len(found) < 60:
+            load = self.loads[model]
+
+            def lognormal(mean: float, sigma: float) -> np.ndarray:
+                return self.rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, 2000)
+
+            found[:0] = zip(
+                np.maximum(1, lognormal(load.input_mean, load.input_sigma)).round().tolist(),
+                np.maximum(1, lognormal(load.output_mean, load.output_sigma)).round().tolist(),
+                strict=True,
+            )
+        return found
+
+    # -- worker ----------------------------------------------------------------------------
+
+    def wake(self, worker: Worker, model: str) -> None:
+        due = worker.wallets[model].next_at(self.now)
+        if due is None:
+            return
+        due = max(due, self.now)
+        if worker.waking.get(model, -1.0) >= self.now and worker.waking[model] <= due:
+            return
+        worker.waking[model] = due
+        self.at(due, lambda: self.try_start(worker, model, due))
+
+    def try_start(self, worker: Worker, model: str, due: float) -> None:
+        if worker.waking.get(model) != due:
+            return
+        worker.waking[model] = -1.0
+        wallet = worker.wallets[model]
+        while True:
+            draw = self.ahead(model)[-1]
+            guess = Cost(
+                input_tokens=draw[0] * self.rng.uniform(0.9, 1.1),
+                output_tokens=worker.output[model],
+            )
+            ticket = wallet.take(self.now, guess)
+            if ticket is None:
+                break
+            self.draws[model].pop()
+            self.start(worker, model, draw, ticket)
+        self.wake(worker, model)
+
+    def start(self, worker: Worker, model: str, draw: tuple[float, float], ticket: Ticket) -> None:
+        sent = self.now
+        tokens_in, tokens_out = int(draw[0]), int(draw[1])
+
+        def arrive() -> None:
+            measured = self.now >= self.case.start_s
+            permits: list[tuple[Quota, Permit]] = []
+            refused: Refused | None = None
+            servers = [self.server, *([self.own[model]] if model in self.own else [])]
+            for server in servers:
+                found = server.admit(tokens_in, 4096, self.now)
+                if isinstance(found, Refused):
+                    refused = found
+                    break
+                permits.append((server, found))
+            out = self.outcome
+            out.ended += measured
+            if refused is not None:
+                # (an admission by the first server is not undone: its own limit is checked first)
+                out.refused += measured
+                out.refused_of[model] = out.refused_of.get(model, 0) + measured
+                wait, meter = retry_after(refused.wait_s), Meter(refused.limit.value)
+                self.later(self.net(), lambda: end_refused(wait, meter))
+                return
+            seconds = tokens_out / 80.0
+            for server, permit in permits:
+                server.produce(permit, tokens_out, self.now + 1.0, seconds)
+            self.count(model, tokens_in, tokens_out, self.now + 1.0, seconds)
+            self.later(1.0 + seconds, lambda: finish(permits))
+
+        def end_refused(wait: float, meter: Meter) -> None:
+            wallet = worker.wallets[model]
+            wallet.refused(
+                ticket,
+                meter=meter if self.case.server.headers else None,
+                ramp=False,
+                pause_s=wait + self.rng.uniform(0, 0.5),
+                now=self.now,
+            )
+            for name in worker.wallets:
+                if name != model and model not in self.own:
+                    worker.wallets[name].hold(wait, self.now)
+            self.wake(worker, model)
+
+        def finish(permits: list[tuple[Quota, Permit]]) -> None:
+            for server, permit in permits:
+                server.finish(permit, self.now)
+            readings = self.headers() if self.case.server.headers else {}
+            self.later(self.net(), lambda: end(readings))
+
+        def end(readings: dict[Meter, Reading]) -> None:
+            wallet = worker.wallets[model]
+            wallet.answered(
+                ticket, input_tokens=tokens_in, output_tokens=tokens_out, latency_s=self.now - sent
+            )
+            worker.output[model] += 0.05 * (tokens_out - worker.output[model])
+            if readings and model not in self.own:
+                worker.readings[model] = readings
+
+        self.later(self.net(), arrive)
+
+    def headers(self) -> dict[Meter, Reading]:
+        gauges = self.server.gauges(self.now)
+        found: dict[Meter, Reading] = {}
+        for meter, gauge, step in (
+            (Meter.REQUESTS, gauges.requests, 1),
+            (Meter.INPUT, gauges.input, 1000),
+            (Meter.OUTPUT, gauges.output, 1000),
+        ):
+            if gauge is not None:
+                found[meter] = Reading(
+                    limit=round(gauge.limit),
+                    remaining=max(0, round(gauge.level / step) * step),
+                )
+        return found
+
+    # -- measuring -------------------------------------------------------------------------
+
+    def count(self, model: str, i: int, o: int, start: float, seconds: float) -> None:
+        first, last = self.case.start_s, self.end
+        if self.case.meter is Meter.OUTPUT:
+            overlap = max(0.0, min(last, start + seconds) - max(first, start))
+            amount = o * overlap / seconds
+        else:
+            inside = first <= self.now < last
+            amount = (1 if self.case.meter is Meter.REQUESTS else i) * inside
+        self.outcome.used += amount
+        self.outcome.by_model[model] = self.outcome.by_model.get(model, 0.0) + amount
+        self.outcome.starts.append(self.now)
+
+
+def rpm(limit: float, **more: object) -> tuple[GroupConfig, QuotaConfig]:
+    server = GroupConfig(rpm=limit, itpm=None, otpm=None, **more)
+    return server, QuotaConfig(rpm=limit)
+
+
+def otpm(limit: float, **more: object) -> tuple[GroupConfig, QuotaConfig]:
+    server = GroupConfig(rpm=10_000, itpm=None, otpm=limit, **more)
+    return server, QuotaConfig(rpm=10_000, otpm=limit)
+
+
+LONG = (Load(output_mean=600.0, output_sigma=1.0),)
+MIXED = (Load(input_mean=3000.0, input_sigma=1.0, output_mean=100.0),)
+
+
+def cases() -> list[Case]:
+    found: list[Case] = []
+    for headers in (True, False):
+        mark = "" if headers else " no headers"
+        for burst in (1.0, 10.0, 60.0):
+            server, quota = rpm(4000, burst_s=burst, headers=headers)
+            found.append(
+                Case(name=f"rpm burst {burst:g}{mark}", server=server, quota=quota, least=0.985)
+            )
+        for burst in (1.0, 10.0, 60.0):
+            server = GroupConfig(rpm=10_000, itpm=4e6, otpm=None, burst_s=burst, headers=headers)
+            found.append(
+                Case(
+                    name=f"input burst {burst:g}{mark}",
+                    server=server,
+                    quota=QuotaConfig(rpm=10_000, itpm=4e6),
+                    meter=Meter.INPUT,
+                    loads=MIXED,
+                )
+            )
+        for burst in (1.0, 10.0, 60.0):
+            server, quota = otpm(2e6, burst_s=burst, headers=headers)
+            found.append(
+                Case(
+                    name=f"output burst {burst:g}{mark}",
+                    server=server,
+                    quota=quota,
+                    meter=Meter.OUTPUT,
+                    loads=LONG,
+                    least=0.93 if burst == 1 else 0.98,
+                    most_refused=0.02 if burst == 1 else 0.002,
+                )
+            )
+    server, _ = rpm(4000, burst_s=10, headers=False)
+    found.append(
+        Case(
+            name="unknown, no headers, burst 10",
+            server=server,
+            quota=QuotaConfig(auto=True),
+            start_s=60,
+            least=0.92,
+            most_refused=0.01,
+        )
+    )
+    server, _ = rpm(4000, burst_s=10)
+    found.append(
+        Case(
+            name="auto with headers, burst 10",
+            server=server,
+            quota=QuotaConfig(auto=True),
+            start_s=60,
+        )
+    )
+    for burst in (10.0, 60.0):
+        for means in RemainingMeans:
+            server, quota = rpm(
+                4000, burst_s=burst, foreign=ForeignConfig(share=0.3), remaining=means
+            )
+            found.append(
+                Case(
+                    name=f"foreign requests burst {burst:g} {means}",
+                    server=server,
+                    quota=quota,
+                    least=0.66,
+                    most=0.72,
+                    most_refused=0.01,
+                )
+            )
+    server, quota = otpm(2e6, burst_s=60, foreign=ForeignConfig(share=0.3))
+    server.rpm = None
+    found.append(
+        Case(
+            name="foreign output burst 60",
+            server=server,
+            quota=QuotaConfig(otpm=2e6),
+            meter=Meter.OUTPUT,
+            loads=LONG,
+            least=0.66,
+            most=0.72,
+            most_refused=0.01,
+        )
+    )
+    server, quota = rpm(4000, burst_s=10)
+    found.append(
+        Case(
+            name="coordinator killed every 20 s",
+            server=server,
+            quota=quota,
+            kills_every_s=20.0,
+            least=0.90,
+            most_refused=0.005,
+        )
+    )
+    for name, busy in (("8 workers, 2 busy", 2),):
+        server, quota = rpm(4000, burst_s=10)
+        found.append(Case(name=name, server=server, quota=quota, workers=8, busy=busy))
+    for headers in (True, False):
+        for settle in (10.0, 30.0):
+            server, quota = rpm(
+                4000, burst_s=10, headers=headers, steps=[StepConfig(after_s=60, factor=0.5)]
+            )
+            if headers == (settle == 10.0):
+                found.append(
+                    Case(
+                        name=f"halved, {'headers' if headers else 'no headers'}: minute after",
+                        server=server,
+                        quota=quota,
+                        start_s=60,
+                        for_s=60,
+                        limit_factor=0.5,
+                        least=0.9,
+                        most=1.25,
+                        most_refused=0.02,
+                    )
+                )
+                found.append(
+                    Case(
+                        name=f"halved, {'headers' if headers else 'no headers'}: once settled",
+                        server=server,
+                        quota=quota,
+                        start_s=60 + settle,
+                        for_s=60,
+                        limit_factor=0.5,
+                        least=0.95 if headers else 0.9,
+                        most_refused=0.02,
+                    )
+                )
+    own = GroupConfig(rpm=600, itpm=None, otpm=None, burst_s=10)
+    server, quota = rpm(4000, burst_s=10)
+    found.append(
+        Case(
+            name="two models, one with 600 rpm of its own",
+            server=server,
+            quota=quota,
+            loads=(Load(model="a", own=own, own_quota=QuotaConfig(rpm=600)), Load(model="b")),
+        )
+    )
+    return found
+
+
+def limit_of(case: Case) -> float:
+    limits = {
+        Meter.REQUESTS: case.server.rpm,
+        Meter.INPUT: case.server.itpm,
+        Meter.OUTPUT: case.server.otpm,
+    }
+    return (limits[case.meter] or 0.0) / 60 * case.limit_factor
+
+
+def worst_minute(starts: Sequence[float], limit: float) -> float:
+    """The most requests of any minute, as a share of the limit."""
+    times = np.sort(np.asarray(starts))
+    ends = np.searchsorted(times, times + 60.0, side="left")
+    return float((ends - np.arange(len(times))).max() / (limit * 60.0))
+
+
+def main() -> None:
+    words = sys.argv[1:]
+    print(f"{'case':45} {'util':>6} {'429':>7}  target           s")
+    for case in cases():
+        if not all(word in case.name.split() or word in case.name for word in words):
+            continue
+        began = time.process_time()
+        outcome = Simulation(case).run()
+        used = outcome.used / (limit_of(case) * case.for_s)
+        share = outcome.refused / max(1, outcome.ended)
+        good = case.least <= used <= case.most + 1e-9 and share <= case.most_refused
+        extra = ""
+        if case.kills_every_s:
+            extra = f" worst minute {worst_minute(outcome.starts, limit_of(case)):.3f}"
+        if len(case.loads) > 1:
+            left = limit_of(case) * case.for_s - outcome.by_model["a"]
+            extra = f" b: {outcome.by_model['b'] / left:.3f} of what is left"
+        print(
+            f"{case.name:45} {used:6.3f} {share:7.3%}  {case.least:.3f}-{case.most:.2f} {case.most_refused:6.2%}"
+            f" {time.process_time() - began:5.1f} {'' if good else 'MISSED'}{extra}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
