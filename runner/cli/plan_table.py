@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from runner.observe.amounts import count, short
+from runner.observe.amounts import count, many, short
+from runner.pipeline.command import factors
 from runner.pipeline.planning import Planned
 from runner.plan.estimate import CHARACTERS_PER_TOKEN, GUESSED_OUTPUT_TOKENS, ModelEstimate
 
@@ -15,20 +16,14 @@ from runner.plan.estimate import CHARACTERS_PER_TOKEN, GUESSED_OUTPUT_TOKENS, Mo
 def heading(planned: Planned) -> list[str]:
     """Return the lines above the table: what is planned, recorded, new and owed."""
     plan, counts = planned.prepared.book.plan, planned.prepared.counts
-    conditions = len(plan.of_model(plan.models[0]))
-    factors = (
-        _many(conditions, "condition"),
-        _many(len(plan.models), "model"),
-        _many(len(planned.loaded.seeds), "seed"),
-    )
-    jobs, cells = _many(plan.jobs, "job"), _many(len(plan.cells), "cell")
+    jobs, cells = many(plan.jobs, "job"), many(len(plan.cells), "cell")
     parts = [f"recorded {count(counts.recorded)}", f"owed {count(counts.owed)}"]
     if counts.dead:
         parts.insert(1, f"dead letters {count(counts.dead)}")
     if planned.prepared.exists and counts.new:
         parts.append(f"of these new {count(counts.new)}")
     return [
-        f"{planned.loaded.config.name}   {' × '.join(factors)} = {jobs} in {cells}",
+        f"{planned.loaded.config.name}   {factors(plan)} = {jobs} in {cells}",
         f"{planned.loaded.config.output}: {' · '.join(parts)}",
     ]
 
@@ -73,7 +68,3 @@ def _cells(*numbers: int) -> tuple[str, ...]:
     jobs, owed, calls, inputs, outputs, ceiling = numbers
     tokens = (short(inputs), f"{short(outputs)} | {short(ceiling)}")
     return (count(jobs), count(owed), count(calls), *tokens)
-
-
-def _many(number: int, word: str) -> str:
-    return f"{count(number)} {word}{'' if number == 1 else 's'}"

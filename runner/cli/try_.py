@@ -33,12 +33,13 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; returns the exit code of the sweep."""
     import asyncio
+    import shlex
     import sys
     import tempfile
     from pathlib import Path
 
     from runner.config.load import load_config
-    from runner.core.errors import ConfigError
+    from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.command import Placement, run_sweep
     from runner.pipeline.prepare import Choices
     from runner.pipeline.showing import show_sweep
@@ -56,14 +57,14 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_config(args.config, args.overrides)
     config = narrow(loaded.config, only, models, args.n)
     directory = Path(tempfile.mkdtemp(prefix=f"runner-try-{config.name}-"))
-    code = run_sweep(config, directory, Choices(), Placement(), source=loaded.source)
-    shown = show_sweep(
-        PosixStore(directory),
-        directory,
-        Selector(key="", condition="", scenario="", model="", seed=None, outcome=""),
-        failed=False,
-        transcripts=1000,
-        full=args.full,
-    )
-    put(asyncio.run(shown), sys.stdout)
+    tried = Choices(), Placement()
+    code = run_sweep(config, directory, *tried, source=loaded.source, closing=lambda _: [])
+    store, anything = PosixStore(directory), Selector()
+    for failed in (False,) if code == EXIT_OK else (False, True):
+        shown = show_sweep(
+            store, directory, anything, failed=failed, transcripts=1000, full=args.full
+        )
+        put(asyncio.run(shown), sys.stdout)
+    print(f"tried in {directory}")
+    print(f"next: runner sweep {shlex.quote(args.config)}")
     return code

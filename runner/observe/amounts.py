@@ -10,6 +10,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def many(number: int, word: str) -> str:
+    """Return `1 model` or `93,600 models`."""
+    return f"{count(number)} {word}{'' if number == 1 else 's'}"
+
+
 def short(number: float) -> str:
     """Return a number in at most five characters: `950`, `12.3k`, `1.20M`."""
     for size, unit in _UNITS:

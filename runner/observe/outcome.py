@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.core.values import RECORDED_STATES, EndState
-from runner.observe.amounts import count, duration
+from runner.observe.amounts import count, duration, many
 from runner.observe.terminal import one_line
 
 _WORDS = {
@@ -70,19 +70,25 @@ def final_lines(outcome: Outcome) -> list[str]:
     ]
     if o.owed:
         why = f" ({one_line(o.stopped, 200)})" if o.stopped else ""
+        dead = f"{many(o.ended - recorded, 'dead letter')}, " if o.ended > recorded else ""
         out.append(
-            f"stopped{why} after {duration(o.elapsed_s)}: {count(recorded)} recorded, "
+            f"stopped{why} after {duration(o.elapsed_s)}: {count(recorded)} recorded, {dead}"
             f"{count(o.owed)} owed. Continue with: runner resume {where}"
         )
         return out
-    out.append(f"done in {duration(o.elapsed_s)}   {sum_line(o.planned, o.states)}")
+    return [*out, *done_lines(o), *next_commands(o.directory, dead=o.ended - recorded)]
+
+
+def done_lines(outcome: Outcome) -> list[str]:
+    """Return what a session did that left nothing owed: end states, attempts."""
+    o = outcome
+    out = [f"done in {duration(o.elapsed_s)}   {sum_line(o.planned, o.states)}"]
     if o.attempts:
         share = f"{o.retried / o.attempts * 100:.1f} % retried"
         out.append(
-            f"{count(o.attempts)} attempts ({share}, {count(o.repeated)} repeated after a crash)"
+            f"{many(o.attempts, 'attempt')} ({share}, {count(o.repeated)} repeated after a crash)"
         )
-    dead = o.ended - recorded
-    return out + next_commands(o.directory, dead=dead)
+    return out
 
 
 def next_commands(directory: str, *, dead: int) -> list[str]:

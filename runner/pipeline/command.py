@@ -15,10 +15,12 @@ from runner.core.errors import EXIT_INCOMPLETE, EXIT_OK, AbortSweepError, Config
 from runner.core.values import EndState
 from runner.dispatch.backend import Backend
 from runner.dispatch.spec import SweepSpec, new_name
+from runner.observe.amounts import count, many
 from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.sweep import SessionEnd, run_session
+from runner.plan.cells import Plan
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
 from runner.record.posix_store import PosixStore
@@ -41,8 +43,17 @@ def run_sweep(
     placement: Placement,
     *,
     source: Source | None = None,
+    closing: Callable[[Outcome], list[str]] = final_lines,
 ) -> int:
     """Run a sweep, or continue it; returns the exit code.
+
+    Args:
+        config: resolved.
+        directory: of the sweep, as the user would type it.
+        choices: what the user allows beyond the configuration.
+        placement: where it runs.
+        source: where the configuration's keys were written, for messages.
+        closing: makes the last lines that are printed.
 
     Raises:
         RunnerError: what keeps it from starting, or from ending in order.
@@ -50,7 +61,6 @@ def run_sweep(
     problems = [p for model in config.models for p in problems_of(model, os.environ)]
     if problems:
         raise ConfigError(*problems)
-    directory = directory.resolve()
     clock = SystemClock()
     started = clock.monotonic()
     prepared = asyncio.run(prepare(config, directory, choices, source=source))
@@ -61,26 +71,35 @@ def run_sweep(
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
             raise AbortSweepError(_stopped(end, config))
     outcome = asyncio.run(_outcome(prepared, end, clock.monotonic() - started))
-    print_lines(final_lines(outcome))
+    print_lines(closing(outcome))
     if end is not None:
         return end.exit_code
     return EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK
+
+
+def factors(plan: Plan) -> str:
+    """Return `4 conditions × 2 models × 100 seeds`."""
+    return " × ".join(
+        (
+            many(len(plan.of_model(plan.models[0])), "condition"),
+            many(len(plan.models), "model"),
+            many(len(plan.cells[0].seeds), "seed"),  # the same set in every cell
+        )
+    )
 
 
 def opening_lines(prepared: Prepared) -> list[str]:
     """Return what is said before anything is spent: what is recorded, new and owed, and why."""
     counts, plan = prepared.counts, prepared.book.plan
     config = prepared.book.config
+    recorded, owed = count(counts.recorded), count(counts.owed)
     lines = [
-        (
-            f"{config.name}   {len(plan.cells):,} cells × seeds = {counts.planned:,} jobs   "
-            f"→ {prepared.directory}"
-        ),
-        f"recorded {counts.recorded:,} · owed {counts.owed:,}{_why(counts, prepared.exists)}",
+        f"{config.name}   {factors(plan)} = {many(plan.jobs, 'job')}   → {prepared.directory}",
+        f"recorded {recorded} · owed {owed}{_why(counts, prepared.exists)}",
     ]
     if counts.dead:
         lines.append(
-            f"{counts.dead:,} dead letters stay as they are; owe them again with --retry-failed"
+            f"dead letters stay as they are: {count(counts.dead)} (--retry-failed owes them again)"
         )
     if not counts.owed and prepared.released:
         lines.append("all jobs are done: nothing to run")
@@ -94,9 +113,9 @@ def _why(counts: Counts, exists: bool) -> str:
         return ""
     left = counts.owed - counts.new - counts.again
     parts = [
-        f"{counts.new:,} new in the plan" if counts.new and exists else "",
-        f"{left:,} not run yet" if left > 0 else "",
-        f"{counts.again:,} dead letters owed again" if counts.again else "",
+        f"{count(counts.new)} new in the plan" if counts.new and exists else "",
+        f"{count(left)} not run yet" if left > 0 else "",
+        f"{many(counts.again, 'dead letter')} owed again" if counts.again else "",
     ]
     said = ", ".join(p for p in parts if p)
     return f" ({said})" if said else " (a new sweep)"
@@ -105,7 +124,7 @@ def _why(counts: Counts, exists: bool) -> str:
 async def _session(prepared: Prepared, placement: Placement, clock: SystemClock) -> SessionEnd:
     spec = SweepSpec(
         book=prepared.book,
-        directory=str(prepared.directory),
+        directory=str(prepared.directory.resolve()),
         fleet=new_name("f"),
         preamble=prepared.preamble,
     )
@@ -132,7 +151,11 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
         f"models.{name}: {why}" + (f" [key in {keys[name]}]" if keys.get(name) else "")
         for name, why in models.items()
     ] or [end.ended.detail]
-    return "\n".join([*lines, "Nothing is recorded. Fix this and run the same command again."])
+    lines.append("Nothing is recorded. Fix this and run the same command again.")
+    if end.progress is not None and end.progress.failed:
+        dead = many(end.progress.failed, "dead letter")
+        lines.append(f"{dead}: add --retry-failed to owe them again.")
+    return "\n".join(lines)
 
 
 async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float) -> Outcome:
@@ -150,7 +173,7 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float)
                 states[name] = states.get(name, 0) + number
     last = end.progress if end else None
     return Outcome(
-        directory=_shown(prepared.directory),
+        directory=str(prepared.directory),
         planned=plan.jobs,
         states=states,
         elapsed_s=elapsed_s,
@@ -166,11 +189,3 @@ def _reason(end: SessionEnd | None) -> str | None:
     if end is None or end.ended.reason == "done":
         return None
     return end.ended.detail or end.ended.reason
-
-
-def _shown(directory: Path) -> str:
-    """Return the directory as a user would type it here."""
-    try:
-        return str(directory.relative_to(Path.cwd()))
-    except ValueError:
-        return str(directory)

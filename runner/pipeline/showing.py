@@ -77,6 +77,8 @@ async def show_sweep(
 def _nothing(directory: Path, selector: Selector, *, failed: bool) -> Line:
     if failed and selector.empty:
         return Line(f"{directory}: no dead letters.")
+    if selector.empty:
+        return Line(f"{directory}: nothing is recorded yet. See: runner status {directory}")
     what = "no dead letter" if failed else "no record"
     return Line(f"{directory}: {what} fits. List some with: runner show {directory}")
 

@@ -100,7 +100,10 @@ async def run_session(
                 last = await _show(backend, screen) or last
             if not waiting.done():
                 return SessionEnd(
-                    ended=Ended(reason="interrupted", detail="at once"), progress=last
+                    ended=Ended(
+                        reason="interrupted", detail="at once; the journal keeps what was answered"
+                    ),
+                    progress=last,
                 )
             return SessionEnd(ended=waiting.result(), progress=last)
         finally:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
-from runner.observe.amounts import count
+from runner.observe.amounts import count, many
 from runner.observe.terminal import clean, one_line
 from runner.report.screen import Line, Style
 
@@ -151,7 +151,7 @@ def verdict_lines(verdict: Mapping[str, object]) -> list[Line]:
 def attempt_lines(attempts: Sequence[Mapping[str, object]], *, full: bool) -> list[Line]:
     """Return the attempts: folded to one line where all were answered."""
     failed = sum(not a["answered"] for a in attempts)
-    out = [rule(f"{count(len(attempts))} attempts, {count(failed)} failed")]
+    out = [rule(f"{many(len(attempts), 'attempt')}, {count(failed)} failed")]
     if not failed and not full:
         return out
     for a in attempts:

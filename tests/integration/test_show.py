@@ -68,7 +68,7 @@ def test_show_by_key_prefix_prints_turns_verdict_and_attempts(sweep, capsys):
 def test_show_of_an_answer_without_failures_folds_its_attempts(sweep, capsys):
     _, out = show(capsys, sweep.root, "--condition", "tone=calm", "--seed", "0")
     assert HARMLESS in out
-    assert out.rstrip().splitlines()[-1].startswith("── 1 attempts, 0 failed")
+    assert out.rstrip().splitlines()[-1].startswith("── 1 attempt, 0 failed")
 
 
 def test_show_of_hostile_text_prints_no_control_code_and_no_markup(sweep, capsys):
