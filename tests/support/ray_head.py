@@ -33,14 +33,14 @@ class RayHead:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        gcs, grpc, http, export, envs, client = _free_ports(6)
+        gcs, grpc, http, export, envs = _free_ports(5)
         self.address = f"127.0.0.1:{gcs}"
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
             *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--num-cpus={self._cpus}"),
             *(f"--dashboard-agent-grpc-port={grpc}", f"--dashboard-agent-listen-port={http}"),
             *(f"--metrics-export-port={export}", f"--runtime-env-agent-port={envs}"),
-            *(f"--ray-client-server-port={client}", "--include-dashboard=false"),
+            "--include-dashboard=false",
             *("--object-store-memory=80000000", f"--temp-dir={self.folder}"),
             "--disable-usage-stats",
         ]
