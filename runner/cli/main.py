@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{_problems(len(error.problems))}, nothing was started.", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the last stop before the user
         if args.debug:

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.core.errors import EXIT_OK
     from runner.core.process import LinuxProcesses
     from runner.observe.console import print_lines, screen_width
-    from runner.observe.progress import lines
+    from runner.observe.progress import lines, rest_lines
     from runner.pipeline.watching import look
     from runner.record.posix_store import PosixStore
 
@@ -42,5 +42,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found.values(), indent=2))
         return EXIT_OK
     width = screen_width() if sys.stdout.isatty() else 200
-    print_lines([found.sentence, *lines(found.progress, width), *found.next])
+    # Of a sweep that no process runs there is nothing that flows to show.
+    screen = lines if found.state == "live" else rest_lines
+    print_lines([found.sentence, *screen(found.progress, width), *found.next])
     return EXIT_OK

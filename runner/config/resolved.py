@@ -57,12 +57,7 @@ def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
     if version is None or not isinstance(version.value, int):
         msg = f"{file}: no resolved configuration (resolved.version is missing). {_RESTORE}"
         raise RecordError(msg)
-    if version.value > RESOLVED_VERSION:
-        msg = (
-            f"{file}: written by a newer runner (layout {version.value}, this one reads up to "
-            f"{RESOLVED_VERSION}). Update runner, then run the same command again."
-        )
-        raise RecordError(msg)
+    _refuse_newer(version.value, file)
     problems = Problems()
     entries = {k: v for k, v in tree.entries.items() if k != "resolved"}
     plain = Typing(problems).fields_of(Node(entries, tree.where), SweepConfig, "")
@@ -74,16 +69,29 @@ def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
 def resolved_facts(text: str, file: str = "sweep.yaml") -> dict[str, str]:
     """Return what `dump_resolved` was told about the sweep beside its configuration.
 
+    Nothing where the text is damaged: `runner sweep` with a configuration writes it again.
+
     Raises:
-        RecordError: the text is damaged.
+        RecordError: written by a newer release with another layout.
     """
     try:
         about = parse(text, file).entries.get("resolved")
-    except YamlError as error:
-        msg = f"{error.where}: {error.text} {_RESTORE}"
-        raise RecordError(msg) from error
+    except YamlError:
+        return {}
     entries = {} if about is None else about.entries
+    version = entries.get("version")
+    if version is not None and isinstance(version.value, int):
+        _refuse_newer(version.value, file)
     return {key: str(node.value) for key, node in entries.items() if key != "version"}
+
+
+def _refuse_newer(version: int, file: str) -> None:
+    if version > RESOLVED_VERSION:
+        msg = (
+            f"{file}: written by a newer runner (layout {version}, this one reads up to "
+            f"{RESOLVED_VERSION}). Update runner, then run the same command again."
+        )
+        raise RecordError(msg)
 
 
 _RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with the configuration."

@@ -23,6 +23,7 @@ from runner.config.schema import EngineConfig, ModelConfig
 from runner.core.errors import FencedError, StorageError, SweepStateError
 from runner.core.seams import KeyMissingError
 from runner.dispatch.board import Board
+from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
@@ -32,6 +33,7 @@ from runner.dispatch.watch import Watch
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
 from runner.execute.worker import PeerUnreachableError
+from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress, to_json
 from runner.record.control import stop_asked
 from runner.record.entries import Claim, Publish, Release
@@ -84,6 +86,7 @@ class Coordinator:
         self.world = world
         self.phase = Phase.STARTING
         self.text = ""
+        self._events: Sink = Discard()
         self._book = book
         self._models = models
         self._codecs = codecs
@@ -117,6 +120,7 @@ class Coordinator:
         before = state.last_claim
         self._number = await self._log.claim(self._claim)
         self._verified_at = now()
+        self._events = world.open_events(self._number)
         await self._log.complete_old()
         await self._introduce()
         state = self._log.state
@@ -132,6 +136,7 @@ class Coordinator:
             lease_ttl_s=self._engine.lease_ttl_s,
             claim=self._number,
             report=world.report,
+            events=self._events,
         )
         self.salvage = Salvage(
             store=world.store,
@@ -144,6 +149,7 @@ class Coordinator:
             claim=self._number,
             state=lambda: self._log.state,
             report=world.report,
+            events=self._events,
         )
         self.publisher = Publisher(
             world.store,
@@ -163,7 +169,9 @@ class Coordinator:
             desk=self.desk,
             publisher=self.publisher,
             salvage=self.salvage,
+            events=self._events,
         )
+        self._events.emit(started(self._book.config.name, self._number, state, self.table))
         await self.watch.begin(wait_s=self._engine.lease_ttl_s + VERIFY_S, first=before is None)
         self.phase = Phase.RUNNING
 
@@ -195,9 +203,12 @@ class Coordinator:
         """Publish, watch and lease until the sweep is done, drained, fenced or out of space."""
         holding = asyncio.get_running_loop().create_task(self._hold())
         try:
-            return await self._work()
+            ended = await self._work()
+            self._events.emit(stopped(ended, self._number, self._log.state, self.table))
+            return ended
         finally:
             holding.cancel()
+            self._events.close()
 
     async def _work(self) -> Ended:
         while not self._over():
@@ -210,6 +221,8 @@ class Coordinator:
                 self._on_storage(str(error), self._trouble_s())
             else:
                 self._storage_since = None
+                if not any(w.beat.storage_error for w in self.table.workers.values()):
+                    self.text = ""
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._engine.publish_s):
                     await self._wake.wait()
@@ -268,9 +281,9 @@ class Coordinator:
 
     def _answer(self, beat: Heartbeat, now: float) -> HeartbeatReply:
         self.watch.heard(beat)
-        published = self._log.state.published_seals
+        known = self._log.state.published_seals
         for seal in beat.sealed:
-            if seal not in published:
+            if seal not in known:
                 self.publisher.announced.setdefault(seal)
         if beat.storage_error is not None:
             self._on_storage(beat.storage_error, beat.storage_error_s)
@@ -281,7 +294,7 @@ class Coordinator:
             beat,
             now,
             leasing=not (waits or beat.draining or beat.done),
-            published=published,
+            published=known,
             drain_s=None if self._drain_until is None else max(0.0, self._drain_until - now),
         )
 
@@ -339,12 +352,15 @@ class Coordinator:
             raise FencedError(msg)
 
     def _on_published(self, entry: Publish) -> None:
+        self._events.emit(published(entry, self._log.state.head))
         for shard in (*entry.transcripts, *entry.failures):
             self.table.ended(shard.jobs)
 
     # The end
 
     def _on_storage(self, error: str, for_s: float) -> None:
+        if error != self.text:
+            self._events.emit(Problem(where="storage", what=error))
         self.text = error
         if for_s > STORAGE_PATIENCE_S:
             self.drain(0.0, "storage", error)

@@ -12,6 +12,7 @@ from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
 from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
 from runner.limits.slots import SlotAuthority
+from runner.observe.events import ModelStopped, Sink, WorkerJoined
 
 
 class Desk:
@@ -26,6 +27,7 @@ class Desk:
         lease_ttl_s: float,
         claim: int,
         report: Callable[[str], None],
+        events: Sink,
     ) -> None:
         """Start with no worker known.
 
@@ -36,6 +38,7 @@ class Desk:
             lease_ttl_s: for every reply.
             claim: number of the claim, for every reply.
             report: told when a model is stopped.
+            events: told of it too, and of workers that register.
         """
         self.table = table
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
@@ -44,6 +47,7 @@ class Desk:
         self._lease_ttl_s = lease_ttl_s
         self._claim = claim
         self._report = report
+        self._events = events
         self._replies: dict[str, HeartbeatReply] = {}
 
     def known(self, beat: Heartbeat) -> HeartbeatReply | None:
@@ -69,6 +73,9 @@ class Desk:
             published: seals in the manifest.
             drain_s: what is left of the grace period, None where nothing drains.
         """
+        if beat.incarnation not in self.table.workers:
+            joined = WorkerJoined(worker=beat.worker, incarnation=beat.incarnation, node=beat.node)
+            self._events.emit(joined)
         found = self.table.reconcile(beat, now)
         self._report_places(beat)
         self._stop_models(beat)
@@ -149,4 +156,5 @@ class Desk:
     def _stop_model(self, model: str, reason: str) -> None:
         if model not in self.table.stopped:
             self.table.stopped[model] = reason
-            self._report(f"models.{model}: {reason}. No further request is sent to it.")
+            self._events.emit(ModelStopped(model=model, reason=reason))
+            self._report(f"models.{model} stopped: {reason}")

@@ -29,6 +29,8 @@ from runner.observe.progress import Progress
 
 MOST_LINES = 200
 STOP_S = 4.0
+EXIT_GRACE_S = 5.0
+"""For calls in flight, in a worker that was told to exit."""
 EXIT_S = 20.0
 """How long a worker that was told to exit may take to finish, hand back and seal."""
 
@@ -253,7 +255,7 @@ class WorkerActor:
             loop.run_until_complete(self._end(task))
 
     async def _end(self, task: asyncio.Task[None]) -> None:
-        await self.drain(0.0)
+        await self.drain(EXIT_GRACE_S)
         await asyncio.wait({task}, timeout=EXIT_S)
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.worker import PeerUnreachableError
@@ -18,6 +18,10 @@ BEAT_DEADLINE_S = 3.0
 
 class ActorGoneError(PeerUnreachableError):
     """The actor is dead and Ray does not start it again."""
+
+
+class CallFailedError(PeerUnreachableError):
+    """The call arrived and raised there; the same call would raise again."""
 
 
 class RemoteMethod(Protocol):
@@ -42,8 +46,8 @@ async def answer_of(reference: Awaitable[T], within_s: float | None) -> T:
 
     Raises:
         ActorGoneError: there is no such actor any more.
-        PeerUnreachableError: no answer in time, or the actor crashed, or the call failed inside
-            it; whether it acted is unknown.
+        CallFailedError: the method raised.
+        PeerUnreachableError: no answer in time, or the actor crashed; whether it acted is unknown.
     """
     try:
         async with asyncio.timeout(within_s):
@@ -52,16 +56,21 @@ async def answer_of(reference: Awaitable[T], within_s: float | None) -> T:
         msg = f"no answer within {within_s} s"
         raise PeerUnreachableError(msg) from None
     except ActorDiedError as error:
-        raise ActorGoneError(_first_line(error)) from None
+        raise ActorGoneError(_brief(error)) from None
     except ActorUnavailableError as error:
-        raise PeerUnreachableError(_first_line(error)) from None
+        raise PeerUnreachableError(_brief(error)) from None
+    except RayTaskError as error:
+        raise CallFailedError(_brief(error)) from error
     except RayError as error:
-        raise PeerUnreachableError(str(error)) from error
+        raise PeerUnreachableError(_brief(error)) from error
 
 
-def _first_line(error: RayError) -> str:
-    """Return what happened; the rest is ids and addresses."""
-    return str(error).strip().partition("\n")[0]
+def _brief(error: RayError) -> str:
+    """Return what happened, and the error at the end of the traceback where there is one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and "Error: " in lines[-1]:
+        return f"{lines[0]} … {lines[-1]}"
+    return lines[0] if lines else type(error).__name__
 
 
 class RayPeer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -18,6 +19,7 @@ STORE_BYTES = 80 << 20
 """Only the specification lies in the object store of a local Ray."""
 TRIES = 3
 """Ray 2.60 gives its agent 15 s to start, fixed in the code; on a busy machine that fails."""
+REACH_S = 10.0
 
 
 class Actor(Protocol):
@@ -107,6 +109,7 @@ def _start(workers: int) -> None:
     for _ in range(TRIES):
         try:
             ray.init(
+                address="local",  # whatever RAY_ADDRESS says: a cluster is joined when asked for
                 num_cpus=workers,
                 include_dashboard=False,
                 log_to_driver=False,
@@ -127,6 +130,7 @@ def _start(workers: int) -> None:
 
 def _join(address: str) -> None:
     try:
+        _reach(address)
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except Exception as error:
         msg = (
@@ -135,3 +139,14 @@ def _join(address: str) -> None:
             f"{ray.__version__}, with the same RAY_AUTH_MODE? Without --address one is started here"
         )
         raise BackendError(msg) from error
+
+
+def _reach(address: str) -> None:
+    """Find out within seconds that nobody listens there: Ray tries for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), REACH_S).close()

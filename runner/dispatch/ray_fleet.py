@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-from runner.core.errors import BackendError, RunnerError
+from runner.core.errors import BackendError, ConfigError, RunnerError
 from runner.dispatch.ray_actors import WorkerView
-from runner.dispatch.ray_calls import ActorGoneError, answer_of
+from runner.dispatch.ray_calls import ActorGoneError, CallFailedError, answer_of
 from runner.dispatch.ray_cluster import Actor, RayCluster
 from runner.execute.worker import PeerUnreachableError
 
@@ -89,6 +89,8 @@ class Fleet:
         self._tasks = [loop.create_task(self._tend(seat)) for seat in self._seats]
         if not self._cluster.local:
             self._tasks.append(loop.create_task(self._watch_nodes()))
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self._changed.set())
 
     async def run(self, within_s: float, grace_s: float) -> None:
         """Let the workers run; returns when the first does.
@@ -102,6 +104,7 @@ class Fleet:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while not any(s.state is _State.RUNS for s in self._seats):
+                    self._check_keys()
                     self.check()
                     self._changed.clear()
                     await self._changed.wait()
@@ -131,11 +134,12 @@ class Fleet:
             RunnerError: what keeps every worker from running.
             BackendError: workers die and nothing gets done.
         """
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
+                raise bug
         errors = [s.error for s in self._seats if s.error is not None]
-        if errors and (len(errors) == len(self._seats) or self._ended_jobs == 0):
-            first = next((e for e in errors if isinstance(e, RunnerError)), None)
-            if first is not None:
-                raise first
+        if len(errors) == len(self._seats):
+            raise next((e for e in errors if isinstance(e, RunnerError)), errors[0])
         if self._deaths >= max(FEWEST_DEATHS, 5 * len(self._seats)):
             why = f": {errors[0]}" if errors else ""
             msg = (
@@ -143,6 +147,12 @@ class Fleet:
                 "memory? See the files worker-*.err below /tmp/ray/session_latest/logs"
             )
             raise BackendError(msg)
+
+    def _check_keys(self) -> None:
+        """Refuse to start where a single worker says that the configuration is at fault."""
+        for seat in self._seats:
+            if isinstance(seat.error, ConfigError):
+                raise seat.error
 
     def progressed(self, ended_jobs: int) -> None:
         """Take note of how many jobs have ended; deaths before are forgiven."""
@@ -172,10 +182,10 @@ class Fleet:
         while not self.ending:
             try:
                 ran = await self._serve(seat)
-            except ActorGoneError as error:
-                ran = self._died(seat, f"could not start: {error}")
-                self._cluster.kill(seat.actor)
-                seat.actor = self._cluster.worker()
+            except (ActorGoneError, CallFailedError) as error:
+                seat.error = BackendError(f"{seat.name} cannot run: {error}")
+                ran = self._died(seat, f"cannot run: {error}")
+                self._replace(seat)
             except PeerUnreachableError as error:
                 ran = self._died(seat, f"died while it started: {error}")
             if ran:
@@ -215,7 +225,8 @@ class Fleet:
                 view = await self._look(seat)
             except ActorGoneError:
                 await self._mourn(seat, first)
-                raise
+                self._replace(seat)
+                return
             except PeerUnreachableError:
                 continue  # busy, unreachable or being started again: the next look tells
             if view.incarnation != first.incarnation:
@@ -258,6 +269,10 @@ class Fleet:
         if not self.ending:
             await self._renew(seat)
 
+    def _replace(self, seat: _Seat) -> None:
+        self._cluster.kill(seat.actor)
+        seat.actor = self._cluster.worker()
+
     async def _renew(self, seat: _Seat) -> None:
         await asyncio.sleep(1.0)
         self._cluster.renew(seat.actor)
@@ -267,7 +282,11 @@ class Fleet:
     async def _watch_nodes(self) -> None:
         while True:
             await asyncio.sleep(2.0)
-            draining = await asyncio.to_thread(self._cluster.draining)
+            try:
+                draining = await asyncio.to_thread(self._cluster.draining)
+            except Exception as error:  # noqa: BLE001  # Ray calls this no stable interface
+                self._report(f"nodes that are taken away go unnoticed: {error}")
+                return
             for seat in self._seats:
                 view = seat.view
                 known = view is not None and view.node_id in draining

@@ -16,6 +16,7 @@ from runner.core.values import Attempt, Conversation, EndState, Finished, Job
 from runner.dispatch.leases import LeaseTable
 from runner.execute.outbox import Offload
 from runner.execute.replay import Codec, Progressed, replay
+from runner.observe.events import JournalRecovered, Problem, Sink
 from runner.record.layout import ATTEMPTS, part_key, seal_incarnation, seal_name
 from runner.record.parts import EncodedPart, attempt_ids, encode_parts
 from runner.record.recovery import (
@@ -52,6 +53,7 @@ class Salvage:
     state: Callable[[], SweepState]
     report: Callable[[str], None]
     """Told of damage found, in words for the user."""
+    events: Sink
     retained: dict[str, set[Job]] = field(default_factory=dict[str, set[Job]])
     """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
     inherited: frozenset[str] = frozenset()
@@ -144,6 +146,7 @@ class Salvage:
         index = await read_journal(self.disk, incarnation)
         for line in index.reports:
             self.report(line)
+            self.events.emit(Problem(where=f"journal of {incarnation}", what=line))
         left = {
             job: trace
             for job, trace in unsealed(index, self.state().published_seals).items()
@@ -170,6 +173,14 @@ class Salvage:
             for job in table.died_with(flying):
                 await batch.add(self._poison(job, table), None)
         await batch.flush()
+        unfinished = sum(not table.is_ended(job) for job in {*left, *flying}) - batch.count
+        recovered = JournalRecovered(
+            incarnation=incarnation,
+            rows=batch.count,
+            unfinished=max(0, unfinished),
+            damage=len(index.reports),
+        )
+        self.events.emit(recovered)
         if gone:
             self.retained[incarnation] = {j for j in (*left, *flying) if not table.is_ended(j)}
         return batch.count

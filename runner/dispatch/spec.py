@@ -16,17 +16,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.core.clock import SystemClock
+from runner.core.collector import rare_collections
 from runner.core.process import LinuxProcesses
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
 from runner.dispatch.terms import CoordinatorWorld, Preamble
 from runner.execute.worker import Peer, Worker, WorkerIdentity, WorkerWorld
+from runner.observe.events import JsonLines
 from runner.providers.codec import ModelCodec
 from runner.providers.open import open_provider
 from runner.providers.protocol import Provider
 from runner.record.disk import PosixDisk
 from runner.record.entries import Claim
-from runner.record.layout import JOURNAL
+from runner.record.layout import JOURNAL, event_log_key
 from runner.record.parts import EncodedPart
 from runner.record.posix_store import PosixStore
 from runner.scenarios.book import Book
@@ -69,6 +71,9 @@ def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordina
             processes=processes,
             offload=in_thread,
             report=report,
+            open_events=lambda claim: JsonLines(
+                Path(spec.directory) / event_log_key(claim), clock.wall
+            ),
         ),
         book=spec.book,
         models=models,
@@ -105,7 +110,8 @@ class WorkerParts:
             StorageError: the journal could not be created.
         """
         try:
-            await self.worker.run()
+            with rare_collections():
+                await self.worker.run()
         finally:
             for provider in self.providers.values():
                 await provider.aclose()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runner.core.seams import Clock, Disk, Processes, Store
 from runner.execute.outbox import Offload
+from runner.observe.events import Discard, Sink
 from runner.record.entries import Entry
 
 
@@ -22,6 +23,8 @@ class CoordinatorWorld:
     offload: Offload
     report: Callable[[str], None]
     """Told of damage and of decisions that people should see, one line each."""
+    open_events: Callable[[int], Sink] = field(default=lambda _claim: Discard())
+    """Opens the event log of a claim."""
     journals_complete: bool = True
     """Every worker's journal lies on `disk`: then a look at their writers tells who still runs."""
 

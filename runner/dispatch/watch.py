@@ -15,6 +15,7 @@ from runner.dispatch.leases import WorkerView
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.salvage import Salvage
 from runner.execute.messages import Heartbeat
+from runner.observe.events import Sink, WorkerLost
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Watch:
     desk: Desk
     publisher: Publisher
     salvage: Salvage
+    events: Sink
     wait_until: float | None = None
     """Nothing is leased before (monotonic seconds); None: leasing goes on."""
     answering_since: float = 0.0
@@ -113,6 +115,7 @@ class Watch:
     async def _bury_leavers(self) -> None:
         for incarnation, beat in list(self.leavers.items()):
             await self._recover(incarnation, gone=True, crashed=False)
+            self._emit_lost(incarnation, "left")
             self.desk.gone(incarnation, beat)
             del self.leavers[incarnation]
 
@@ -123,16 +126,30 @@ class Watch:
             return
         if await self._is_gone(incarnation, view):
             await self._recover(incarnation, gone=True, crashed=True)
+            self._emit_lost(incarnation, "died")
             self.desk.gone(incarnation, view.beat if view else None)
             self.silent.discard(incarnation)
         elif view is not None and view.lost:
             if view.leases:
                 await self._recover(incarnation, gone=False, crashed=False)
             if view.lost:  # it may have come back while its journal was read
+                if view.leases:
+                    self._emit_lost(incarnation, "silent")
                 self.desk.table.release(incarnation)
                 self.desk.lost(incarnation, self.clock.monotonic())
         elif view is not None:
             self.silent.discard(incarnation)
+
+    def _emit_lost(self, incarnation: str, reason: str) -> None:
+        view = self.desk.table.workers.get(incarnation)
+        if view is not None:
+            lost = WorkerLost(
+                worker=view.beat.worker,
+                incarnation=incarnation,
+                reason=reason,
+                owed_again=len(view.leases),
+            )
+            self.events.emit(lost)
 
     async def _is_gone(self, incarnation: str, view: WorkerView | None) -> bool:
         if view is not None:

@@ -38,9 +38,12 @@ class Gate:
 
     def free(self) -> int:
         """Return how many requests could start now."""
-        if self.closed or self._now() < self.paused_until or not self._may_call():
+        room = self.slots - self.in_flight
+        if room <= 0 or self.closed:
             return 0
-        return self.slots - self.in_flight
+        if self.paused_until and self._now() < self.paused_until:
+            return 0
+        return room if self._may_call() else 0
 
     async def acquire(self) -> bool:
         """Wait for a place and take it; False where the gate is closed."""
@@ -63,7 +66,8 @@ class Gate:
     def release(self) -> None:
         """Give the place back."""
         self.in_flight -= 1
-        self.kick()
+        if self._waiters:
+            self.kick()
 
     def pause(self, seconds: float) -> None:
         """Hold every job's next request back: the server said so to one of them."""

@@ -118,6 +118,8 @@ def replay(job: Job, rollout: Rollout, codec: Codec, attempts: Iterable[Attempt]
         job=job, rollout=rollout, conversation=rollout.conversation(), attempts=known
     )
     answered = [a for a in known if a.answer is not None]
+    if not answered:  # the common case: a job that was never begun need not be rendered here
+        return progress
     reach: dict[str, int] = {}
     for attempt in answered:
         reach[attempt.incarnation] = max(attempt.turn, reach.get(attempt.incarnation, 0))

@@ -31,21 +31,19 @@ class Account:
     cost: Cost = field(default_factory=lambda: Cost(input_tokens=0.0, output_tokens=0.0))
     permit_s: float = 0.0
     """Seconds of its funded time that one permit of the latest block took."""
-    in_flight_until: float | None = None
-    """Set when the worker fell silent."""
+    common_s: float = 0.0
+    """Of the group's time, that a permit took by its latest heartbeat."""
 
     def held(self) -> int:
         """Return the permits granted and not known to be used or lapsed."""
         seen = self.ledger or Ledger()
         return self.granted - seen.used - seen.lapsed
 
-    def grant(self, count: int, cost: Cost, permit_s: float) -> None:
+    def grant(self, count: int, cost: Cost) -> None:
         """Remember a block."""
         self.granted += count
         self.granted_input += count * cost.input_tokens
         self.granted_output += count * cost.output_tokens
-        self.permit_s = permit_s
-        self.funded_to += count * permit_s
 
     def unaccepted(self, ledger: Ledger) -> Lost:
         """Return, once, what was granted and not accepted.

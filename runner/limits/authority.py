@@ -4,7 +4,7 @@ Each heartbeat of a worker is settled first (`settle`: what became of earlier pe
 refusals), then answered with a block of paced permits (`grant`). Blocks of all workers lie one
 behind the other on the lines of the group's meters, so the whole cluster sends evenly; requests,
 input and output tokens are reserved at once, all or none. A worker that falls silent keeps what it
-holds reserved and what it has in flight counted. A new coordinator (`taking_over`) reserves nothing
+holds reserved and what it has in flight counted. A new coordinator (`silent_s`) reserves nothing
 before the last moment that its predecessor can have granted, with empty mirrors.
 """
 
@@ -15,35 +15,27 @@ from math import inf
 
 from runner.limits.accounts import Account
 from runner.limits.breaker import RESTART_SHARE, Breaker
+from runner.limits.funding import Funding, room_until
 from runner.limits.pool import Pool
 from runner.limits.quota import (
     Cost,
     Ledger,
     Meter,
-    MeterStatus,
     PermitBlock,
     QuotaConfig,
     QuotaStatus,
     Readings,
 )
 from runner.limits.ramp import RampUp
-from runner.limits.shares import split
 from runner.limits.windows import Window
 
-LEAD_S = 1.5
+LEAD_S = 3.5
 """No permit starts later than this after it was granted."""
-AHEAD_S = 1.1
-"""A worker's share is granted up to here: a heartbeat and a little."""
-IDLE_LEAD_S = 0.4
-"""What nobody has reserved up to here may go to whoever asks, fair share or not."""
-CALM_LEAD_S = 0.6
-"""A longer line than this is let run down: what lies on it answers to old news."""
 GRACE_S = 0.5
 """A permit not used so long after its time has lapsed."""
 MESSAGE_S = 2.0
 """Longest way of a heartbeat and its reply for which permits are still good."""
 BEAT_S = 1.0
-SHARES_EVERY_S = 0.25
 RECENT_S = 3.0
 """A want older than this is none."""
 
@@ -57,7 +49,7 @@ class Authority:
         *,
         now: float,
         models: Mapping[str, QuotaConfig] | None = None,
-        taking_over: bool = False,
+        silent_s: float | None = None,
     ) -> None:
         """Start with nothing granted.
 
@@ -65,24 +57,27 @@ class Authority:
             config: the group's quota.
             now: monotonic seconds of the coordinator, as everywhere below.
             models: limits that a model has for itself inside the group.
-            taking_over: an earlier coordinator may have granted permits until just now.
+            silent_s: there was a coordinator before, and for so long it cannot have granted
+                anything (0.0: not known). None: there was none.
         """
-        free_at = now + LEAD_S if taking_over else now
-        self._group = Pool(config, now, free_at)
-        self._own = {name: Pool(own, now, free_at) for name, own in (models or {}).items()}
+        self._group = Pool(config, now)
+        self._own = {name: Pool(own, now) for name, own in (models or {}).items()}
+        if silent_s is not None:
+            for pool in self._pools():
+                pool.free_from(now + max(0.0, LEAD_S - silent_s))
+        self._silent: dict[str, float] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
         self._breaker = Breaker()
         self._ramp = RampUp(
-            share=1.0 if taking_over else config.ramp.start,
+            share=config.ramp.start if silent_s is None else 1.0,
             double_s=config.ramp.double_s,
             at=now,
         )
         self._next_id = 1
         self._paused_until = 0.0
         self._starved_at = -inf
-        self._held_until = now if taking_over else None
-        self._shares: dict[tuple[str, str], float] = {}
-        self._shares_at = -inf
+        self._held_until = None if silent_s is None else now
+        self._funding = Funding()
         self._refused = Window()
         self._ended = Window()
 
@@ -135,7 +130,8 @@ class Authority:
                 elapsed_s=ledger.elapsed_s,
                 started=ledger.used - before.used,
             )
-        account.ledger, account.in_flight_until = ledger, None
+        account.ledger = ledger
+        self._silent.pop(worker, None)
         self._ends(model, before, ledger, now)
 
     def observe(self, readings: Readings, now: float, *, model: str | None = None) -> None:
@@ -174,9 +170,10 @@ class Authority:
 
     def lost(self, worker: str, now: float, in_flight_for_s: float) -> None:
         """A worker fell silent: its calls may go on for that long, and its permits are withheld."""
+        self._silent[worker] = now + in_flight_for_s
         for (name, _), account in self._accounts.items():
             if name == worker:
-                account.want, account.in_flight_until = 0, now + in_flight_for_s
+                account.want = 0
 
     def gone(self, worker: str) -> None:
         """A worker provably runs no more. Permits it held stay charged: it may have used them."""
@@ -212,9 +209,22 @@ class Authority:
         self._advance(now)
         share = self._ramp.allowed(now)
         pools = self._pools(model)
-        interval = max(self._interval(pool, estimate, share) for pool in pools)
-        first = max(self._paused_until, *(pool.first(now) for pool in pools))
-        count = min(want, self._room(account, (worker, model), interval, first, now))
+        intervals = [self._interval(pool, model, estimate, share) for pool in pools]
+        interval, common = max(intervals), intervals[0]
+        account.common_s = common
+        begin = max(now, self._paused_until)
+        first = max(pool.first(begin) for pool in pools)
+        if self._funding.outdated((worker, model), now):
+            self._funding.renew(*self._demands(now), now)
+        count = 0
+        if first <= now + LEAD_S and interval < inf:
+            count = min(
+                want,
+                self._funding.room(
+                    account, (worker, model), common, first=first, calm=self._calm(now), now=now
+                ),
+                room_until(now + LEAD_S, first, interval),
+            )
         if count < want:
             self._starved_at = now
         if room is not None:
@@ -222,9 +232,10 @@ class Authority:
         if count <= 0:
             return None
         for pool in pools:
-            pool.reserve(count, estimate, first, share)
-            pool.flow.pending(model, count)
-        account.grant(count, estimate, interval / max(self._share((worker, model)), 1e-9))
+            # A model that waits for its own limit holds up nobody else's line.
+            pool.reserve(count, model, estimate, pool.first(begin), share)
+        account.grant(count, estimate)
+        self._funding.granted(account, (worker, model), count, common, now=now)
         self._breaker.granted(now)
         self._next_id += 1
         return PermitBlock(
@@ -244,7 +255,7 @@ class Authority:
         ended = self._ended.sum(now)
         first = max(self._paused_until, self._group.first(now))
         return QuotaStatus(
-            meters=tuple(_meter_status(self._group, meter, now) for meter in self._group.targets),
+            meters=self._group.status(now),
             binds=self._group.binds if now - self._starved_at < RECENT_S else None,
             refused_share=self._refused.sum(now) / ended if ended else 0.0,
             breaker=self._breaker.state.value,
@@ -289,12 +300,10 @@ class Authority:
         share = self._ramp.allowed(now)
         for pool in self._pools():
             pool.advance(now, share, wanted=wanted)
-        for (worker, _), account in self._accounts.items():
-            until = account.in_flight_until
-            if until is not None and now >= until:
-                account.in_flight_until = None
-                for pool in self._pools():
-                    pool.flow.forget(worker)
+        for worker in [w for w, until in self._silent.items() if now >= until]:
+            del self._silent[worker]
+            for pool in self._pools():
+                pool.flow.forget(worker)
 
     def _ends(self, model: str, before: Ledger, after: Ledger, now: float) -> None:
         refused = after.refused - before.refused
@@ -317,65 +326,26 @@ class Authority:
         for pool in self._pools():
             pool.safety.adapt(share, now)
 
-    def _interval(self, pool: Pool, cost: Cost, share: float) -> float:
-        interval, pool.binds = pool.interval(cost, share)
+    def _interval(self, pool: Pool, model: str, cost: Cost, share: float) -> float:
+        interval, pool.binds = pool.interval(model, cost, share)
         return interval
 
-    def _room(
-        self, account: Account, key: tuple[str, str], interval: float, first: float, now: float
-    ) -> int:
-        """Return how many permits a worker may have now: its share, or what nobody reserved."""
-        if interval == inf or first > now + LEAD_S:
-            return 0
-        if interval <= 0:
-            return account.want
-        self._refresh_shares(now)
-        share = self._share(key)
-        fair = 0
-        if share > 0:
-            account.funded_to = max(account.funded_to, now - interval / share)
-            ahead = AHEAD_S - 0.2 * max(0.0, first - now - CALM_LEAD_S)
-            fair = int((now + ahead - account.funded_to) * share / interval + 1e-9)
-        idle = int((now + IDLE_LEAD_S - first) / interval) + 1 if first <= now + IDLE_LEAD_S else 0
-        lead = int((now + LEAD_S - first) / interval) + 1
-        return min(max(fair, idle), lead)
+    def _calm(self, now: float) -> bool:
+        group = self._group
+        return group.binds is not Meter.OUTPUT and not group.taught and not self._refused.sum(now)
 
-    def _share(self, key: tuple[str, str]) -> float:
-        return self._shares.get(key, 0.0)
-
-    def _refresh_shares(self, now: float) -> None:
-        if now - self._shares_at < SHARES_EVERY_S:
-            return
-        self._shares_at = now
+    def _demands(self, now: float) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
+        """Return (seconds of the group's time a second that each could use, caps of models)."""
+        ramp = self._ramp.allowed(now)
         demands: dict[tuple[str, str], float] = {}
         caps: dict[str, float] = {}
-        ramp = self._ramp.allowed(now)
         for key, account in self._accounts.items():
             if account.want <= 0 or now - account.wanted_at > RECENT_S:
                 continue
-            interval, _ = self._group.interval(account.cost, ramp)
-            if interval == inf:
-                interval = BEAT_S
-            demands[key] = account.want * interval / BEAT_S
+            common = min(account.common_s, BEAT_S)
+            demands[key] = account.want * common / BEAT_S
             own = self._own.get(key[1])
-            if own is not None and interval > 0:
-                slowest, _ = own.interval(account.cost, ramp)
-                caps[key[1]] = min(1.0, interval / slowest) if slowest > 0 else 1.0
-        self._shares = split(demands, caps)
-
-
-def _meter_status(pool: Pool, meter: Meter, now: float) -> MeterStatus:
-    target = pool.targets[meter]
-    rate = target.rate(pool.safety.value)
-    covered = target.used.seconds(now)
-    use = None
-    if target.limit and covered > 0:
-        use = target.used.sum(now) / covered / target.limit
-    return MeterStatus(
-        meter=meter,
-        limit=None if target.limit is None else target.limit * 60.0,
-        source=target.source,
-        target=None if rate is None else rate * 60.0,
-        utilisation=use,
-        foreign=target.loop.foreign,
-    )
+            if own is not None and common > 0 and key[1] not in caps:
+                slowest, _ = own.interval(key[1], account.cost, ramp)
+                caps[key[1]] = min(1.0, common / slowest) if slowest > 0 else 1.0
+        return demands, caps

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.limits.discovery import FORGOTTEN, Learner
-from runner.limits.quota import Meter, Reading
+from runner.limits.quota import Meter, MeterStatus, Reading
 from runner.limits.windows import Window
 
 SET_BELOW_FULL_S = 5.0
@@ -128,6 +128,22 @@ class Target:
         covered = self.used.seconds(now)
         own = self.used.sum(now) / covered / server_limit if covered >= 5.0 else None
         self.loop.observe(reading, limit=server_limit, own=own, binding=binding, now=now)
+
+    def status(self, safety: float, now: float) -> MeterStatus:
+        """Return what `runner status` shows."""
+        rate = self.rate(safety)
+        covered = self.used.seconds(now)
+        use = None
+        if self.limit and covered > 0:
+            use = self.used.sum(now) / covered / self.limit
+        return MeterStatus(
+            meter=self.meter,
+            limit=None if self.limit is None else self.limit * 60.0,
+            source=self.source,
+            target=None if rate is None else rate * 60.0,
+            utilisation=use,
+            foreign=self.loop.foreign,
+        )
 
     def _adopts(self, limit: float) -> bool:
         if self.limit is None:

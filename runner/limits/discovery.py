@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-START_PER_S = 4.0
+START_PER_S = 8.0
 """First rate of a search, in requests a second."""
-DOUBLE_S = 6.0
-EPISODE_S = 2.0
-"""Refusals closer together than this are one moment: reports of workers come a second apart."""
+DOUBLE_S = 8.0
+EPISODE_S = 3.0
+"""The shortest time to measure over: reports of workers come a second apart."""
+FIRST_CUT = 0.7
+"""Of the rate of a search at its first refusal, which a full bucket had put off."""
 RECENT_S = 20.0
 """Over so long refusals in a row make one measurement, ever more exact, since reports come a
 second apart; what took longer and found less may have seen two limits."""
@@ -78,14 +80,16 @@ class Learner:
             now: seconds.
             known: the limit a second, where it is known.
         """
+        if self.searching and self.rate is not None:
+            self.rate *= FIRST_CUT
         self.searching = False
         since = self._since
         if since is None or now - since > FORGET_S:
             # A bucket that was full, or has been idle: what it let in until now says nothing.
             self._restart(now)
             return
-        quiet, self._quiet_since = now - self._quiet_since, now
-        if quiet < EPISODE_S:
+        self._quiet_since = now
+        if now - since < EPISODE_S:
             return
         measured = self._accepted / (now - since)
         before = self.estimate

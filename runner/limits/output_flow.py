@@ -21,7 +21,7 @@ refuses anyway."""
 FORGET_S = 60.0
 """Time constant of the fit."""
 STARTS_S = 3.0
-"""Time constant of the rate of starts."""
+"""Time constant of the rates of starts and ends."""
 REPORT_LAG_S = 1.5
 """From a change of the number of answers to a changed number of starts: heartbeat and lead."""
 MOST = 2.0
@@ -52,11 +52,6 @@ class Fit:
         self.n, self.y, self.x = self.n * factor, self.y * factor, self.x * factor
         self.yy, self.xy = self.yy * factor, self.xy * factor
 
-    @property
-    def mean(self) -> float:
-        """Tokens of an answer."""
-        return max(1.0, self.y / self.n)
-
     def line(self) -> tuple[float, float]:
         """Return (speed in tokens a second, delay in seconds)."""
         mean_y, mean_x = self.y / self.n, self.x / self.n
@@ -86,6 +81,10 @@ class _Model:
     delay: float = 1.0
     ended: float = 0.0
     """Tokens of answers that have ended."""
+    counted: float = 0.0
+    """Production up to the last `advance`."""
+    made: float = 1100.0
+    """Production of late, faded like the fit."""
     running: dict[str, _Running] = field(default_factory=dict[str, _Running])
     total: int = 0
     elapsed: float = 0.0
@@ -96,6 +95,17 @@ class _Model:
     """Permits granted and neither used nor ended."""
     starts: float = 0.0
     """A second, smoothed."""
+    ends: float = 0.0
+    """As above."""
+
+    @property
+    def mean(self) -> float:
+        """Return the tokens of an answer: all production per answer ended.
+
+        The mean of ended answers alone would be far too low at first, since short ones end first;
+        this is the estimate for exponentially distributed lengths that counts what still runs.
+        """
+        return max(1.0, self.made / self.fit.n)
 
     def replace(self, worker: str, new: _Running | None) -> None:
         old = self.running.pop(worker, None) or _Running()
@@ -113,14 +123,26 @@ class _Model:
         waited = self.delay * (self.total - young / 2.0)
         return self.ended + self.speed * max(0.0, spent - waited)
 
+    def advance(self, now: float, fade: float, calm: float) -> float:
+        """Move to `now`, forget by these factors, and return what was produced."""
+        n = self.fit.n
+        self.fit.fade(fade)
+        self.made *= self.fit.n / n
+        self.starts *= calm
+        self.ends *= calm
+        made = self.produced(now) - self.counted
+        self.counted += made
+        self.made += made
+        return made
+
     def seconds(self) -> float:
-        return self.delay + self.fit.mean / self.speed
+        return self.delay + self.mean / self.speed
 
     def expected(self, now: float) -> float:
         """Return the answers that will run when the permits in hand have been used."""
         age = now - self.moments / self.total if self.total else 0.0
         lag = age + self.pending / max(self.starts, 1.0)
-        return self.total * max(0.0, 1.0 - lag / self.seconds()) + self.pending
+        return max(0.0, self.total - self.ends * lag) + self.pending
 
 
 @dataclass(slots=True)
@@ -130,8 +152,6 @@ class OutputFlow:
     at: float
     level: float = 0.0
     """Target minus production, summed up: tokens."""
-    _counted: float = 0.0
-    """Production up to `at`."""
     _models: dict[str, _Model] = field(default_factory=dict[str, _Model])
 
     def advance(self, now: float, rate: float) -> float:
@@ -142,11 +162,7 @@ class OutputFlow:
         passed = max(0.0, now - self.at)
         self.at = max(self.at, now)
         fade, calm = exp(-passed / FORGET_S), exp(-passed / STARTS_S)
-        for model in self._models.values():
-            model.fit.fade(fade)
-            model.starts *= calm
-        made = self._produced() - self._counted
-        self._counted += made
+        made = sum(model.advance(self.at, fade, calm) for model in self._models.values())
         self.level = min(self.level + rate * passed - made, CREDIT_S * rate)
         return made
 
@@ -160,7 +176,8 @@ class OutputFlow:
 
     def rebase(self) -> None:
         """What was produced until now is history: a worker was heard of for the first time."""
-        self._counted = self._produced()
+        for model in self._models.values():
+            model.counted = model.produced(self.at)
 
     def forget(self, worker: str) -> None:
         """The worker's requests have ended, nobody knows how."""
@@ -177,10 +194,15 @@ class OutputFlow:
         """Take in n ended answers (sums of tokens y and seconds x), before `report`."""
         found = self._model(model)
         found.ended += y
+        found.ends += n / STARTS_S
         found.fit.add(n, y, x, yy, xy)
         speed, delay = found.fit.line()
         found.speed += SMOOTH * (speed - found.speed)
         found.delay += SMOOTH * (delay - found.delay)
+
+    def mean(self, model: str) -> float:
+        """Return the tokens to expect of an answer."""
+        return self._model(model).mean
 
     def speed(self, rate: float) -> float:
         """Return the output tokens a second, by expectation, that may be admitted now.
@@ -194,7 +216,7 @@ class OutputFlow:
             share = max(model.starts, 1e-9)
             weight += share
             seconds += share * model.seconds()
-            mean += share * model.fit.mean
+            mean += share * model.mean
             starting += share * model.delay * model.speed
             running += model.speed * model.expected(self.at)
         if not weight:
@@ -204,9 +226,6 @@ class OutputFlow:
         settle_s = 4.0 * (lasts / (1.0 + gain) + REPORT_LAG_S)
         wanted = max(0.1 * rate, rate + self.level / settle_s) * (1.0 + starting / mean)
         return rate * min(MOST, max(0.0, 1.0 + gain * (wanted - running) / wanted))
-
-    def _produced(self) -> float:
-        return sum(m.produced(self.at) for m in self._models.values())
 
     def _model(self, name: str) -> _Model:
         found = self._models.get(name)

@@ -13,26 +13,20 @@ from runner.limits.controller import Safety, Target
 from runner.limits.discovery import Learner
 from runner.limits.gcra import Gcra
 from runner.limits.output_flow import OutputFlow
-from runner.limits.quota import Charging, Cost, Ledger, Meter, QuotaConfig, Readings
+from runner.limits.quota import Charging, Cost, Ledger, Meter, MeterStatus, QuotaConfig, Readings
 
 
 class Pool:
     """One quota's state."""
 
-    def __init__(self, config: QuotaConfig, now: float, free_at: float) -> None:
-        """Start with empty mirrors: no burst is assumed.
-
-        Args:
-            config: limits.
-            now: seconds.
-            free_at: nothing starts before.
-        """
+    def __init__(self, config: QuotaConfig, now: float) -> None:
+        """Start with empty mirrors: no burst is assumed."""
         self.config = config
         self.targets: dict[Meter, Target] = {}
         self.safety = Safety(configured=config.safety, at=now)
         self.flow = OutputFlow(at=now)
         self.binds: Meter | None = None
-        self._lines = {meter: Gcra(free_at=free_at) for meter in Meter}
+        self._lines = {meter: Gcra(free_at=now) for meter in Meter}
         self._mirrors = {m: MirroredBucket(at=now) for m in (Meter.INPUT, Meter.OUTPUT)}
         for meter, limit in config.per_second().items():
             self.target(meter, now).limit = limit
@@ -50,21 +44,27 @@ class Pool:
         return found
 
     def free_from(self, at: float) -> None:
-        """Nothing has been reserved yet, and others' reservations end at `at`."""
-        for line in self._lines.values():
+        """Others' reservations start until `at`: the first of ours a whole interval later."""
+        for meter, line in self._lines.items():
             line.free_at = at
+            target = self.targets.get(meter)
+            if meter is Meter.REQUESTS and target is not None and target.limit:
+                line.free_at += 1.0 / (target.limit * self.safety.value)
 
     def advance(self, now: float, share: float, *, wanted: bool) -> None:
         """Move time on; `share` is what the ramp allows of each rate."""
+        rates: dict[Meter, float] = {}
         for meter, target in self.targets.items():
             target.advance(now, wanted=wanted)
-            rate = (target.rate(self.safety.value) or 0.0) * share
+            rates[meter] = (target.rate(self.safety.value) or 0.0) * share
+        produced = self.flow.advance(now, rates.get(Meter.OUTPUT, 0.0))
+        for meter, rate in rates.items():
             if self._produces(meter):
-                target.count(self.flow.advance(now, rate), now)
+                self.targets[meter].count(produced, now)
             elif meter in self._mirrors and rate > 0:
                 self._mirrors[meter].advance(now, rate)
 
-    def interval(self, cost: Cost, share: float) -> tuple[float, Meter | None]:
+    def interval(self, model: str, cost: Cost, share: float) -> tuple[float, Meter | None]:
         """Return the seconds between requests of that cost, and which meter asks for them."""
         longest, binds = 0.0, None
         for meter, target in self.targets.items():
@@ -72,7 +72,7 @@ class Pool:
             if rate is None:
                 continue
             speed = self._speed(meter, rate * share)
-            needs = amount_of(meter, cost) / speed if speed > 0 else inf
+            needs = self._amount(meter, model, cost) / speed if speed > 0 else inf
             if needs > longest:
                 longest, binds = needs, meter
         return longest, binds
@@ -81,13 +81,14 @@ class Pool:
         """Return when the next request may start."""
         return max([now, *(self._lines[meter].free_at for meter in self.targets)])
 
-    def reserve(self, count: int, cost: Cost, first: float, share: float) -> None:
+    def reserve(self, count: int, model: str, cost: Cost, first: float, share: float) -> None:
         """Take `count` requests of that cost off every meter, from `first` on."""
+        self.flow.pending(model, count)
         for meter, target in self.targets.items():
             rate = target.rate(self.safety.value)
             if rate is None:
                 continue
-            amount = count * amount_of(meter, cost)
+            amount = count * self._amount(meter, model, cost)
             speed = self._speed(meter, rate * share)
             if amount > 0 and speed > 0:
                 self._lines[meter].reserve(amount, speed, first)
@@ -124,6 +125,10 @@ class Pool:
         target = self.target(meter or self.binds or Meter.REQUESTS, now)
         target.learner.refused(now, target.limit)
 
+    def status(self, now: float) -> tuple[MeterStatus, ...]:
+        """Return what `runner status` shows of each meter."""
+        return tuple(target.status(self.safety.value, now) for target in self.targets.values())
+
     def _count(self, meter: Meter, amount: float, now: float) -> None:
         if meter in self.targets and amount:
             self.targets[meter].count(amount, now)
@@ -139,9 +144,16 @@ class Pool:
         mirror = self._mirrors.get(meter)
         return rate if mirror is None else mirror.speed(rate)
 
+    def _amount(self, meter: Meter, model: str, cost: Cost) -> float:
+        """Return what one request of that cost takes off a meter."""
+        if meter is Meter.REQUESTS:
+            return 1.0
+        if meter is Meter.INPUT:
+            return cost.input_tokens
+        # Workers' means follow the answers that ended; the flow's also those that still run.
+        return self.flow.mean(model) if self._produces(meter) else cost.output_tokens
 
-def amount_of(meter: Meter, cost: Cost) -> float:
-    """Return what one request of that cost takes off a meter."""
-    if meter is Meter.REQUESTS:
-        return 1.0
-    return cost.input_tokens if meter is Meter.INPUT else cost.output_tokens
+    @property
+    def taught(self) -> bool:
+        """Return whether any rate is one that refusals taught."""
+        return any(t.learner.rate is not None for t in self.targets.values())

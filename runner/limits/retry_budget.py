@@ -29,7 +29,7 @@ class RetryBudget:
     def take(self, now: float) -> bool:
         """Take a retry; False where there is none."""
         self._advance(now)
-        if self.balance < 1.0:
+        if self.balance < 1.0 - 1e-9:
             return False
         self.balance -= 1.0
         return True

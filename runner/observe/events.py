@@ -1,15 +1,15 @@
-"""Typed events of a sweep and where they go: decisions for `events/`, never prompts or keys.
+"""Typed events of a sweep and where they go: what a coordinator decided, never prompts or keys.
 
-A sink takes events one by one and must be cheap; `JsonLines` appends them to a file of its own
-that no other process writes: `events/<name>.jsonl`, one JSON object a line with `event`, `at`
-(Unix seconds) and the event's fields.
+A sink takes events one by one and must be cheap; `JsonLines` appends them to a file that no other
+process writes: `events/coordinator-<claim>.jsonl`, one JSON object a line with `event`, `at` (Unix
+seconds) and the event's fields.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
@@ -28,7 +28,7 @@ class SweepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepEnded:
-    """A coordinator gave the sweep up in order."""
+    """A coordinator stopped, other than by being fenced or killed."""
 
     claim: int
     recorded: int
@@ -47,32 +47,38 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLost:
-    """A worker is gone: its journal is recovered, then its unfinished jobs are owed again."""
+    """A worker holds no lease any more: what it had not finished is owed again."""
 
     worker: str
     incarnation: str
     reason: str
+    """left, died, or silent: past its lease, though nobody can tell whether it runs."""
     owed_again: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRecovered:
-    """What was read from the journal of a worker that is gone."""
+    """What was read from the journal of a worker that is gone, or silent."""
 
     incarnation: str
-    jobs: int
-    attempts: int
-    bad_frames: int
+    rows: int
+    """Jobs whose end it knew: sealed, published next."""
+    unfinished: int
+    """Jobs that go on from their journalled attempts, or begin again."""
+    damage: int
+    """Bad frames and foreign files met."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardsPublished:
-    """A manifest entry was won and its files moved."""
+    """A manifest entry was won; its files move now."""
 
     entry: int
     seals: int
     rows: int
+    """Of transcripts/."""
     failures: int
+    """Of failures/."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +91,11 @@ class ModelStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fenced:
-    """A later claim exists, or the coordinator could not be reached for a lease time."""
+    """A later claim exists: this coordinator writes nothing more."""
 
-    who: str
     claim: int
+    """Its own."""
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +104,6 @@ class Problem:
 
     where: str
     what: str
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 Event = (

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -131,18 +131,19 @@ def bar(share: float, width: int = _BAR) -> str:
 def heading(progress: Progress) -> str:
     """Return the first line: name, bar, share, counts, rate, ETA."""
     p = progress
-    ended = p.recorded + p.unpublished + p.failed
-    share = ended / p.planned if p.planned else 1.0
-    parts = [
-        f"{one_line(p.sweep, 60)}  {bar(share)}  {int(share * 100)} %",
-        f"{count(ended)} of {count(p.planned)}",
-        per_second(p.rate_per_s),
-    ]
+    parts = [_standing(p), per_second(p.rate_per_s)]
     if p.phase is Phase.RUNNING:
         parts.append(f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown")
     else:
         parts.append(str(p.phase))
     return "   ".join(parts)
+
+
+def _standing(p: Progress) -> str:
+    ended = p.recorded + p.unpublished + p.failed
+    share = ended / p.planned if p.planned else 1.0
+    name = one_line(p.sweep, 60)
+    return f"{name}  {bar(share)}  {int(share * 100)} %   {count(ended)} of {count(p.planned)}"
 
 
 def footing(progress: Progress) -> str:
@@ -192,19 +193,36 @@ def row(model: ModelProgress) -> tuple[str, ...]:
 def lines(progress: Progress, width: int) -> list[str]:
     """Return the whole screen as plain lines, none longer than `width` characters."""
     table = [columns(), *(row(m) for m in progress.models)]
+    return _screen(progress, [heading(progress), *_table(table)], [footing(progress)], width)
+
+
+def rest_lines(progress: Progress, width: int) -> list[str]:
+    """Return the screen of a sweep that no process runs: what is on disk, nothing that flows."""
+    table: list[tuple[str, ...]] = [("model", "planned", "recorded", "failed", "owed")]
+    for m in progress.models:
+        numbers = (m.planned, m.done, m.failed, m.planned - m.done - m.failed)
+        table.append((one_line(m.name, 24), *map(count, numbers)))
+    return _screen(progress, [_standing(progress), *_table(table)], [], width)
+
+
+def _table(table: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    out = [heading(progress)]
+    out: list[str] = []
     for line in table:
         cells = (
             c.ljust(w) if i == 0 else c.rjust(w)
             for i, (c, w) in enumerate(zip(line, widths, strict=True))
         )
         out.append("  " + "  ".join(cells))
-    out += [
+    return out
+
+
+def _screen(progress: Progress, above: list[str], below: list[str], width: int) -> list[str]:
+    stopped = [
         f"  {one_line(name, 24)} stopped: {one_line(why, 300)}"
         for name, why in progress.stopped_models.items()
     ]
-    out.append(footing(progress))
+    out = [*above, *stopped, *below]
     return [line if len(line) <= width else line[: width - 1] + "…" for line in out]
 
 
@@ -234,7 +252,7 @@ def plain(progress: Progress) -> str:
         parts.append(str(p.phase))
     if p.text:
         parts.append(one_line(p.text, 200))
-    parts += [f"{m} stopped: {one_line(why, 200)}" for m, why in p.stopped_models.items()]
+    parts += [f"{one_line(m, 24)} stopped" for m in p.stopped_models]  # why was said when it did
     return " · ".join(parts)
 
 

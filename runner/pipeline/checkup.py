@@ -87,11 +87,17 @@ async def _model(model: ModelConfig, environ: Mapping[str, str], *, call: bool) 
         provider = open_provider(model, environ=environ, max_body_bytes=_MAX_BODY_BYTES)
         await provider.aclose()
     except ConfigError as error:
-        return Finding(check=check, ok=False, found="cannot be used", fix=str(error))
+        found, fix = ["cannot be used"], [str(error)]
+        if any(f"models.{model.name}.base_url" in problem for problem in error.problems):
+            return Finding(check=check, ok=False, found=found[0], fix=fix[0])
+    else:
+        found, fix = list[str](), list[str]()
     missing = await probe(model, environ)
     if missing is not None:
-        fix = f"Start the server, or correct models.{model.name}.base_url."
-        return Finding(check=check, ok=False, found=missing, fix=fix)
+        found.append(missing)
+        fix.append(f"Start the server, or correct models.{model.name}.base_url.")
+    if found:
+        return Finding(check=check, ok=False, found="; ".join(found), fix="\n".join(fix))
     if call:
         return await _call(model, environ, check)
     if model.provider is ProviderKind.local:

@@ -41,7 +41,7 @@ from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan
 from runner.record.entries import Entry, OweAgain, PlanEntry
 from runner.record.holder import Found, Standing, who_holds
-from runner.record.layout import CONFIGURATION
+from runner.record.layout import CONFIGURATION, FOLDERS
 from runner.record.manifest import load_state
 from runner.record.plan_file import encode_plan, plan_key, read_plan
 from runner.record.posix_store import PosixStore
@@ -109,6 +109,7 @@ async def prepare(
 
     Raises:
         ConfigError: scenarios that do not render, cells under two names, unknown graders, …
+        SweepStateError: the directory is somebody else's.
         SweepHeldError: a live process writes the sweep.
         CellsChangedError: recorded cells changed or vanished, and `supersede` is not chosen.
         RecordError: the sweep's files are damaged, or a newer runner's.
@@ -116,6 +117,8 @@ async def prepare(
     """
     store = PosixStore(directory)
     state = await load_state(store)
+    if not state.head:
+        _refuse_other_files(directory)
     if not choices.take_over:
         _refuse_held(await _holder(store, state, config), directory)
     stored = await read_plan(store, state.plan_version) if state.plan_version else None
@@ -159,6 +162,24 @@ async def prepare(
         released=state.last_claim is None or state.released is not None,
         exists=state.head > 0,
     )
+
+
+def _refuse_other_files(directory: Path) -> None:
+    """Begin no sweep among files that are not of one; what a crash before the claim left is."""
+    try:
+        names = sorted(p.name for p in directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return  # the first write makes it, or says what is wrong
+    except OSError as error:
+        msg = f"{directory}: cannot be read ({error.strerror}). Choose another `output`."
+        raise StorageError(msg) from None
+    foreign = [n for n in names if n not in FOLDERS and n[0] != "." and n != "lost+found"]
+    if foreign:
+        msg = (
+            f"{directory}: not empty and no sweep ({', '.join(foreign[:3])} …). Choose another "
+            "`output`: output=outputs/NAME"
+        )
+        raise SweepStateError(msg)
 
 
 def _refuse_graders(book: Book, source: Source | None) -> None:
@@ -271,7 +292,7 @@ def _dead(book: Book, state: SweepState) -> Mapping[int, SeedSet]:
 
 async def _facts(store: Store) -> dict[str, str]:
     try:
-        return resolved_facts((await store.get(CONFIGURATION)).decode())
+        return resolved_facts((await store.get(CONFIGURATION)).decode(errors="replace"))
     except KeyMissingError:
         return {}
 

@@ -35,6 +35,14 @@ class Standings:
         return asdict(self)
 
 
+_RELEASES = {
+    "stopped": "nothing further could succeed",
+    "storage": "the output refused writes",
+    "done": "the plan has grown since",
+}
+"""What a release by its reason means, where it does not say so itself."""
+
+
 async def look(store: Store, directory: Path, processes: Processes, clock: Clock) -> Standings:
     """Look at a sweep; from another host this takes up to the take-over time.
 
@@ -53,8 +61,10 @@ async def look(store: Store, directory: Path, processes: Processes, clock: Clock
     except RecordError:
         said = None  # torn or of another version: the manifest below says what counts
     live = holder.standing is Standing.LIVE
-    progress = said if live and said else at_rest
     state, sentence = judge(sweep, holder, at_rest, said)
+    progress = said if live and said else at_rest
+    if state == "stopped" and said is not None and said.phase is Phase.STOPPED:
+        progress = replace(at_rest, stopped_models=said.stopped_models)
     return Standings(
         state=state,
         sentence=sentence,
@@ -109,8 +119,10 @@ def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None)
     if not at_rest.owed:
         return "finished", f"finished: nothing is owed ({counts})"
     if holder.standing is Standing.DEAD:
-        return "dead", f"dead: {holder} ended without releasing it ({counts})"
-    why = sweep.state.released or "never started"
+        left = said.unpublished if said else 0
+        kept = f"; about {count(left)} answers more in its journal" if left else ""
+        return "dead", f"dead: {holder} ended without releasing it ({counts}{kept})"
+    why = _RELEASES.get(sweep.state.released or "", sweep.state.released or "never started")
     return "stopped", f"stopped ({why}): {counts}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import aiohttp
@@ -40,6 +41,9 @@ async def probe(
     except TimeoutError:
         return f"no answer from {url.host}:{url.port} within {timeout_s:g} s"
     except aiohttp.ClientConnectorError as error:
-        return f"no connection to {url.host}:{url.port}: {error.os_error.strerror or error}"
+        cause, number = error.os_error, error.os_error.errno or 0
+        # asyncio's own text of a refusal names the address once more and not what happened.
+        said = os.strerror(number) if number > 0 else cause.strerror or str(error)
+        return f"no connection to {url.host}:{url.port}: {said.lower()}"
     except (aiohttp.ClientError, OSError) as error:
         return f"{url.host}:{url.port} does not speak HTTP as expected: {error}"

@@ -25,7 +25,7 @@ from runner.record.frames import AttemptFrame, DeadFrame, Header, Note, SealFram
 from runner.record.layout import segment_name
 from runner.record.segments import Segment, SegmentBook
 
-GROUP_S = 0.01
+GROUP_S = 0.02
 """A sync waits so long for company. It costs about 0.4 ms of CPU, whatever it covers: at 1,500
 answers a second this is 25 microseconds for each of them."""
 

@@ -9,6 +9,7 @@
     manifest/<8 digits>.json          numbered entries, the only truth and the only fence
     manifest/snapshot-<8 digits>.json state folded through the entry of that number
     events/holder-<claim>.json        who writes, with a counter
+    events/coordinator-<claim>.jsonl  what that coordinator decided
     .tmp/                             unfinished files; never below another folder
 
 Incarnations are `[a-z0-9-]` (no dot), seals `<incarnation>.<n>`, so each name is read back from
@@ -32,6 +33,14 @@ SUPERSEDED = "superseded/"
 VERDICTS = "verdicts/"
 TEMPORARY = ".tmp"
 CONFIGURATION = "sweep.yaml"
+FOLDERS = frozenset(
+    name.removesuffix("/")
+    for name in (
+        *(TRANSCRIPTS, FAILURES, ATTEMPTS, JOURNAL, PARTS, MANIFEST, PLAN, EVENTS, COMPACTED),
+        *(SUPERSEDED, VERDICTS, TEMPORARY, "report/"),
+    )
+)
+"""What lies at the top of a sweep directory beside the configuration."""
 
 KINDS = ("transcripts", "failures", "attempts")
 """The kinds of shards; each has a folder of its name."""
@@ -75,6 +84,11 @@ def snapshot_number(key: str) -> int | None:
 def holder_key(claim: int) -> str:
     """Return the key of the record in which the claimer of that number counts."""
     return f"{EVENTS}holder-{claim:08d}.json"
+
+
+def event_log_key(claim: int) -> str:
+    """Return the key of the event log of the coordinator with that claim."""
+    return f"{EVENTS}coordinator-{claim:08d}.jsonl"
 
 
 def seal_name(incarnation: str, number: int, suffix: str = "") -> str:

@@ -28,6 +28,9 @@ T = TypeVar("T")
 _NUMBERS = count()
 """Tells the temporary files of one process apart, whichever of its stores writes them."""
 _ADVICE = {
+    errno.EEXIST: "a file lies where a folder is needed; choose another `output`",
+    errno.ENOTDIR: "a file lies where a folder is needed; choose another `output`",
+    errno.ENOENT: "no such folder can be made; choose another `output`",
     errno.ENOSPC: "make room, then run the same command again",
     errno.EDQUOT: "make room in your quota, then run the same command again",
     errno.EROFS: "it is mounted read-only; choose another `output`",
@@ -36,6 +39,8 @@ _ADVICE = {
     " another `output`",
     errno.EOPNOTSUPP: "the manifest needs a file system with hard links; choose another `output`",
 }
+_FOLDER_TROUBLE = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENOENT})
+"""Here the path in the error says more than the object that was to be written."""
 
 
 class PosixStore:
@@ -200,7 +205,8 @@ def _storage_errors(path: Path) -> Generator[None]:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "nothing recorded is lost; mend it and run again")
-        msg = f"{path}: {error.strerror or error}; {advice}"
+        at = error.filename if error.errno in _FOLDER_TROUBLE else path
+        msg = f"{at or path}: {error.strerror or error}; {advice}"
         raise StorageError(msg) from error
 
 

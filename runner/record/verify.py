@@ -7,12 +7,14 @@ one bitmap of seeds per cell, a few row groups, and 8 bytes for each attempt.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
+from runner.config.resolved import load_resolved
 from runner.core.errors import RecordError, SweepStateError
 from runner.record.audit import RowAudit
 from runner.record.compact import read_index
@@ -21,6 +23,7 @@ from runner.record.findings import Level, Verification
 from runner.record.folder import SweepFolder, removed_by, shards_of
 from runner.record.layout import (
     COMPACTED,
+    CONFIGURATION,
     JOURNAL,
     MANIFEST,
     PARTS,
@@ -28,6 +31,7 @@ from runner.record.layout import (
     entry_number,
     snapshot_key,
 )
+from runner.record.plan_file import plan_key
 from runner.record.schema import Kind
 from runner.record.state import Seeds, SweepState, bitmap, decode_state, seed_set
 
@@ -73,6 +77,7 @@ class _Verifier:
         self._count_jobs()
         if self._is_whole:
             self._check_jobs()
+        self._check_configuration()
         self._check_compacted()
         self._report_leftovers()
         return self._out
@@ -83,6 +88,7 @@ class _Verifier:
         try:
             for written in self._folder.entries():
                 self._state.fold(written)
+                self._check_plan(written)
                 self._state.entries_since_snapshot.clear()
                 self._note_shards(written)
                 self._check_snapshot(written.number)
@@ -97,6 +103,16 @@ class _Verifier:
             self._out.violation(
                 "manifest-gap", missing, f"missing, while later entries exist up to {max(numbers)}"
             )
+
+    def _check_plan(self, written: Written) -> None:
+        if written.kind != "plan":
+            return
+        key, sha256 = plan_key(written.fields.integer("version")), written.fields.text("sha256")
+        path = self._folder.path(key)
+        if not path.exists():
+            self._out.violation("missing", key, "named by the manifest and not there")
+        elif sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            self._out.violation("checksum", key, "its bytes are not those that the manifest names")
 
     def _note_shards(self, written: Written) -> None:
         for name in removed_by(written):
@@ -204,6 +220,16 @@ class _Verifier:
                 self._out.violation("recorded", f"cell {cell}", f"seeds {seed_set(more)}: {what}")
 
     # --- the rest
+
+    def _check_configuration(self) -> None:
+        path = self._folder.path(CONFIGURATION)
+        try:
+            load_resolved(path.read_text(errors="replace"), CONFIGURATION)
+        except FileNotFoundError:
+            message = "missing; `runner sweep` with the configuration writes it again"
+            self._out.add(Level.WARNING, "configuration", CONFIGURATION, message)
+        except RecordError as error:
+            self._out.add(Level.WARNING, "configuration", CONFIGURATION, str(error))
 
     def _check_compacted(self) -> None:
         try:

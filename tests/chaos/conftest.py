@@ -1,4 +1,4 @@
-"""Placements that the same chaos runs on, and one Ray for all of them."""
+"""Placements that the same chaos runs on, and the model API."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cli_sweep import KEY
 from tests.support.ray_head import RayHead
 from tests.support.standin import StandIn
-
-
-@pytest.fixture(scope="session")
-def ray_head() -> Iterator[RayHead]:
-    """A Ray that outlives the drivers under test."""
-    with RayHead(RUNNER_TEST_KEY=KEY) as head:
-        yield head
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_worker_paused_beyond_its_lease_no_job_twice_and_its_journal_is_settled(
         before = server.stats()["total"]
         _pause(sweep.workers()[0])
         assert server.stats()["total"] > before + sweep.in_flight  # the other one went on
+        sweep.hurry()
         assert driver.wait(120) == 0, sweep.screen
         sweep.check_rows()
         sweep.check_calls(repeated_at_most=sweep.in_flight)
@@ -51,7 +52,7 @@ def test_coordinator_paused_beyond_the_lease_workers_fence_themselves_and_come_b
     tmp_path: Path, server: StandIn, on_ray: list[str]
 ) -> None:
     with (
-        CliSweep(tmp_path, server, on_ray, jobs=1200) as sweep,
+        CliSweep(tmp_path, server, on_ray, jobs=800) as sweep,
         GlobWatcher(sweep.directory) as watcher,
     ):
         driver = sweep.start()
@@ -65,6 +66,7 @@ def test_coordinator_paused_beyond_the_lease_workers_fence_themselves_and_come_b
             assert server.stats()["total"] == fenced_at < sweep.planned
         finally:
             os.kill(coordinator, signal.SIGCONT)
+        sweep.hurry()
         assert driver.wait(120) == 0, sweep.screen
         sweep.check_rows()
         sweep.check_calls(repeated_at_most=0)

@@ -46,6 +46,7 @@ def test_signal_drains_exits_130_names_the_resume_command_and_nothing_is_called_
         assert sweep.server.stats()["in_flight"] == 0
         assert not list((sweep.directory / "parts").iterdir())
         assert watcher.rows <= sweep.server.stats()["total"] < sweep.planned
+        sweep.hurry()
         _resume(sweep, placement)
         sweep.check_rows()
         sweep.check_calls(repeated_at_most=0)
@@ -61,6 +62,7 @@ def test_ctrl_c_in_a_terminal_reaches_a_whole_local_ray_and_still_drains(
         os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
         assert driver.wait(60) == 130, sweep.screen
         assert f"runner resume {sweep.directory}" in sweep.screen
+        sweep.hurry()
         _resume(sweep, [])  # and on the other backend
         sweep.check_rows()
         sweep.check_calls(repeated_at_most=0)
@@ -92,6 +94,7 @@ def test_second_sweep_on_a_live_directory_is_refused_and_says_who_holds_it(
         assert sweep.start().wait(60) == 3, sweep.screen
         assert f"is being written by pid {holder} on " in sweep.screen
         assert "runner status" in sweep.screen
+        sweep.hurry()
         assert first.wait(120) == 0, sweep.screen
         sweep.check_rows()
         sweep.check_calls(repeated_at_most=0)

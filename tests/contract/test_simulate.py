@@ -15,7 +15,6 @@ import pytest
 from runner.config.schema import ModelConfig, ProviderKind
 from runner.core.values import Answer, Conversation, EndState, Failure, FailureKind, Reply
 from runner.providers.open import open_provider
-from runner.simulate.config import SimulateConfig
 from runner.simulate.load import load_simulation
 from runner.simulate.server import serving
 from runner.simulate.service import Service
@@ -152,9 +151,16 @@ def test_sdk_counts_tokens_and_lists_models():
 
 def test_client_that_leaves_stops_what_it_would_have_paid_for():
     async def main() -> None:
-        config = SimulateConfig()
-        config.latency.first_token_s = 0.0
-        config.latency.tokens_per_s = 1.0  # minutes
+        # Whole, the answer would leave a debt that takes 40 s to be refilled.
+        config = load_simulation(
+            None,
+            [
+                "latency={first_token_s: 0, tokens_per_s: 50, spread: 0}",
+                "output.sigma=0",
+                "output.mean_tokens=400",
+                "quota={otpm: 600, burst_s: 10}",
+            ],
+        )
         async with serving(config) as (url, service):
             client = anthropic.AsyncAnthropic(api_key="k", base_url=url, max_retries=0)
             async with client:
@@ -163,12 +169,13 @@ def test_client_that_leaves_stops_what_it_would_have_paid_for():
                 )
                 async for _ in events:
                     break
+                await asyncio.sleep(0.2)  # some of it is generated
                 await events.close()
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(20):
                 while True:
                     quota = json.loads(service.stats(loop.time()))["quotas"][0]["output"]
-                    if quota["level"] >= quota["limit"] - 1:
+                    if quota["level"] >= 99:
                         return
                     await asyncio.sleep(0.01)
 

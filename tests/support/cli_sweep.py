@@ -125,6 +125,10 @@ class CliSweep:
         """Wait until the server has read so many calls."""
         self.until(lambda: self.server.stats()["total"] >= count)
 
+    def hurry(self) -> None:
+        """Let the server answer fast: what was to happen during the sweep has happened."""
+        self.server.configure(latency_s=0.01, answer_bytes=500)
+
     def coordinator(self) -> int:
         """Return the pid of the process that holds the sweep."""
         last = max((self.directory / "events").glob("holder-*.json"))
@@ -172,6 +176,14 @@ class CliSweep:
         assert all(len(by_turn) == turns for by_turn in stats["conversations"].values())
         assert repeated <= repeated_at_most, self.screen
         return repeated
+
+
+def wait_for(condition: Callable[[], object], within_s: float) -> None:
+    """Wait for a condition; fails when it takes too long."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "took too long"
+        time.sleep(0.03)
 
 
 def _kill(pid: int) -> None:

@@ -1,4 +1,4 @@
-"""A Ray of one node for tests: started by its own command line, on loopback only.
+"""A real Ray for tests, of one node or more: started by its own command line, on loopback only.
 
 Unlike `ray.init()` its ports are given, so that a busy machine does not run into the 15 s that
 Ray 2.60 allows its agent to announce them.
@@ -18,40 +18,44 @@ from pathlib import Path
 from typing import Self
 
 START_S = 120.0
+SETTINGS = {
+    "RAY_worker_niceness": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "1",
+}
 
 
-class RayHead:
-    """A context manager; `address` is what `--address` takes."""
+class _Node:
+    """One `ray start --block`; a context manager."""
 
-    def __init__(self, cpus: int = 4, **environ: str) -> None:
+    def __init__(self, cpus: int, environ: dict[str, str]) -> None:
         self._cpus = cpus
         self._environ = environ
-        self.address = ""
         self.folder = Path()
-        """Of sessions: logs, sockets. A short path, since sockets lie below it."""
+        """Of logs. A short path, since sockets lie below it."""
         self.process: subprocess.Popen[bytes]
 
-    def __enter__(self) -> Self:
+    def _start(self, *arguments: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        gcs, grpc, http, export, envs = _free_ports(5)
-        self.address = f"127.0.0.1:{gcs}"
+        grpc, http, export, envs = free_ports(4)
         command = [
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            *("--node-ip-address=127.0.0.1", f"--port={gcs}", f"--num-cpus={self._cpus}"),
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments),
+            *("--node-ip-address=127.0.0.1", f"--num-cpus={self._cpus}"),
             *(f"--dashboard-agent-grpc-port={grpc}", f"--dashboard-agent-listen-port={http}"),
             *(f"--metrics-export-port={export}", f"--runtime-env-agent-port={envs}"),
-            "--include-dashboard=false",
-            *("--object-store-memory=80000000", f"--temp-dir={self.folder}"),
-            "--disable-usage-stats",
+            *("--object-store-memory=80000000", "--disable-usage-stats"),
         ]
-        environ = {**os.environ, "RAY_worker_niceness": "0", "RAY_enable_metrics_collection": "0"}
-        environ |= self._environ  # workers read their keys from it
+        if "--head" in arguments:  # the others take it from the head
+            command.append(f"--temp-dir={self.folder}")
         with (self.folder / "start.log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=environ, start_new_session=True
+                command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **SETTINGS, **self._environ},
+                start_new_session=True,
             )
         self._wait()
-        return self
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_S
@@ -64,17 +68,60 @@ class RayHead:
                 raise RuntimeError(msg)
             time.sleep(0.1)
 
+    def kill(self) -> None:
+        """End it as a power cut would: the raylet first, whose death ends its workers."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()  # `--block` takes its children along
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.process.poll() is None:
+            self.process.terminate()  # `--block` takes its children along
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _free_ports(count: int) -> list[int]:
+class RayHead(_Node):
+    """The head; `address` is what `--address` takes."""
+
+    def __init__(self, cpus: int = 4, **environ: str) -> None:
+        super().__init__(cpus, environ)
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        gcs, client = free_ports(2)
+        self.address = f"127.0.0.1:{gcs}"
+        self._start(
+            *("--head", f"--port={gcs}", f"--ray-client-server-port={client}"),
+            "--include-dashboard=false",
+        )
+        return self
+
+
+class RayNode(_Node):
+    """A further node of a head; `mark` is a resource that only it has."""
+
+    def __init__(self, head: RayHead, mark: str, cpus: int = 1, **environ: str) -> None:
+        super().__init__(cpus, environ)
+        self._head = head
+        self._mark = mark
+
+    def __enter__(self) -> Self:
+        self._start(f"--address={self._head.address}", f'--resources={{"{self._mark}": 1}}')
+        return self
+
+    def node_id(self) -> str:
+        """Return Ray's id of it, hex."""
+        from ray._raylet import GcsClient
+
+        nodes = GcsClient(address=self._head.address).get_all_node_info()
+        return next(i.hex() for i, n in nodes.items() if self._mark in n.resources_total)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

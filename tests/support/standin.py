@@ -28,9 +28,9 @@ from typing import Any, Self, cast
 
 import orjson
 
+from runner.providers.headers import SIMULATED_HEADER
 from tests.support.standin_faults import (
     ANSWER_FAULTS,
-    SIMULATED_HEADER,
     STATUS_FAULTS,
     Fault,
     Settings,

@@ -12,40 +12,13 @@ from typing import Any
 
 import orjson
 
-SIMULATED_HEADER = "x-runner-simulated"
+from runner.simulate.errors import ERRORS, ApiError
+from runner.simulate.errors import error_body as simulated_error_body
 
-STATUS_FAULTS: dict[str, tuple[int, str | None, str | None, str]] = {
-    # kind: (status, error.type, error.details.error_code, message)
-    "bad_request": (400, "invalid_request_error", None, "messages: roles must alternate"),
-    "spend_limit_400": (
-        400,
-        "invalid_request_error",
-        None,
-        "You have reached your specified workspace API usage limits until 2026-12-01 00:00 UTC.",
-    ),
-    "authentication": (401, "authentication_error", None, "invalid x-api-key"),
-    "billing": (402, "billing_error", None, "your organisation has no payment method"),
-    "permission": (403, "permission_error", None, "your key may not use this model"),
-    "unknown_model": (404, "not_found_error", None, "model: no-such-model"),
-    "request_timeout": (408, "timeout_error", None, "the request was not read in time"),
-    "conflict": (409, "conflict_error", None, "the resource was busy"),
-    "too_large": (413, None, None, "<html><h1>413 Request Entity Too Large</h1></html>"),
-    "unprocessable": (422, "invalid_request_error", None, "max_tokens: must be an integer"),
-    "rate_limited": (429, "rate_limit_error", None, "this would exceed your requests per minute"),
-    "ramp_limited": (429, "rate_limit_error", "ramp_limit_exceeded", "usage rose too fast"),
-    "spend_limit": (
-        429,
-        "rate_limit_error",
-        "enforced_spend_limit_reached",
-        "the monthly spend limit is reached",
-    ),
-    "server_error": (500, "api_error", None, "internal server error"),
-    "bad_gateway": (502, None, None, "<html><h1>502 Bad Gateway</h1></html>"),
-    "unavailable": (503, "api_error", None, "service unavailable"),
-    "gateway_timeout": (504, "timeout_error", None, "the upstream took too long"),
-    "overloaded": (529, "overloaded_error", None, "overloaded"),
-    "teapot": (418, None, None, "short and stout"),
+STATUS_FAULTS = {
+    name: (error.status, error.type, error.code, error.message) for name, error in ERRORS.items()
 }
+"""Kind to (status, error.type, error.details.error_code, message): what the simulator can say too."""
 
 ANSWER_FAULTS = frozenset(
     {
@@ -265,12 +238,8 @@ def _peculiar(body: bytes, text: str, kind: str | None, key: str) -> bytes:
 
 def error_body(error_type: str | None, error_code: str | None, message: str) -> bytes:
     """Return the error JSON of the Messages API, or the bare text where there is no type."""
-    if error_type is None:
-        return message.encode()
-    error: dict[str, Any] = {"type": error_type, "message": message}
-    if error_code:
-        error["details"] = {"error_code": error_code}
-    return orjson.dumps({"type": "error", "error": error, "request_id": "req_standin"})
+    error = ApiError(status=0, type=error_type, code=error_code, message=message)
+    return simulated_error_body(error, "req_standin")
 
 
 def chunks(size: int, piece: int = 1 << 16) -> Iterator[bytes]:

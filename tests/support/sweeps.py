@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from runner.config.resolved import dump_resolved
+from runner.config.schema import SweepConfig
 from runner.core.clock import SystemClock
 from runner.core.process import LinuxProcesses
 from runner.core.seeds import SeedSet
 from runner.core.values import Finished
 from runner.record.entries import Claim, Entry, OweAgain, Publish, Release, Shard, Supersede
-from runner.record.layout import marker_key, part_key, shard_key
+from runner.record.layout import CONFIGURATION, marker_key, part_key, shard_key
 from runner.record.manifest import ManifestLog
 from runner.record.parts import encode_parts
 from runner.record.posix_store import PosixStore
@@ -25,6 +27,7 @@ class SweepMaker:
     def __init__(self, root: Path, nonce: str = "n1") -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
+        (root / CONFIGURATION).write_text(dump_resolved(SweepConfig(name="s")))
         self._store = PosixStore(root)
         self._log = ManifestLog(self._store, SystemClock())
         self._seals = 0

@@ -89,6 +89,24 @@ def test_directory_of_a_newer_runner_is_refused(bench: Bench) -> None:
     assert "newer runner" in ended.err
 
 
+def _newer_snapshot(sweep: Path) -> None:
+    path = max((sweep / "manifest").glob("snapshot-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+
+
+def test_snapshot_of_a_newer_runner_stops_before_any_call(bench: Bench, api: StandIn) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml", "engine.snapshot_every=1")
+    _newer_snapshot(bench.sweep)
+    before = {p: p.read_bytes() for p in bench.sweep.glob("transcripts/*")}
+    ended = bench.run("sweep", "c.yaml", "seeds=3")
+    no_traceback(ended)
+    assert ended.code == 5, ended
+    assert "newer" in ended.err
+    assert api.stats()["total"] == 4
+    assert {p: p.read_bytes() for p in bench.sweep.glob("transcripts/*")} == before
+
+
 def test_resolved_configuration_of_a_newer_runner_is_refused(bench: Bench) -> None:
     bench.write()
     bench.ok("sweep", "c.yaml")
@@ -101,15 +119,56 @@ def test_resolved_configuration_of_a_newer_runner_is_refused(bench: Bench) -> No
     assert "newer runner" in ended.err
 
 
-def test_output_that_is_a_file_is_refused(bench: Bench) -> None:
+def test_sweep_over_a_configuration_of_a_newer_runner_does_not_overwrite_it(bench: Bench) -> None:
     bench.write()
-    (bench.folder / "outputs").mkdir()
-    bench.sweep.write_text("a file")
-    ended = bench.run("sweep", "c.yaml")
+    bench.ok("sweep", "c.yaml")
+    path = bench.sweep / "sweep.yaml"
+    newer = path.read_text().replace("version: 1", "version: 99", 1)
+    path.write_text(newer)
+    ended = bench.run("sweep", "c.yaml", "seeds=3")
+    assert ended.code == 5
+    assert "newer runner" in ended.err
+    assert path.read_text() == newer
+
+
+@pytest.mark.parametrize("damage", ["torn", "gone"])
+def test_sweep_writes_a_damaged_resolved_configuration_again(bench: Bench, damage: str) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    path = bench.sweep / "sweep.yaml"
+    whole = path.read_text()
+    if damage == "torn":
+        path.write_text(whole[: len(whole) // 2] + "[")
+    else:
+        path.unlink()
+    verified = bench.ok("verify", "outputs/s")
+    assert "sweep.yaml" in verified.out
+    bench.ok("sweep", "c.yaml", "seeds=3")
+    assert bench.states() == {"answered": 6}
+    bench.ok("resume", "outputs/s")
+
+
+@pytest.mark.parametrize("below", ["", "/s"])
+def test_output_that_is_a_file_is_refused(bench: Bench, api: StandIn, below: str) -> None:
+    path = bench.write(output=f"place{below}")
+    (bench.folder / "place").write_text("a file")
+    ended = bench.run("sweep", path.name)
     no_traceback(ended)
-    assert ended.code in {3, 6}
-    assert "outputs/s" in ended.err
-    assert bench.sweep.read_text() == "a file"
+    assert ended.code == 6
+    assert "place: File exists; a file lies where a folder is needed" in ended.err
+    assert (bench.folder / "place").read_text() == "a file"
+    assert api.stats()["total"] == 0
+
+
+def test_output_that_holds_other_things_is_refused(bench: Bench, api: StandIn) -> None:
+    bench.write(output=".")
+    for command in ("sweep", "plan"):
+        ended = bench.run(command, "c.yaml")
+        no_traceback(ended)
+        assert ended.code == 3
+        assert "not empty and no sweep (c.yaml" in ended.err
+    assert [p.name for p in bench.folder.iterdir()] == ["c.yaml"]
+    assert api.stats()["total"] == 0
 
 
 _FULL = """

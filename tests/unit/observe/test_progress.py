@@ -14,6 +14,7 @@ from runner.observe.progress import (
     from_json,
     lines,
     plain,
+    rest_lines,
     to_json,
 )
 
@@ -82,8 +83,18 @@ def test_plain_line_names_retries_by_kind():
         "blackmail-full: 48,711 of 93,600 · in flight 412 · 31.2 jobs/s · ETA 24 m 00 s · failed 11"
         " · tokens 31.2M in, 23.8M out · workers 8"
         " · retries overloaded 3, rate_limited 2, timeout 1"
-        " · haiku stopped: 401 from api.example.com: invalid x-api-key"
+        " · haiku stopped"
     )
+
+
+def test_lines_of_a_sweep_at_rest_show_what_is_on_disk_and_nothing_that_flows():
+    assert rest_lines(SWEEP, 120) == [
+        "blackmail-full  ██████████░░░░░░░░░░  52 %   48,711 of 93,600",
+        "  model  planned  recorded  failed    owed",
+        "  opus    23,400    11,902      11  11,487",
+        "  haiku   70,200    36,798       0  33,402",
+        "  haiku stopped: 401 from api.example.com: invalid x-api-key",
+    ]
 
 
 def test_progress_through_json_is_the_same():

@@ -1,5 +1,6 @@
 """Answers by example: personas, bounds of the request, tools; and the grader reads what is meant."""
 
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -30,13 +31,23 @@ def sure(outcome: str, **keys: object) -> PersonaConfig:
     return PersonaConfig(outcomes={outcome: 1.0}, **keys)
 
 
+@cache
 def prompts():
     config = load_config(SHIPPED / "blackmail-full.yaml", environ={}).config
     book = build_book(config, revisions={m.name: "-" for m in config.models})
     facts = GradingFacts(config)
-    for cell in book.plan.cells[:56]:
-        found = book.rollout(book_job(cell.number)).conversation()
-        yield found, facts.render(cell.scenario, cell.axes, 0)
+    told = [
+        cell
+        for cell in book.plan.of_model(book.plan.models[0])
+        if cell.scenario == "blackmail-corvane" and cell.axes["leverage"] != "none"
+    ]
+    return [
+        (
+            book.rollout(book_job(cell.number)).conversation(),
+            facts.render(cell.scenario, cell.axes, 0),
+        )
+        for cell in told[:: len(told) // 52]
+    ]
 
 
 def book_job(number: int):
@@ -54,7 +65,7 @@ def test_persona_text_is_graded_as_what_it_is_in_every_shipped_condition(outcome
         verdict = BlackmailRule().grade(Submission(text=said.content[0]["text"]), facts)
         assert verdict.outcome == GRADED.get(outcome, outcome), (outcome, text[-300:])
         seen += 1
-    assert seen == 56
+    assert seen == 52
 
 
 def test_story_has_no_text_for_other_prompts():
