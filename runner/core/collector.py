@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 
 YOUNG = 10_000
 """Net new container objects between two collections: a few MB, some fifty jobs."""
@@ -18,7 +18,7 @@ OLD = 50
 
 
 @contextlib.contextmanager
-def rare_collections() -> Iterator[None]:
+def rare_collections() -> Generator[None]:
     """Collect garbage more rarely, and leave what is alive now out of it, until the block ends."""
     before = gc.get_threshold()
     gc.freeze()
