@@ -91,12 +91,9 @@ class RayHead(_Node):
         self.address = ""
 
     def __enter__(self) -> Self:
-        gcs, client = free_ports(2)
+        (gcs,) = free_ports(1)
         self.address = f"127.0.0.1:{gcs}"
-        self._start(
-            *("--head", f"--port={gcs}", f"--ray-client-server-port={client}"),
-            "--include-dashboard=false",
-        )
+        self._start("--head", f"--port={gcs}", "--include-dashboard=false")
         return self
 
 
