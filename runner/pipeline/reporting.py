@@ -12,11 +12,11 @@ from runner.core.seams import Store
 from runner.grade.registry import graders_problems
 from runner.grade.run import CellGrading, Facts, Graded, grade_sweep
 from runner.plan.blocks import complete_blocks
+from runner.record.query import Tables, open_tables
 from runner.report.contents import Report, counted_seeds, report_rows, totals, whole_of
 from runner.report.counts import Spent, any_simulated, count_cells, spent_by_model
-from runner.report.query import Tables, open_tables
-from runner.report.statistics import LEVEL
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
+from runner.statistics.binomial import LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
