@@ -156,7 +156,7 @@ def _add_rows(
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + rows
         elif state == "unparsable":
             tally.unparsable += rows
-        elif state == "grader_error":
+        elif state in {"judge_error", "judge_refused", "undecided"}:
             tally.grader_error += rows
 
 
