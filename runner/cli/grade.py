@@ -39,6 +39,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--follow", action="store_true", help="go on until the sweep's writer has let go of it"
     )
+    parser.add_argument(
+        "--every", type=float, default=2.0, metavar="S", help="seconds between two looks (2)"
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -67,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
 
     store = PosixStore(directory)
     graded = asyncio.run(
-        grade_directory(store, directory, asked, follow=args.follow, on_shard=on_shard)
+        grade_directory(
+            store, directory, asked, follow=args.follow, poll_s=args.every, on_shard=on_shard
+        )
     )
     counted = asyncio.run(count_verdicts(store, directory, asked, graded))
     if args.json:

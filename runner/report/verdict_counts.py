@@ -30,7 +30,7 @@ class VerdictCounts:
 
 _ROWS = "select count(*) from read_parquet($shards) where cell in (select unnest($cells))"
 _VERDICTS = """
-select state, outcome, reason, count(*), count_if(harmful)
+select state, outcome, reason, count(*), count_if(coalesce(harmful, false))
 from read_parquet($verdicts) v semi join read_parquet($shards) t on v.job_key = t.transcript_id
 group by all
 """
