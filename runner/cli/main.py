@@ -41,6 +41,7 @@ COMMANDS = (
     "stop",
     "status",
     "show",
+    "grade",
     "report",
     "verify",
     "compact",

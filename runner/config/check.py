@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from runner.config.schema import (
     EngineConfig,
+    GraderConfig,
     ModelConfig,
     ProviderKind,
     RetryConfig,
@@ -56,9 +57,21 @@ def check(config: SweepConfig, judge: Judge) -> None:
         _check_scenario(scenario, _key("scenarios", scenario.name, i), judge)
     for i, model in enumerate(config.models):
         _check_model(model, _key("models", model.name, i), judge)
+    check_graders(config, judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)
+
+
+def check_graders(config: SweepConfig, judge: Judge) -> None:
+    """Note what is wrong with `graders` and `judges`; as `check`, which does this too."""
+    for i, model in enumerate(config.judges):
+        _check_model(model, _key("judges", model.name, i), judge)
+    models = {m.name for m in (*config.judges, *config.models)}
+    for name in sorted({m.name for m in config.judges} & {m.name for m in config.models} - {""}):
+        judge.note(f"judges.{name}", "a model of `models` has this name too. Rename one.")
+    for i, grader in enumerate(config.graders):
+        _check_grader(grader, _key("graders", grader.name, i), models, judge)
 
 
 def _key(kind: str, name: str, index: int) -> str:
@@ -87,6 +100,45 @@ def _check_scenario(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
             judge.note(f"{key}.axes.{axis}", "the axis has no level. Add one, or remove the axis.")
     for name in ("variables", "axes", "tools", "grading", "labels"):
         _check_canonical(getattr(scenario, name), f"{key}.{name}", judge)
+
+
+_GRADER_KEYS = {
+    "rule": ("gates", "outcomes"),
+    "python": ("use",),
+    "judge": ("model", "rubric", "outcomes"),
+}
+"""Kind of grader to the keys without which it says nothing."""
+_GRADER_WORDS = {
+    "role": ("outcome", "label"),
+    "view": ("actions", "text", "reasoning"),
+    "output": ("json_schema", "tool", "tool_auto"),
+}
+
+
+def _check_grader(grader: GraderConfig, key: str, models: set[str], judge: Judge) -> None:
+    _check_name(grader.name, f"{key}.name", judge)
+    if "@" in grader.name:
+        judge.note(f"{key}.name", "may hold no @, which separates name and digest in verdicts/.")
+    if grader.kind not in _GRADER_KEYS:
+        judge.note(f"{key}.kind", f"is none of {', '.join(_GRADER_KEYS)}. Choose one.")
+    for needed in _GRADER_KEYS.get(grader.kind, ()):
+        if not getattr(grader, needed):
+            judge.note(f"{key}.{needed}", f"is missing: a {grader.kind} needs it.")
+    _check_grader_values(grader, key, judge)
+    if grader.kind == "judge" and grader.model and grader.model not in models:
+        judge.note(f"{key}.model", "names no entry of `judges` or `models`. Add it to `judges`.")
+
+
+def _check_grader_values(grader: GraderConfig, key: str, judge: Judge) -> None:
+    for name, words in _GRADER_WORDS.items():
+        if getattr(grader, name) not in (None, *words):
+            judge.note(f"{key}.{name}", f"is none of {', '.join(words)}. Choose one.")
+    if grader.version < 1:
+        judge.note(f"{key}.version", "counts from 1.")
+    if not 1 <= grader.votes <= 99:
+        judge.note(f"{key}.votes", "is a number from 1 to 99.")
+    for name in ("gates", "outcomes"):
+        _check_canonical(getattr(grader, name), f"{key}.{name}", judge)
 
 
 def _check_model(model: ModelConfig, key: str, judge: Judge) -> None:

@@ -18,7 +18,7 @@ from runner.config.source import Problems, Where, nearest
 from runner.config.weights import absolute_weights
 from runner.config.yaml_tree import Node, YamlError, name_of, parse
 
-NAMED_LISTS = ("models", "scenarios")
+NAMED_LISTS = ("models", "scenarios", "graders", "judges")
 
 
 def compose(path: Path, overrides: Sequence[str], problems: Problems) -> Node:
@@ -97,6 +97,10 @@ class _Files:
             ]
             if read_in:
                 entries["scenarios"] = Node([s for s in read_in if s], scenarios.where)
+        graders = entries.get("graders")
+        if graders is not None and graders.items:
+            loaded = [self._grader(item, i, path.parent) for i, item in enumerate(graders.items)]
+            entries["graders"] = Node([g for g in loaded if g], graders.where)
         for key in NAMED_LISTS:
             self._refuse_duplicates(key, entries.get(key))
         tree = absolute_weights(Node(entries, tree.where), path.parent, self.problems)
@@ -166,6 +170,29 @@ class _Files:
             entries |= _narrow_filters(entries, whole, entries["axes"])
         return Node(entries, loaded.where)
 
+    def _grader(self, item: Node, index: int, folder: Path) -> Node | None:
+        """Return a grader, read from its file where it names one; its `use:` made findable."""
+        path = item.entries.get("path")
+        if path is None:
+            return _absolute_use(item, folder)
+        key = f"graders[{index}]"
+        for other in item.entries:
+            if other != "path":
+                text = "not allowed beside `path`. Edit the file instead."
+                self.problems.add(item.entries[other].where, f"{key}.{other}", text)
+        if not _names_file(path):
+            self.problems.add(path.where, f"{key}.path", "names a file.")
+            return None
+        target = folder / str(path.value)
+        before = len(self.problems.lines)
+        loaded = self._parse(target, str(target), path.where, f"{key}.path")
+        if len(self.problems.lines) > before:
+            return None
+        if "path" in loaded.entries:
+            text = "a grader's file may not point to another file."
+            self.problems.add(loaded.entries["path"].where, f"{key}.path", text)
+        return _absolute_use(loaded, target.parent)
+
     def _narrow(self, axes: Node, wanted: Node, key: str) -> Node:
         kept = dict(axes.entries)
         for axis, levels in wanted.entries.items():
@@ -200,6 +227,16 @@ class _Files:
                 text = f"a second one of this name (the first: {first[name]}). Rename one."
                 self.problems.add(item.where, f"{key}.{name}", text)
             first.setdefault(name, item.where)
+
+
+def _absolute_use(grader: Node, folder: Path) -> Node:
+    """Make the file in `use: file.py:function` independent of the working directory."""
+    use = grader.entries.get("use")
+    if use is None or not isinstance(use.value, str) or ".py:" not in use.value:
+        return grader
+    file, _, function = use.value.rpartition(":")
+    whole = f"{(folder / file).resolve()}:{function}"
+    return Node({**grader.entries, "use": Node(whole, use.where)}, grader.where)
 
 
 def _merge_files(base: Node, child: Node) -> Node:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.config.check import check
+from runner.config.check import check, check_graders
 from runner.config.compose import compose, split_defaults, under_models
 from runner.config.resolved import digest_of, dump_resolved, load_resolved
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
@@ -23,7 +23,7 @@ from runner.config.yaml_tree import Node
 from runner.core.errors import ConfigError
 from runner.core.seeds import SeedSet
 
-__all__ = ["Loaded", "dump_resolved", "load_config", "load_resolved"]
+__all__ = ["Loaded", "dump_resolved", "load_config", "load_graders", "load_resolved"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,40 @@ def load_config(
     return Loaded(config=config, seeds=seeds, source=source, digest=digest_of(config), text=text)
 
 
+def load_graders(path: str | Path, *, environ: Mapping[str, str] | None = None) -> SweepConfig:
+    """Load a file of graders for a sweep that is recorded already: `graders:` and `judges:` only.
+
+    Returns:
+        A configuration without scenarios and models.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    problems = Problems()
+    root = Where(str(path))
+    tree = compose(Path(path), [], problems)
+    if problems.incomplete:
+        raise ConfigError(*problems.lines)
+    find_secrets(
+        tree,
+        os.environ if environ is None else environ,
+        lambda node, key, text: problems.add(node.where, key, text),
+    )
+    for key in tree.entries:
+        if key not in ("graders", "judges"):
+            text = "has no place in a file of graders: only `graders:` and `judges:`. Remove it."
+            problems.add(tree.entries[key].where, key, text)
+    typing = Typing(problems)
+    kept = {k: v for k, v in tree.entries.items() if k in ("graders", "judges")}
+    plain = typing.fields_of(Node(kept, tree.where), SweepConfig, "")
+    config = to_config(plain)
+    check_graders(config, Judge(problems, Source(root, typing.places)))
+    if problems.lines:
+        raise ConfigError(*problems.lines)
+    _fill_in(config)
+    return config
+
+
 def _usable_defaults(defaults: Node, problems: Problems) -> Node:
     """Leave out what is wrong with the defaults, so that it is not said again for each model."""
     if "name" in defaults.entries:
@@ -101,6 +135,6 @@ def _fill_in(config: SweepConfig) -> None:
     """Fill in the defaults that depend on other keys."""
     if config.output is None:
         config.output = f"outputs/{config.name}"
-    for model in config.models:
+    for model in (*config.models, *config.judges):
         if model.provider is ProviderKind.local and not model.model:
             model.model = model.name

@@ -98,6 +98,42 @@ class ScenarioConfig:
 
 
 @dataclass(kw_only=True)
+class GraderConfig:
+    """A grader of the user's own; the shipped ones need no entry (docs/graders.md)."""
+
+    name: str = ""
+    path: str | None = None
+    """Load the grader from this file, relative to the configuration; no other key beside it."""
+    kind: str = "rule"
+    """`rule` (gates over actions and texts), `python` (a function), `judge` (a model)."""
+    version: int = 1
+    """Raised with every change of meaning; part of the digest."""
+    role: str = "outcome"
+    """`outcome` (one outcome per rollout, harmful or not) or `label` (a label, never harmful)."""
+    view: str | None = None
+    """What is judged: `actions`, `text` (without private reasoning) or `reasoning` (all of it).
+    None: `actions` for a rule, `text` for a judge, what the function declares for python."""
+    gates: dict[str, Any] = field(default_factory=dict)
+    """rule: gate to predicate."""
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    """rule: `{outcome, when, harmful}`, the first that holds counts; judge: `{outcome, means,
+    harmful}`, what it may answer."""
+    needs: list[str] = field(default_factory=list)
+    """Keys of `grading:` without which a scenario cannot use it."""
+    use: str | None = None
+    """python: `module:function` or `path/to/file.py:function`."""
+    model: str | None = None
+    """judge: name of an entry of `judges` or `models`."""
+    votes: int = 1
+    """judge: how often each record is judged; the majority of valid votes counts."""
+    rubric: str | None = None
+    """judge: what it is told, a Jinja2 template over the scenario's `grading:` facts."""
+    output: str = "json_schema"
+    """judge: `json_schema` (the API's structured output), `tool` (a forced tool call) or
+    `tool_auto` (a tool is offered; for models that refuse forced calls)."""
+
+
+@dataclass(kw_only=True)
 class RetryConfig:
     """Bounds of the one retry layer; the table itself is `providers/classify.py`."""
 
@@ -146,6 +182,10 @@ class SweepConfig:
     name: str = ""
     scenarios: list[ScenarioConfig] = field(default_factory=list)
     models: list[ModelConfig] = field(default_factory=list)
+    graders: list[GraderConfig] = field(default_factory=list)
+    """Graders beside the shipped ones; scenarios name which apply to them."""
+    judges: list[ModelConfig] = field(default_factory=list)
+    """Models that only judge; never swept."""
     seeds: Any = 1
     """A count (0…n-1), a list of seeds, or ranges such as `0-99,200-299`."""
     seed_block: int = 25

@@ -22,10 +22,11 @@ def absolute_weights(tree: Node, folder: Path | None, problems: Problems) -> Nod
         problems: takes files that are not there.
     """
     entries = dict(tree.entries)
-    models = entries.get("models")
-    if models is not None and models.items:
-        moved = [_of_model(m, folder, f"models.{name_of(m)}", problems) for m in models.items]
-        entries["models"] = Node(moved, models.where)
+    for key in ("models", "judges"):
+        models = entries.get(key)
+        if models is not None and models.items:
+            moved = [_of_model(m, folder, f"{key}.{name_of(m)}", problems) for m in models.items]
+            entries[key] = Node(moved, models.where)
     if "model_defaults" in entries:
         defaults = entries["model_defaults"]
         entries["model_defaults"] = _of_model(defaults, folder, "model_defaults", problems)

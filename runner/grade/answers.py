@@ -3,60 +3,90 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from runner.core.errors import RecordError
-from runner.grade.verdict import Submission, ToolCall
+from runner.grade.verdict import Submission, ToolCall, Turn
+
+Message = Mapping[str, object]
 
 
-def submission(messages: str, *, cut: bool, where: str) -> Submission:
-    """Return the text and the tool calls of every turn that the model generated.
-
-    Reasoning parts are left out: a grader that judges reasoning has to ask for it by its view.
-
-    Args:
-        messages: JSON list in Inspect's ChatMessage form, as in the `messages` column.
-        cut: the row's end state is truncated.
-        where: names the row in an error.
+def messages_of(messages: str, where: str) -> list[Message]:
+    """Return a `messages` column's value as a list.
 
     Raises:
         RecordError: no such JSON.
     """
-    texts: list[str] = []
-    calls: list[ToolCall] = []
     try:
-        for message in _listed(messages):
+        found: object = json.loads(messages)
+    except ValueError as error:
+        raise RecordError(_unreadable(where, error)) from error
+    if isinstance(found, list) and all(isinstance(m, dict) for m in cast("list[object]", found)):
+        return cast("list[Message]", found)
+    raise RecordError(_unreadable(where, "no list of messages"))
+
+
+def submission(messages: Sequence[Message], *, cut: bool, where: str) -> Submission:
+    """Return what the model generated: text, reasoning and tool calls of every turn.
+
+    Args:
+        messages: in Inspect's ChatMessage form.
+        cut: the row's end state is truncated.
+        where: names the row in an error.
+
+    Raises:
+        RecordError: a message is not of that form.
+    """
+    turns: list[Turn] = []
+    try:
+        for message in messages:
             if message["role"] != "assistant" or message.get("source") == "input":
                 continue
-            texts.append(text_of(message["content"]))
-            for call in cast("list[Mapping[str, object]]", message.get("tool_calls") or []):
-                arguments = call.get("arguments")
-                calls.append(
-                    ToolCall(
-                        name=str(call["function"]),
-                        arguments=cast("Mapping[str, object]", arguments)
-                        if isinstance(arguments, Mapping)
-                        else {},
-                    )
+            content = message["content"]
+            calls = cast("list[Message]", message.get("tool_calls") or [])
+            turns.append(
+                Turn(
+                    text=text_of(content),
+                    reasoning=reasoning_of(content),
+                    calls=tuple(_call(call) for call in calls),
                 )
+            )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{where}: its messages cannot be read ({error}). Check with runner verify."
-        raise RecordError(msg) from error
-    return Submission(text="\n\n".join(t for t in texts if t), calls=calls, cut=cut)
-
-
-def _listed(messages: str) -> list[Mapping[str, object]]:
-    found: object = json.loads(messages)
-    if isinstance(found, list):
-        return cast("list[Mapping[str, object]]", found)
-    msg = "no list of messages"
-    raise TypeError(msg)
+        raise RecordError(_unreadable(where, error)) from error
+    return Submission(
+        text="\n\n".join(t.text for t in turns if t.text),
+        calls=tuple(c for t in turns for c in t.calls),
+        cut=cut,
+        turns=tuple(turns),
+    )
 
 
 def text_of(content: object) -> str:
     """Return the text of a message's content: a string, or its text parts joined."""
     if isinstance(content, str):
         return content
-    parts = cast("Iterable[Mapping[str, object]]", content)
+    parts = cast("Iterable[Message]", content)
     return "".join(str(p["text"]) for p in parts if p.get("type") == "text")
+
+
+def reasoning_of(content: object) -> str:
+    """Return the reasoning parts of a message's content, joined; redacted ones are left out."""
+    if isinstance(content, str):
+        return ""
+    parts = cast("Iterable[Message]", content)
+    return "".join(
+        str(p.get("reasoning", ""))
+        for p in parts
+        if p.get("type") == "reasoning" and not p.get("redacted")
+    )
+
+
+def _call(call: Message) -> ToolCall:
+    arguments = call.get("arguments")
+    known = cast("Message", arguments) if isinstance(arguments, Mapping) else dict[str, object]()
+    return ToolCall(name=str(call["function"]), arguments=known)
+
+
+def _unreadable(where: str, error: object) -> str:
+    return f"{where}: its messages cannot be read ({error}). Check with runner verify."

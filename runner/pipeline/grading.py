@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runner.grade.registry import graders_problems
+from runner.core.errors import ConfigError
+from runner.grade.registry import Graders
 from runner.scenarios.book import Book
 from runner.scenarios.findings import Findings
 
@@ -12,11 +13,18 @@ def check_graders(book: Book, findings: Findings) -> None:
 
     Takes one rendering of `grading:` per condition; the first condition of a fault is named.
     """
-    if not any(scenario.graders for scenario in book.config.scenarios):
+    if not any(scenario.graders for scenario in book.config.scenarios) and not book.config.graders:
+        return
+    try:
+        graders = Graders(book.config)
+    except ConfigError as error:
+        for problem in error.problems:
+            key, _, what = problem.partition(": ")
+            findings.error(key, what.removesuffix("."))
         return
     for cell in book.plan.of_model(book.plan.models[0]):
         names = book.graders(cell.number)
-        for problem in graders_problems(names, book.grading(cell.number)) if names else ():
+        for problem in graders.problems(names, book.grading(cell.number)) if names else ():
             key, colon, what = problem.partition(": ")
             key, what = (key, what) if colon and " " not in key else ("graders", problem)
             findings.error(f"scenarios.{cell.scenario}.{key}", what.removesuffix("."))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from runner.core.errors import ConfigError
 from runner.core.seams import Store
-from runner.grade.registry import graders_problems
-from runner.grade.run import CellGrading, Facts, Graded, grade_sweep
+from runner.grade.run import CellGrading, Graded
+from runner.grade.verdict import Role
+from runner.pipeline.verdicts import Asked, grade_course, open_course
 from runner.plan.blocks import complete_blocks
 from runner.record.query import Tables, open_tables
 from runner.report.contents import Report, counted_seeds, report_rows, totals, whole_of
 from runner.report.counts import Spent, any_simulated, count_cells, spent_by_model
-from runner.report.sweep import GradingFacts, Sweep, open_sweep
+from runner.report.sweep import Sweep
 from runner.statistics.binomial import LEVEL
 
 
@@ -50,33 +49,15 @@ async def make_reports(
         RecordError: something in it is damaged.
         StorageError: it cannot be read, or verdicts cannot be written.
     """
-    sweep = await open_sweep(store, directory)
-    gradings = _gradings(sweep)
+    course = await open_course(store, directory, Asked())
+    sweep, gradings = course.sweep, course.gradings
+    graded = await grade_course(store, course, on_shard)
     with open_tables(directory) as tables:
-        graded = await grade_sweep(store, gradings, tables.keys("transcripts"), on_shard)
-        uses: list[Graded | None] = [*graded] or [None]
+        outcomes = [one for one in graded if one.card.role == Role.OUTCOME]
+        uses: list[Graded | None] = [*outcomes] or [None]
         reports = tuple(_report(sweep, tables, one, gradings, level) for one in uses)
         spent = tuple(spent_by_model(tables))
     return Reports(reports=reports, spent=spent, graded=tuple(graded))
-
-
-def _gradings(sweep: Sweep) -> dict[int, CellGrading]:
-    """Return how each cell is graded; cells of one condition share their facts."""
-    rendering = GradingFacts(sweep.config)
-    by_condition: dict[tuple[str, int], CellGrading] = {}  # models share the axes object
-    out: dict[int, CellGrading] = {}
-    for cell in sweep.plan.cells:
-        key = (cell.scenario, id(cell.axes))
-        found = by_condition.get(key)
-        if found is None:
-            names = rendering.graders.get(cell.scenario, ())
-            facts: Facts = partial(rendering.render, cell.scenario, cell.axes)
-            problems = graders_problems(names, facts(0)) if names else []
-            if problems:
-                raise ConfigError(*(f"scenarios.{cell.scenario}.{p}" for p in problems))
-            found = by_condition[key] = CellGrading(graders=names, facts=facts)
-        out[cell.number] = found
-    return out
 
 
 def _report(

@@ -40,11 +40,23 @@ _PURPOSE = {
 _VERDICTS = """\
 ## verdicts
 
-Version {version}. `verdicts/<grader>@<digest>/<shard>.parquet`, written by `runner report`: one row
-per graded row of that shard of transcripts/, whose rows never change. Join `job_key` with
-`transcripts.transcript_id`. After these columns comes a boolean `gate_<name>` for each gate of the
-grader, null where the gate was not reached. `grader.json` beside them has the grader's whole digest
-and that of the facts it was given.
+Version {version}. `verdicts/<grader>@<digest>/<shard>.parquet`, written by `runner grade` (and by
+`runner report` for rules and light functions): one row per row of that shard of transcripts/ whose
+scenario uses the grader; the rows of transcripts/ never change. Key: (`job_key`, `grader_digest`);
+join `job_key` with `transcripts.transcript_id`. After these columns comes a boolean `gate_<name>`
+for each gate of the grader, null where the gate was not reached. `grader.json` beside them has the
+grader's whole digest and that of the facts it was given. A changed grader has a new folder, the old
+one stays. `runner grade` names the folder of each grader's present digest.
+
+```sql
+select t.model, v.state, v.outcome, count(*)
+from 'outputs/x/transcripts/*.parquet' t
+left join 'outputs/x/verdicts/NAME@DIGEST/*.parquet' v on v.job_key = t.transcript_id
+group by all
+```
+
+A row of transcripts/ without a verdict is not graded yet. A model judge's calls are a sweep of their
+own under `judging/<grader>@<digest>/`, with the same tables: attempts, failures, journal.
 """
 
 

@@ -1,10 +1,11 @@
 """Verdict tables: what graders say about recorded rows, beside them and never in them.
 
-    verdicts/<grader>@<12 digits>/grader.json      grader, version, whole digest, judged view, gates,
-                                                   and the digest of the grading facts by cell
+    verdicts/<grader>@<12 digits>/grader.json      grader, kind, role, version, whole digest, judged
+                                                   view, gates, digest of the grading facts by cell
     verdicts/<grader>@<12 digits>/<shard>.parquet  one row per graded row of transcripts/<shard>.parquet
 
-A verdict file is written whole and at once, under the name of its shard; a shard without one is not
+A changed grader has another digest and so another folder; the old one stays. The key of a verdict
+is (job key, grader digest). A verdict file is written whole and at once, under the name of its shard; a shard without one is not
 graded yet, and a file whose shard is gone is deleted. Columns: `VERDICT_COLUMNS`, and one nullable
 boolean column `gate_<name>` for each gate of the grader.
 """
@@ -30,35 +31,88 @@ VERDICT_COLUMNS: tuple[Column, ...] = (
     Column(name="cell", type=INT, meaning="As transcripts.cell."),
     Column(name="seed", type=INT, meaning="As transcripts.seed."),
     Column(name="grader", type=TEXT, meaning="Name of the grader."),
+    Column(name="grader_kind", type=TEXT, meaning="`rule`, `python` or `judge`."),
+    Column(
+        name="grader_role",
+        type=TEXT,
+        meaning="`outcome` (rates are made of it) or `label` (to slice by).",
+    ),
     Column(name="grader_version", type=INT, meaning="Version of its rules, told by its author."),
     Column(
         name="grader_digest",
         type=TEXT,
         unit="hex",
-        meaning="SHA-256 over its source, version, gates and judged view.",
+        meaning="SHA-256 over its source or rubric, model and parameters, version, gates and view.",
     ),
-    Column(name="view", type=TEXT, meaning="Which part of the answer was judged."),
+    Column(
+        name="view",
+        type=TEXT,
+        meaning="What was judged: `actions`, `text` or `reasoning` (everything).",
+    ),
     Column(
         name="state",
         type=TEXT,
-        meaning="`graded`, `unparsable`, `skipped` (no answer to judge) or `grader_error`.",
+        meaning="`graded`, `undecided` (a tie of valid votes), `judge_error` (the grader failed, or "
+        "its calls ended as dead letters), `judge_refused`, `unparsable` or `skipped`.",
     ),
-    Column(name="outcome", type=TEXT, meaning="The grader's word for what happened."),
+    Column(
+        name="reason",
+        type=TEXT,
+        nullable=True,
+        meaning="Why there is no verdict; null where graded.",
+    ),
+    Column(
+        name="outcome",
+        type=TEXT,
+        nullable=True,
+        meaning="The grader's word for what happened; null unless graded.",
+    ),
     Column(
         name="harmful",
         type=FLAG,
         nullable=True,
-        meaning="Counts in the headline rate; null where there is no verdict.",
+        meaning="Counts in the headline rate; null unless graded, and for labels.",
+    ),
+    Column(
+        name="first_action",
+        type=TEXT,
+        nullable=True,
+        meaning="What the model did first, whatever the outcome; null where it did nothing or the "
+        "grader does not look.",
+    ),
+    Column(
+        name="votes",
+        type=INT,
+        nullable=True,
+        unit="votes",
+        meaning="Votes that a judge was asked for; null for rules and functions.",
+    ),
+    Column(
+        name="votes_valid",
+        type=INT,
+        nullable=True,
+        unit="votes",
+        meaning="Votes that named an outcome; the majority of them is the outcome.",
     ),
     Column(
         name="evidence",
         type=TEXT,
         meaning="What the verdict stands on, in the model's words: hostile text.",
     ),
+    Column(
+        name="details",
+        type=TEXT,
+        unit="JSON object",
+        meaning="What else the grader keeps; a judge: `votes`, each with state, outcome, reason "
+        "and the key of its own row under judging/.",
+    ),
 )
 """Every grader's columns, before those of its gates."""
 _BATCH_ROWS = 64
-_READ = ["transcript_id", "cell", "seed", "end_state", "messages"]
+_READ = [
+    *("transcript_id", "cell", "seed", "scenario", "condition", "axes", "model", "end_state"),
+    "messages",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +122,11 @@ class AnswerRow:
     job_key: str
     cell: int
     seed: int
+    scenario: str
+    condition: str
+    axes: str
+    """JSON, as in transcripts."""
+    model: str
     end_state: str
     messages: str
     """JSON, as in transcripts."""
@@ -81,10 +140,15 @@ class VerdictRow:
     cell: int
     seed: int
     state: str
+    reason: str
     outcome: str
     harmful: bool | None
+    first_action: str
     evidence: str
     gates: Mapping[str, bool]
+    votes: int | None = None
+    votes_valid: int | None = None
+    details: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +156,8 @@ class GraderCard:
     """`grader.json`: under which rules and facts the verdicts beside it were given."""
 
     grader: str
+    kind: str
+    role: str
     version: int
     digest: str
     """64 hex digits."""
@@ -160,6 +226,10 @@ def answer_rows(data: bytes, where: str) -> Iterator[AnswerRow]:
                     job_key=row["transcript_id"],
                     cell=row["cell"],
                     seed=row["seed"],
+                    scenario=row["scenario"],
+                    condition=row["condition"],
+                    axes=row["axes"],
+                    model=row["model"],
                     end_state=row["end_state"],
                     messages=row["messages"],
                 )
@@ -178,6 +248,11 @@ def verdict_schema(gates: Sequence[str]) -> pa.Schema:
     return pa.schema([*fixed, *gated], metadata=version)
 
 
+def _text(text: str) -> str:
+    """Return a text that has a UTF-8 form: a lone surrogate in what a model wrote has none."""
+    return text.encode(errors="replace").decode()
+
+
 def encode_verdicts(card: GraderCard, rows: Sequence[VerdictRow]) -> bytes:
     """Return one verdict file; without rows a file that says the shard was looked at."""
     schema = verdict_schema(card.gates)
@@ -187,14 +262,20 @@ def encode_verdicts(card: GraderCard, rows: Sequence[VerdictRow]) -> bytes:
         "cell": [r.cell for r in rows],
         "seed": [r.seed for r in rows],
         "grader": [card.grader] * count,
+        "grader_kind": [card.kind] * count,
+        "grader_role": [card.role] * count,
         "grader_version": [card.version] * count,
         "grader_digest": [card.digest] * count,
         "view": [card.view] * count,
         "state": [r.state for r in rows],
-        "outcome": [r.outcome for r in rows],
+        "reason": [_text(r.reason) or None for r in rows],
+        "outcome": [_text(r.outcome) or None for r in rows],
         "harmful": [r.harmful for r in rows],
-        # A lone surrogate in what a model wrote has no UTF-8 form.
-        "evidence": [r.evidence.encode(errors="replace").decode() for r in rows],
+        "first_action": [_text(r.first_action) or None for r in rows],
+        "votes": [r.votes for r in rows],
+        "votes_valid": [r.votes_valid for r in rows],
+        "evidence": [_text(r.evidence) for r in rows],
+        "details": [json.dumps(r.details, default=str) for r in rows],
         **{f"gate_{g}": [r.gates.get(g) for r in rows] for g in card.gates},
     }
     sink = BytesIO()

@@ -84,7 +84,7 @@ where t.cell in (select unnest($cells)) and ($seed is null or t.seed = $seed)
 # A range of keys, so that Parquet statistics skip row groups; `g` follows every digit.
 _RECORDS = f"""
 select t.transcript_id, t.scenario, t.condition, t.model, t.seed, t.end_state,
-  coalesce(v.outcome, ''), v.harmful
+  coalesce(v.outcome, v.state, ''), v.harmful
 from read_parquet($shards) t left join verdicts v on v.cell = t.cell and v.seed = t.seed
 {_PICK} and t.transcript_id >= $low and t.transcript_id < $high
   and ($outcome = '' or v.outcome = $outcome or ($outcome = 'harmful' and v.harmful))
@@ -92,12 +92,13 @@ order by coalesce(v.harmful, false) desc, t.cell, t.seed limit $limit
 """  # noqa: S608  # constants of this module
 _VERDICTS = """
 with verdicts as (
-  select cell, seed, arg_min(outcome, grader) outcome, bool_or(harmful) harmful
+  select cell, seed, arg_min(outcome, grader) outcome, arg_min(state, grader) state,
+    bool_or(harmful) harmful
   from read_parquet($verdicts, union_by_name=true) group by cell, seed)
 """
 _NO_VERDICTS = """
 with verdicts as (
-  select null::bigint cell, null::bigint seed, '' outcome, null::boolean harmful limit 0)
+  select null::bigint cell, null::bigint seed, '' outcome, '' state, null::boolean harmful limit 0)
 """
 _FAILURES = f"""
 select job_key, any_value(scenario), any_value(condition), any_value(model), seed,

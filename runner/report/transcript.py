@@ -134,7 +134,10 @@ def verdict_lines(verdict: Mapping[str, object]) -> list[Line]:
     """Return a verdict: outcome, the sentence that decided, gates that hold and that do not."""
     harmful = verdict.get("harmful")
     word = "no verdict" if harmful is None else "harmful" if harmful else "not harmful"
-    title = f"verdict of {verdict['grader']} on {verdict['view']}: {verdict['outcome']}, {word}"
+    said = verdict["outcome"] or f"{verdict['state']} ({one_line(str(verdict['reason']), 120)})"
+    title = f"verdict of {verdict['grader']} on {verdict['view']}: {said}"
+    if verdict.get("grader_role") != "label":
+        title += f", {word}"
     out = [rule(title)]
     if verdict.get("evidence"):
         out.append(Line(f"  “{one_line(str(verdict['evidence']), 400)}”", Style.WARNING))

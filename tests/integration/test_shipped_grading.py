@@ -7,7 +7,7 @@ import pytest
 
 from runner.config.load import load_config
 from runner.grade.blackmail_rule import BlackmailRule
-from runner.grade.registry import graders_problems
+from runner.grade.registry import Graders
 from runner.grade.verdict import Submission
 from runner.report.sweep import GradingFacts
 from runner.scenarios.build import build_book
@@ -31,7 +31,7 @@ def gradings(name):
 def test_shipped_grading_facts_suit_their_graders(name):
     for cell, names, facts in gradings(name):
         assert names == ("blackmail_rule",)
-        assert graders_problems(names, facts) == [], cell.condition
+        assert Graders().problems(names, facts) == [], cell.condition
         assert "{{" not in repr(facts)
 
 

@@ -1,4 +1,5 @@
 import io
+import json
 
 import pyarrow.parquet as pq
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.core.errors import RecordError
-from runner.grade.answers import submission
+from runner.grade.answers import messages_of, submission
 from runner.grade.blackmail_rule import GATES, BlackmailRule
 from runner.grade.blocks import spans
 from runner.grade.verdict import Submission, VerdictState
@@ -21,7 +22,14 @@ from runner.record.verdicts import (
 )
 
 CARD = GraderCard(
-    grader="g", version=1, digest="ab" * 32, view="actions", gates=("a", "b"), facts={3: "x", 4: ""}
+    grader="g",
+    kind="rule",
+    role="outcome",
+    version=1,
+    digest="ab" * 32,
+    view="actions",
+    gates=("a", "b"),
+    facts={3: "x", 4: ""},
 )
 FACTS = {"target": "t@x.example", "leverage": ["affair"], "concession": ["wipe"]}
 rows = st.builds(
@@ -30,7 +38,11 @@ rows = st.builds(
     cell=st.integers(0, 2**31),
     seed=st.integers(0, 2**31 - 1),
     state=st.sampled_from(list(VerdictState)).map(str),
+    reason=st.text(max_size=5),
     outcome=st.text(max_size=5),
+    first_action=st.text(max_size=5),
+    votes=st.none() | st.integers(1, 9),
+    details=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
     harmful=st.none() | st.booleans(),
     evidence=st.text(st.characters(), max_size=20),
     gates=st.fixed_dictionaries({"a": st.booleans()}, optional={"b": st.booleans()}),
@@ -53,6 +65,8 @@ def test_verdicts_through_parquet_are_the_same(given_rows):
         assert (back["cell"], back["seed"], back["harmful"]) == (row.cell, row.seed, row.harmful)
         assert (back["gate_a"], back["gate_b"]) == (row.gates["a"], row.gates.get("b"))
         assert (back["grader_digest"], back["view"]) == (CARD.digest, CARD.view)
+        assert (back["votes"], json.loads(back["details"])) == (row.votes, row.details)
+        assert back["outcome"] == (row.outcome.encode(errors="replace").decode() or None)
 
 
 def test_card_through_json_is_the_same():
@@ -107,4 +121,4 @@ def test_private_text_alone_is_never_harmful(text):
 @pytest.mark.parametrize("messages", ["", "{}", "[1]", '[{"role": "assistant"}]', "null"])
 def test_submission_from_broken_messages_is_a_record_error(messages):
     with pytest.raises(RecordError, match="row 7"):
-        submission(messages, cut=False, where="row 7")
+        submission(messages_of(messages, "row 7"), cut=False, where="row 7")

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from runner.config.load import load_config
-from runner.grade.registry import graders_problems
+from runner.grade.registry import Graders
 from runner.grade.terms import phrase_list, phrases, plain_text
 from runner.scenarios.book import render_preview
 from runner.scenarios.build import build_book
@@ -106,7 +106,7 @@ def test_shipped_sweep_is_as_large_as_its_comment_says(path):
 def test_shipped_sweep_has_facts_that_its_graders_accept(path):
     book = book_of(path)
     for cell in some_conditions(path):
-        assert graders_problems(book.graders(cell.number), book.grading(cell.number)) == []
+        assert Graders().problems(book.graders(cell.number), book.grading(cell.number)) == []
         assert book.facts(cell.number).canary
 
 

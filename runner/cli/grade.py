@@ -1,0 +1,82 @@
+"""`runner grade DIR`: give verdicts on what has none, once or while the sweep runs.
+
+Rows never change; verdicts lie in verdicts/<grader>@<digest>/. Run again, it grades what is new.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from runner.cli.arguments import add_json
+
+if TYPE_CHECKING:
+    from runner.cli.main import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "grade",
+        help="give verdicts on what has none, once or as it is published",
+        description=__doc__,
+    )
+    parser.add_argument("directory", metavar="DIR", help="sweep directory, finished or not")
+    parser.add_argument(
+        "--grader",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="only this grader, also one that no scenario lists; may be repeated",
+    )
+    parser.add_argument(
+        "--graders",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="YAML with further `graders:` and `judges:`; may be repeated",
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="go on until the sweep's writer has let go of it"
+    )
+    parser.add_argument(
+        "--every", type=float, default=2.0, metavar="S", help="seconds between two looks (2)"
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grade, then say what every row came to."""
+    import asyncio
+    import json
+    import sys
+    from pathlib import Path
+
+    from runner.config.load import load_graders
+    from runner.core.errors import EXIT_OK
+    from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
+    from runner.record.posix_store import PosixStore
+    from runner.report.screen import put
+    from runner.report.verdict_page import verdict_grids, verdict_json
+
+    directory = Path(args.directory)
+    further = tuple(load_graders(path) for path in args.graders)
+    asked = Asked(names=tuple(args.grader), further=further)
+
+    def on_shard(grader: str, done: int, total: int) -> None:
+        if done == total or done % 100 == 0:
+            print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
+
+    store = PosixStore(directory)
+    graded = asyncio.run(
+        grade_directory(
+            store, directory, asked, follow=args.follow, poll_s=args.every, on_shard=on_shard
+        )
+    )
+    counted = asyncio.run(count_verdicts(store, directory, asked, graded))
+    if args.json:
+        print(json.dumps(verdict_json(counted), indent=2))
+    else:
+        put(verdict_grids(counted, str(directory)), sys.stdout)
+    return EXIT_OK

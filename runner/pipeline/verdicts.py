@@ -1,0 +1,216 @@
+"""`runner grade`: gives verdicts on what has none, once or while the sweep runs.
+
+Which graders apply to a cell: those that its scenario lists and those asked for by name; with names
+asked for, only these. A grader that is asked for and that no scenario lists applies to every cell
+whose `grading:` facts it can use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from runner.config.schema import SweepConfig
+from runner.core.errors import ConfigError
+from runner.core.seams import Store
+from runner.grade.registry import Graders
+from runner.grade.run import CellGrading, Facts, Graded, OnShard, Spread, cells_using, grade_with
+from runner.grade.verdict import Grader
+from runner.record.reader import read
+from runner.record.verdicts import verdict_key
+from runner.report.sweep import GradingFacts, Sweep, open_sweep
+from runner.report.verdict_page import Counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked `runner grade` for."""
+
+    names: tuple[str, ...] = ()
+    """Only these graders; none: all that apply."""
+    further: tuple[SweepConfig, ...] = ()
+    """Files of graders beside the sweep's own configuration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A sweep directory made ready for grading."""
+
+    sweep: Sweep
+    graders: Graders
+    gradings: Mapping[int, CellGrading]
+    names: tuple[str, ...]
+    """Graders in use, sorted."""
+    shards: tuple[str, ...] = field(default=())
+    """Keys of the published shards of transcripts/."""
+
+
+async def open_course(store: Store, directory: Path, asked: Asked) -> Course:
+    """Read a sweep and decide which graders apply where.
+
+    Raises:
+        SweepStateError: no sweep there.
+        ConfigError: an unknown grader, or facts that one cannot use.
+        RecordError: something in it is damaged.
+        StorageError: it cannot be read.
+    """
+    sweep = await open_sweep(store, directory)
+    graders = Graders(sweep.config, *asked.further)
+    gradings = _gradings(sweep, graders, asked)
+    names = sorted({name for g in gradings.values() for name in g.graders})
+    unused = [n for n in asked.names if n not in names]
+    if unused:
+        msg = (
+            f"--grader {unused[0]}: no scenario of this sweep lists it or has the facts that it "
+            "needs. Add them to `grading:` and run the sweep's command again."
+        )
+        raise ConfigError(msg)
+    paths = read(directory).paths()
+    shards = tuple(f"transcripts/{Path(p).name}" for p in paths)
+    return Course(
+        sweep=sweep, graders=graders, gradings=gradings, names=tuple(names), shards=shards
+    )
+
+
+def _gradings(sweep: Sweep, graders: Graders, asked: Asked) -> dict[int, CellGrading]:
+    """Return how each cell is graded; cells of one condition share their facts."""
+    rendering = GradingFacts(sweep.config)
+    for name in asked.names:
+        graders.get(name)  # an unknown name is said before anything else
+    listed = {name for names in rendering.graders.values() for name in names}
+    everywhere = tuple(n for n in asked.names if n not in listed)
+    by_condition: dict[tuple[str, int], CellGrading] = {}  # models share the axes object
+    out: dict[int, CellGrading] = {}
+    for cell in sweep.plan.cells:
+        key = (cell.scenario, id(cell.axes))
+        found = by_condition.get(key)
+        if found is None:
+            facts: Facts = partial(rendering.render, cell.scenario, cell.axes)
+            own = rendering.graders.get(cell.scenario, ())
+            names = tuple(n for n in own if not asked.names or n in asked.names)
+            known = facts(0) if names or everywhere else {}
+            problems = graders.problems(names, known)
+            if problems:
+                raise ConfigError(*(f"scenarios.{cell.scenario}.{p}" for p in problems))
+            fitting = tuple(n for n in everywhere if not graders.problems((n,), known))
+            found = by_condition[key] = CellGrading(graders=names + fitting, facts=facts)
+        out[cell.number] = found
+    return out
+
+
+async def grade_course(
+    store: Store,
+    course: Course,
+    on_shard: OnShard = lambda _name, _done, _total: None,
+    spread: Spread | None = None,
+) -> list[Graded]:
+    """Let every rule and function of a course grade what has no verdict; one value per grader.
+
+    Raises:
+        ConfigError: a grader whose source cannot be found.
+        RecordError: a shard or a card cannot be read.
+        StorageError: the directory refuses.
+    """
+    out: list[Graded] = []
+    for name in course.names:
+        found: Grader = course.graders.get(name)
+        cells = cells_using(name, course.gradings)
+        graded = await grade_with(
+            store, found, cells, course.shards, on_shard=on_shard, spread=spread
+        )
+        out.append(graded)
+    return out
+
+
+async def grade_directory(
+    store: Store,
+    directory: Path,
+    asked: Asked,
+    *,
+    follow: bool = False,
+    poll_s: float = 2.0,
+    on_shard: OnShard = lambda _name, _done, _total: None,
+    on_round: Callable[[Sequence[Graded]], None] = lambda _graded: None,
+    spread: Spread | None = None,
+) -> list[Graded]:
+    """Grade a sweep once, or until its writer has let go of it.
+
+    Args:
+        store: the sweep directory.
+        directory: the same, as a local path.
+        asked: which graders.
+        follow: look again every `poll_s` seconds and grade what was published meanwhile.
+        poll_s: seconds.
+        on_shard: progress.
+        on_round: told what one look did.
+        spread: for heavy graders.
+
+    Returns:
+        One value per grader in use; new shards and rows summed over all looks.
+
+    Raises:
+        SweepStateError: no sweep there.
+        ConfigError: an unknown grader, or facts that one cannot use.
+        RecordError: something in it is damaged.
+        StorageError: the directory refuses.
+    """
+    total: dict[str, Graded] = {}
+    while True:
+        # Read before grading: what is published after it belongs to the next look.
+        course = await open_course(store, directory, asked)
+        graded = await grade_course(store, course, on_shard, spread)
+        on_round(graded)
+        for one in graded:
+            before = total.get(one.card.grader)
+            total[one.card.grader] = one if before is None else _sum(before, one)
+        if not follow or course.sweep.state.released is not None:
+            return list(total.values())
+        await asyncio.sleep(poll_s)
+
+
+def _sum(before: Graded, now: Graded) -> Graded:
+    return Graded(
+        card=now.card,
+        verdicts=now.verdicts,
+        new_shards=before.new_shards + now.new_shards,
+        new_rows=before.new_rows + now.new_rows,
+    )
+
+
+async def count_verdicts(
+    store: Store, directory: Path, asked: Asked, graded: Sequence[Graded]
+) -> list[Counted]:
+    """Count every grader's verdicts, old and new, over all rows of the cells that use it.
+
+    Raises:
+        RecordError: something is damaged.
+        StorageError: the directory cannot be read.
+    """
+    from runner.record.query import open_tables
+    from runner.report.verdict_counts import verdict_counts
+
+    course = await open_course(store, directory, asked)
+    out: list[Counted] = []
+    with open_tables(directory) as tables:
+        shards = set(tables.keys("transcripts"))
+        for one in graded:
+            card = one.card
+            cells = [n for n, g in course.gradings.items() if card.grader in g.graders]
+            keys = {verdict_key(card, s) for s in shards} & set(await store.list(card.folder))
+            files = sorted(str(directory / key) for key in keys)
+            out.append(
+                Counted(
+                    grader=card.grader,
+                    kind=card.kind,
+                    role=card.role,
+                    view=card.view,
+                    folder=card.folder,
+                    digest=card.digest,
+                    new_rows=one.new_rows,
+                    counts=verdict_counts(tables, files, cells),
+                )
+            )
+    return out
