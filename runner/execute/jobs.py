@@ -73,7 +73,8 @@ class Jobs:
         self._bounds = bounds
         self._on_hungry = on_hungry
         self._held: dict[Job, _Held] = {}
-        self._queues: dict[str, deque[Job]] = {name: deque() for name in endpoints}
+        self._queues: dict[str, deque[Job]] = {name: deque() for name in book.plan.models}
+        """Of the models under test; actors have no jobs of their own."""
         self._running: Counter[str] = Counter()
         self._away: Counter[str] = Counter()
         """Running rollouts whose present call goes to another model, per model under test."""
@@ -144,7 +145,8 @@ class Jobs:
         endpoint = self._endpoints[model]
         endpoint.health.on_stop(reason)
         endpoint.gate.close()
-        self._queues[model].clear()
+        if model in self._queues:
+            self._queues[model].clear()
         for held in list(self._held.values()):
             if held.endpoint is endpoint:
                 self._release_if_idle(held)

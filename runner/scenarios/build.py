@@ -71,8 +71,6 @@ def build_book(
     targets = read_targets(config.models, revisions, findings)
     actors = read_actors(config, revisions, findings)
     check_casts(config, findings)
-    if findings.errors:
-        raise ConfigError(*(str(finding) for finding in findings.errors))
     rendered = _Rendered(targets, {t.config.name: t for t in (*targets, *actors)})
     for scenario in config.scenarios:
         for expanded in expand(scenario, findings, probe=True):
@@ -267,6 +265,8 @@ class _Rendered:
             self._refuse(twin, prompts.scenario.name, name, findings, prompts.key)
             return
         cast_ = script.cast
+        if any(actor not in self.known for _, actor in cast_):
+            return  # said already
         whole = self._form(prompts, script).condition(
             script.canonical_messages(),
             environment=script.canonical_environment,
