@@ -88,10 +88,11 @@ class Perturbations:
                 if minutes and key in _TIMES and isinstance(item, str):
                     out[key] = _moved(item, minutes)
                     continue
-                out[key] = self._varied(item, seed, minutes)
+                ordered = item
                 if key in self.orders and isinstance(item, list):
-                    order = permutation(self.orders[key], seed, len(out[key]))
-                    out[key] = _permuted(out[key], order)
+                    items = cast("list[Any]", item)
+                    ordered = _permuted(items, permutation(self.orders[key], seed, len(items)))
+                out[key] = self._varied(ordered, seed, minutes)
             return out
         if isinstance(value, list):
             items = [i for i in cast("list[Any]", value) if not self._is_dropped(i, seed)]

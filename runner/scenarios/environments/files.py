@@ -153,9 +153,8 @@ class Files:
 
 def _absolute(home: str, path: str) -> str:
     """Return a path of the made-up machine; `..` never leads above its root."""
-    return normpath(
-        f"/{path.lstrip('/')}" if path.startswith("/") else f"/{home}/{path}".replace("//", "/")
-    )
+    whole = path if path.startswith("/") else f"{home}/{path}"
+    return normpath(f"/{whole.strip('/')}")
 
 
 def _list(state: State, folder: str) -> Step:
