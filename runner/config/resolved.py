@@ -99,6 +99,6 @@ _RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with
 
 def _plain(config: SweepConfig) -> dict[str, Plain]:
     values = asdict(config)
-    for model in (*values["models"], *values["judges"]):
+    for model in (*values["models"], *values["judges"], *values["actors"]):
         model["provider"] = str(model["provider"])
     return cast("dict[str, Plain]", values)

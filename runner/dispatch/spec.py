@@ -60,7 +60,7 @@ def new_name(prefix: str) -> str:
 def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordinator:
     """Return a coordinator on the real seams; `start` claims the sweep."""
     config = spec.book.config
-    models = {m.name: m for m in config.models}
+    models = spec.book.endpoints
     clock, processes = SystemClock(), LinuxProcesses()
     started = datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="seconds")
     return Coordinator(
@@ -124,7 +124,7 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         ConfigError: a model cannot be called from here (key variable not set, weights missing).
     """
     config = spec.book.config
-    models = {m.name: m for m in config.models}
+    models = spec.book.endpoints
     providers = {
         model: open_provider(
             of_model, environ=os.environ, max_body_bytes=config.engine.max_record_bytes
