@@ -27,25 +27,24 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import json
     import sys
-    from pathlib import Path
 
     from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.reporting import make_reports
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
     from runner.report.page import csv_page, json_page, screen_page
     from runner.report.screen import put
 
     if not 0 < args.level < 1:
         msg = f"--level {args.level}: give a number between 0 and 1, such as 0.95."
         raise ConfigError(msg)
-    directory = Path(args.directory)
+    directory = Place(args.directory)
 
     def on_shard(grader: str, done: int, total: int) -> None:
         if done == total or done % 100 == 0:
             print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
 
     made = asyncio.run(
-        make_reports(PosixStore(directory), directory, level=args.level, on_shard=on_shard)
+        make_reports(open_store(directory), directory, level=args.level, on_shard=on_shard)
     )
     if args.json:
         print(json.dumps(json_page(made.reports, made.spent), indent=2))

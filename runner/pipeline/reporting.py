@@ -11,6 +11,7 @@ from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
 from runner.pipeline.verdicts import Asked, grade_course, open_course
 from runner.plan.blocks import complete_blocks
+from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.report.contents import Report, counted_seeds, report_rows, totals, whole_of
 from runner.report.counts import Spent, any_simulated, count_cells, spent_by_model
@@ -30,7 +31,7 @@ class Reports:
 
 async def make_reports(
     store: Store,
-    directory: Path,
+    directory: Place,
     *,
     level: float = LEVEL,
     on_shard: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
@@ -39,7 +40,7 @@ async def make_reports(
 
     Args:
         store: the sweep directory.
-        directory: the same, as a local path: DuckDB reads the shards itself.
+        directory: the same, as it was named: DuckDB reads the shards itself.
         level: coverage of the intervals.
         on_shard: told of grading, see `grade_sweep`.
 
@@ -52,7 +53,8 @@ async def make_reports(
     course = await open_course(store, directory, Asked())
     sweep, gradings = course.sweep, course.gradings
     graded = await grade_course(store, course, on_shard)
-    with open_tables(directory) as tables:
+    await directory.refresh()
+    with open_tables(Path(directory)) as tables:
         outcomes = [one for one in graded if one.card.role == Role.OUTCOME]
         uses: list[Graded | None] = [*outcomes] or [None]
         reports = tuple(_report(sweep, tables, one, gradings, level) for one in uses)
