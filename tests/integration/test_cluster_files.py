@@ -106,7 +106,9 @@ def _strict(schema: Any) -> Any:
     return out
 
 
-@pytest.mark.skipif(not CRDS.is_dir(), reason="../shared: the published CRDs are not beside this checkout")
+@pytest.mark.skipif(
+    not CRDS.is_dir(), reason="../shared: the published CRDs are not beside this checkout"
+)
 @pytest.mark.parametrize("name", [*JOBS, "raycluster"])
 def test_manifest_fits_the_published_crd(name: str) -> None:
     crd, document = ("rayclusters", RAYCLUSTER) if name == "raycluster" else ("rayjobs", JOBS[name])
