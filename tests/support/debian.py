@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PACKAGES = {"chromium": "chromium"}
+PACKAGES = {"chromium": "chromium", "munged": "munge", "sbatch": "slurm-wlm"}
 """Program to the Debian package that brings it."""
 
 
