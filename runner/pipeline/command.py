@@ -68,9 +68,12 @@ def run_sweep(
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
         end = asyncio.run(_session(prepared, placement, clock))
+    elif prepared.preamble.entries:  # the plan changes, nothing runs: no Ray is needed for that
+        end = asyncio.run(_session(prepared, Placement(), clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
             raise AbortSweepError(_stopped(end, config))
-    outcome = asyncio.run(_outcome(prepared, end, clock.monotonic() - started))
+    elapsed_s = clock.monotonic() - started if end else None
+    outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
     print_lines(closing(outcome))
     if end is not None:
         return end.exit_code
@@ -101,11 +104,23 @@ def opening_lines(prepared: Prepared) -> list[str]:
         lines.append(
             f"dead letters stay as they are: {count(counts.dead)} (--retry-failed owes them again)"
         )
+    if counts.outside:
+        lines.append(outside_line(counts.outside))
     if not counts.owed and prepared.released:
         lines.append("all jobs are done: nothing to run")
+        if prepared.preamble.entries and prepared.exists:
+            lines.append("writing down the changed plan")
     elif not counts.owed:
         lines.append("the last session did not end in order: recovering what it left")
     return lines
+
+
+def outside_line(outside: int) -> str:
+    """Return what is said of jobs with seeds that the configuration does not have any more."""
+    return (
+        f"not in these seeds: {many(outside, 'job')} of an earlier plan; what is recorded of them "
+        "stays, and tables leave it out"
+    )
 
 
 def _why(counts: Counts, exists: bool) -> str:
@@ -158,7 +173,7 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
     return "\n".join(lines)
 
 
-async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float) -> Outcome:
+async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float | None) -> Outcome:
     # Imported at the end: pyarrow.dataset and DuckDB would delay the first request by a second.
     from runner.report.counts import count_cells
     from runner.report.query import open_tables

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, cast
 
 import pyarrow as pa
@@ -174,7 +173,9 @@ def read_parquet(data: bytes, where: str = "part") -> tuple[Kind, pa.Table]:
         RecordError: not a whole Parquet file, or none of our tables.
     """
     try:
-        found = pq.ParquetFile(BytesIO(data)).read()
+        # In this thread: a thread of pyarrow that still holds Python's bytes while the interpreter
+        # ends can abort the process, and a part is too small to gain from more than one.
+        found = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         msg = f"{where}: torn or no Parquet file ({error})"
         raise RecordError(msg) from error

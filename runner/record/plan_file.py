@@ -42,7 +42,7 @@ def decode_plan(data: bytes, where: str) -> StoredPlan:
         RecordError: it is no plan table.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         columns = {name: table[name].to_pylist() for name in table.column_names}
     except pa.ArrowException as error:
         msg = f"{where}: not a readable plan table ({error}). Restore it from a copy of the sweep."
