@@ -43,9 +43,14 @@ def table(estimates: Sequence[ModelEstimate]) -> Table:
     return grid
 
 
-def next_lines(planned: Planned, config: str) -> list[str]:
-    """Return how the numbers were come by, and what to type next."""
-    where = shlex.quote(config)
+def next_lines(planned: Planned, typed: Sequence[str]) -> list[str]:
+    """Return how the numbers were come by, and what to type next.
+
+    Args:
+        planned: the plan.
+        typed: configuration and overrides as the user typed them.
+    """
+    where = shlex.join(typed)
     lines = [
         (
             f"guesses: a token is {CHARACTERS_PER_TOKEN} characters, an answer {GUESSED_OUTPUT_TOKENS} "

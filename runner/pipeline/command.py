@@ -59,6 +59,9 @@ def run_sweep(
         RunnerError: what keeps it from starting, or from ending in order.
     """
     problems = [p for model in config.models for p in problems_of(model, os.environ)]
+    if problems and source is not None:
+        keyed = (problem.partition(": ") for problem in problems)
+        raise ConfigError(*(source.line(key, what) for key, _, what in keyed))
     if problems:
         raise ConfigError(*problems)
     clock = SystemClock()
@@ -68,10 +71,10 @@ def run_sweep(
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
         end = asyncio.run(_session(prepared, placement, clock))
-    elif prepared.preamble.entries:  # the plan changes, nothing runs: no Ray is needed for that
-        end = asyncio.run(_session(prepared, Placement(), clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
             raise AbortSweepError(_stopped(end, config))
+    elif prepared.preamble.entries:  # the plan changes, nothing runs: no Ray is needed for that
+        end = asyncio.run(_session(prepared, Placement(), clock))
     elapsed_s = clock.monotonic() - started if end else None
     outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
     print_lines(closing(outcome))
