@@ -132,6 +132,7 @@ class Cluster:
                 max_in_flight={m: c.max_in_flight for m, c in self.sweep.models.items()},
                 turns_until_end=self.sweep.turns_until_end,
                 job_failures=JOB_FAILURES,
+                suspect_deaths=self.sweep.engine.suspect_deaths,
             ),
             broken=self._on_violation,
         )

@@ -10,7 +10,9 @@ for the same job and turn was started afterwards. It is excused if
   * the lease of its process ended between the start of the call and that of the repetition, and
     the answer was not durable by then (in flight at the moment of the fence); or
   * its process has died, was fenced or belongs to a superseded fleet, and its journal lies on a
-    disk that the coordinator's host cannot read.
+    disk that could not be read by the coordinator that leased the job again: it was the last of
+    the fleet of the process that repeats. A worker may go on with such a lease under a later claim
+    whose host can read that disk.
 Every other repetition is a violation. So repeated calls are at most the calls in flight at each
 kill and each fence and, where journals are out of reach, what those journals hold.
 """
@@ -73,6 +75,7 @@ class Expectation:
     turns_until_end: Callable[[Job, list[bytes]], int | None]
     """Number of bodies after which the job's rollout has ended, None if it goes on."""
     job_failures: int
+    suspect_deaths: int
 
 
 @dataclass(slots=True)
@@ -250,8 +253,23 @@ class Oracle:
         if job in self.api.habits.deadly or (calls and self.api.is_bad(job)):
             return
         own = sum(1 for c in calls if c.failure and FAILURES[c.failure].budget is Budget.JOB)
-        if own < self.expect.job_failures:
+        if own < self.expect.job_failures and not self._died_alone(calls):
             self.fail(f"{job} is a dead letter after {own} failures of its own: {error}")
+
+    def _died_alone(self, calls: list[Call]) -> bool:
+        """Return whether a job was on the wire in enough deaths, at last with nothing beside it.
+
+        A worker that is killed from outside just then convicts an innocent: nobody can tell.
+        """
+        flying = [c for c in calls if c.process.killed and c.number not in self.written]
+        if len(flying) <= self.expect.suspect_deaths:
+            return False
+        last = flying[-1]
+        return not any(
+            c.process is last.process and c.failure is None and c.number not in self.written
+            for c in self.api.calls
+            if c is not last
+        )
 
     # Calls and journals.
 
@@ -295,17 +313,20 @@ class Oracle:
         if fenced is not None and self.durable_at.get(number, fenced) >= fenced:
             return
         out = process.dead or fenced is not None or process.fleet != again.process.fleet
-        if out and not self.readable(number):
+        if out and not self.readable(number, self._leased_by(again.process).host):
             return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
             f" answer {process.name} has had since {first.delivered:.4f}"
         )
 
-    def readable(self, number: int) -> bool:
-        """Return whether the holder of the sweep can read a journal with this answer."""
-        holder = self.claims[max(self.claims)]
-        return any(file.disk is holder.host.disk for file in self.written.get(number, {}))
+    def _leased_by(self, worker: SimProcess) -> SimProcess:
+        """Return the last coordinator of a worker's fleet; nobody else leases anything to it."""
+        return self.claims[max(n for n, p in self.claims.items() if p.fleet == worker.fleet)]
+
+    def readable(self, number: int, host: SimHost) -> bool:
+        """Return whether a host can read a journal with this answer."""
+        return any(file.disk is host.disk for file in self.written.get(number, {}))
 
     def durable(self, number: int) -> bool:
         """Return whether an answer would survive everything but the loss of a disk."""
