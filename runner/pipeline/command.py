@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,13 @@ from pathlib import Path
 from runner.config.schema import SweepConfig
 from runner.config.source import Source
 from runner.core.clock import SystemClock
-from runner.core.errors import EXIT_INCOMPLETE, EXIT_OK, AbortSweepError, ConfigError
+from runner.core.errors import (
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    AbortSweepError,
+    ConfigError,
+)
 from runner.core.values import EndState
 from runner.dispatch.backend import Backend
 from runner.dispatch.spec import SweepSpec, new_name
@@ -19,7 +26,7 @@ from runner.observe.amounts import count, many
 from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
-from runner.pipeline.sweep import SessionEnd, run_session
+from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
@@ -64,18 +71,28 @@ def run_sweep(
         raise ConfigError(*(source.line(key, what) for key, _, what in keyed))
     if problems:
         raise ConfigError(*problems)
+    try:
+        with sigterm_as_ctrl_c():
+            prepared = asyncio.run(prepare(config, directory, choices, source=source))
+            return _run(prepared, placement, closing)
+    except KeyboardInterrupt:
+        again = "nothing that was recorded or answered is lost. Run the same command again"
+        print_lines([f"interrupted: {again}"], sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(prepared: Prepared, placement: Placement, closing: Callable[[Outcome], list[str]]) -> int:
     clock = SystemClock()
-    started = clock.monotonic()
-    prepared = asyncio.run(prepare(config, directory, choices, source=source))
+    began = clock.monotonic()
     print_lines(opening_lines(prepared))
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
         end = asyncio.run(_session(prepared, placement, clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
-            raise AbortSweepError(_stopped(end, config))
+            raise AbortSweepError(_stopped(end, prepared.book.config))
     elif prepared.preamble.entries:  # the plan changes, nothing runs: no Ray is needed for that
         end = asyncio.run(_session(prepared, Placement(), clock))
-    elapsed_s = clock.monotonic() - started if end else None
+    elapsed_s = clock.monotonic() - began if end else None
     outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
     print_lines(closing(outcome))
     if end is not None:
