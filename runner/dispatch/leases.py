@@ -25,6 +25,9 @@ class _Leased:
     seq: int
     """Of the heartbeat whose answer granted it; a later one that lacks it never got it."""
     acked: bool = False
+    recalled: bool = False
+    """To be handed back, since answers of others are known that its holder may lack: it would pay
+    for these turns again. Leased anew, with all that is known, once it has come back."""
 
 
 @dataclass(slots=True)
@@ -158,7 +161,14 @@ class LeaseTable:
             elif owner is None and job.cell in self.plan and not self.is_ended(job):
                 # Granted by an earlier coordinator, or before this one gave the worker up.
                 self._lease(view, Lease(job=job), acked=True)
+                view.leases[job].recalled = any(
+                    a.answer is not None and a.incarnation != view.incarnation
+                    for a in self.carried.get(job, ())
+                )
             else:
+                revoke.append(job)
+                continue
+            if view.leases[job].recalled:
                 revoke.append(job)
         return tuple(revoke)
 
