@@ -274,6 +274,7 @@ class LeaseTable:
                     self._done[model] += seed in planned
                 self._take(job)
                 self.carried.pop(job, None)
+        self._suspects = [job for job in self._suspects if not self.is_ended(job)]
 
     def expired(self, now: float, after_s: float, *, since: float = 0.0) -> list[str]:
         """Return the workers silent for longer than that, counted from `since`; mark them lost."""
@@ -316,6 +317,8 @@ class LeaseTable:
 
     def _lease(self, view: WorkerView, lease: Lease, *, acked: bool = False) -> None:
         job = lease.job
+        if job in self._suspects:  # one taken for dead came back with it
+            self._suspects.remove(job)
         self._owner[job] = view.incarnation
         view.leases[job] = _Leased(lease, view.beat.seq, acked)
         self._leased[self.plan.cell(job.cell).model] += 1
