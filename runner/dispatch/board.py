@@ -139,6 +139,7 @@ def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
     return ModelTally(
         requests=a.requests + b.requests,
         answered=a.answered + b.answered,
+        troubles=a.troubles + b.troubles,
         failures=dict(Counter(a.failures) + Counter(b.failures)),
         input_tokens=a.input_tokens + b.input_tokens,
         output_tokens=a.output_tokens + b.output_tokens,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from runner.config.quotas import QuotaUse, groups_of, limits_rate
 from runner.config.schema import ModelConfig, SweepConfig
 from runner.execute.messages import Heartbeat, ModelTally
-from runner.execute.purse import OVERLOADS, RATE_LIMITS, Purse
+from runner.execute.purse import RATE_LIMITS, Purse
 from runner.limits.authority import Authority
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
 from runner.limits.concurrency import Concurrency
@@ -172,10 +172,8 @@ class QuotaDesk:
     ) -> None:
         unpaced = self._unpaced[model]
         answered = tally.answered - before.answered
-        bad, refused = (
-            sum(tally.failures.get(k, 0) - before.failures.get(k, 0) for k in kinds)
-            for kinds in (OVERLOADS, RATE_LIMITS)
-        )
+        bad = tally.troubles - before.troubles
+        refused = sum(tally.failures.get(k, 0) - before.failures.get(k, 0) for k in RATE_LIMITS)
         unpaced.ended += answered + bad + refused
         unpaced.refused += refused
         unpaced.concurrency.observe(

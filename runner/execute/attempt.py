@@ -41,6 +41,7 @@ from runner.record.journal import Journal
 JOURNAL_RETRY_S = 0.5
 _SERVER = frozenset({FailureKind.SERVER_ERROR, FailureKind.TIMEOUT})
 """What an outage looks like beside overload and networks, which are never the job's fault."""
+_AWAY = frozenset({FailureKind.OVERLOADED, FailureKind.CONNECTION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,13 +186,12 @@ class Caller:
             return GaveUp(failure=failure)
         waited_s = spent.waited_s.get(row.budget, 0.0)
         if row.budget is Budget.JOB:
-            outage = endpoint.outage or endpoint.health.outage
-            excused = outage and failure.kind in _SERVER
-            spent.job_failures += not excused
+            # Not for ever: jobs that all fail by themselves look like an outage at a sweep's end.
+            patient = waited_s < self.policy.infrastructure_wait_s
+            outage = patient and (endpoint.outage or endpoint.health.outage)
+            spent.job_failures += not (outage and failure.kind in _SERVER)
             if spent.job_failures >= self.policy.job_failures:
                 return GaveUp(failure=failure)
-            if excused and waited_s >= self.policy.infrastructure_wait_s:
-                return HandBack(reason=failure.message)
         elif waited_s >= self._patience_s(row.budget):
             return HandBack(reason=failure.message)
         return None
@@ -228,6 +228,10 @@ class Caller:
             outcome = await endpoint.provider.send(prepared)
             latency_s = now() - started
             reply = endpoint.provider.read(outcome.body) if isinstance(outcome, Answer) else outcome
+            trouble = isinstance(reply, Failure) and (
+                reply.kind in _AWAY
+                or (reply.kind in _SERVER and (endpoint.outage or endpoint.health.is_news(job)))
+            )
             if purse is not None:
                 purse.heard(outcome.headers)
                 purse.end(
@@ -236,6 +240,7 @@ class Caller:
                     cell=job.cell,
                     characters=len(prepared.body),
                     latency_s=latency_s,
+                    trouble=trouble,
                     now=now(),
                 )
             ended = True
@@ -259,7 +264,7 @@ class Caller:
         frame = AttemptFrame(attempt=attempt)
         await self.durably(lambda: self.journal.append(frame))
         progress.attempts.append(attempt)
-        endpoint.tally.count(reply)
+        endpoint.tally.count(reply, trouble=trouble)
         self._watch(endpoint, job, reply)
         return reply
 

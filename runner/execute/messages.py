@@ -34,6 +34,9 @@ class ModelTally:
     answered: int = 0
     failures: dict[str, int] = field(default_factory=dict[str, int])
     """By FailureKind."""
+    troubles: int = 0
+    """Of these, what says that the server is full or away; not the failures of a job that fails
+    while others are answered."""
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0

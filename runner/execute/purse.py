@@ -16,15 +16,6 @@ from runner.limits.quota import Charging, Cost, Meter, PermitBlock
 from runner.limits.token_guess import CostGuess
 from runner.limits.wallet import Ticket, Wallet
 
-OVERLOADS = frozenset(
-    {
-        FailureKind.OVERLOADED,
-        FailureKind.SERVER_ERROR,
-        FailureKind.TIMEOUT,
-        FailureKind.CONNECTION,
-    }
-)
-"""What the breaker counts: never a word about the quota."""
 RATE_LIMITS = frozenset({FailureKind.RATE_LIMITED, FailureKind.RAMP_LIMITED})
 PAUSE_S = 1.0
 """After a 429 that names no time."""
@@ -91,9 +82,10 @@ class Purse:
         cell: int,
         characters: int,
         latency_s: float,
+        trouble: bool,
         now: float,
     ) -> None:
-        """Settle a request that has ended."""
+        """Settle a request that has ended; `trouble`: it says that the server is full or away."""
         self._ended += 1
         wallet = self.wallet
         if isinstance(reply, Reply):
@@ -122,7 +114,7 @@ class Purse:
                 pause_s=reply.retry_after_s or PAUSE_S,
                 now=now,
             )
-        elif reply.kind in OVERLOADS:
+        elif trouble:
             wallet.overloaded(ticket)
         else:
             wallet.ended(ticket)
