@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from urllib.parse import urlsplit
 
+from runner.config.quotas import check_quotas
 from runner.config.schema import (
     EngineConfig,
     GraderConfig,
@@ -28,7 +29,16 @@ _NAME_RULE = (
     "beginning with a letter or digit."
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAY_BE_ZERO = frozenset({"grace_s", "wait_initial_s", "infrastructure_wait_s", "take_over_s"})
+_MAY_BE_ZERO = frozenset(
+    {
+        "grace_s",
+        "wait_initial_s",
+        "rate_limit_wait_s",
+        "overload_wait_s",
+        "infrastructure_wait_s",
+        "take_over_s",
+    }
+)
 _ENDPOINTS = {
     ProviderKind.anthropic: ("/v1", "/v1/messages", "/messages"),
     ProviderKind.openai: ("/chat/completions", "/completions"),
@@ -58,6 +68,7 @@ def check(config: SweepConfig, judge: Judge) -> None:
     for i, model in enumerate(config.models):
         _check_model(model, _key("models", model.name, i), judge)
     check_graders(config, judge)
+    check_quotas(config, judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runner.config.check import check, check_graders
 from runner.config.compose import compose, split_defaults, under_models
+from runner.config.quotas import expand_short_forms, fill_in, with_quota_expanded
 from runner.config.resolved import digest_of, dump_resolved, load_resolved
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.config.secrets import find_secrets
@@ -65,8 +66,10 @@ def load_config(
     typing = Typing(problems)
     tree, defaults = split_defaults(tree)
     if defaults is not None:
+        defaults = with_quota_expanded(defaults)
         typing.fields_of(defaults, ModelConfig, "model_defaults")
         tree = under_models(tree, _usable_defaults(defaults, problems))
+    tree = expand_short_forms(tree)
     plain = typing.fields_of(tree, SweepConfig, "")
     source = Source(root, typing.places)
     seeds = SeedSet()
@@ -76,10 +79,12 @@ def load_config(
             seeds = parse_seeds(config.seeds)
         except SeedsError as error:
             problems.add(source.where("seeds"), "seeds", str(error))
-    check(config, Judge(problems, source))
+    judge = Judge(problems, source)
+    check(config, judge)
     if problems.lines:
         raise ConfigError(*problems.lines)
     _fill_in(config)
+    fill_in(config, judge)
     text = dump_resolved(config)
     return Loaded(config=config, seeds=seeds, source=source, digest=digest_of(config), text=text)
 

@@ -33,6 +33,54 @@ class LocalServerConfig:
 
 
 @dataclass(kw_only=True)
+class RampConfig:
+    """How fast a cold or recovering quota group speeds up."""
+
+    start: float = 0.5
+    """Share of the known rate at the start."""
+    double_s: float = 5.0
+    """Seconds in which the rate may double."""
+
+
+@dataclass(kw_only=True)
+class QuotaConfig:
+    """Limits by the minute for the whole cluster; None: that one does not limit."""
+
+    rpm: float | None = None
+    """Requests a minute."""
+    itpm: float | None = None
+    """Uncached input tokens a minute (cache writes count, reads do not)."""
+    otpm: float | None = None
+    """Output tokens a minute."""
+    safety: float = 0.99
+    """Share of each limit that is aimed at."""
+    ramp: RampConfig = field(default_factory=RampConfig)
+    auto: bool = False
+    """Learn limits from response headers; where none come, find the requests a minute by trial."""
+    cache_reads_count: bool | None = None
+    """Whether reads of a prompt cache count as input; None: as the provider has it."""
+    max_tokens_reserved: bool | None = None
+    """Whether max_tokens counts as output from the start; None: as the provider has it."""
+
+
+@dataclass(kw_only=True)
+class QuotaGroupConfig(QuotaConfig):
+    """A quota that models share by name (`models.<name>.quota: <name of the group>`)."""
+
+    name: str = ""
+
+
+@dataclass(kw_only=True)
+class ModelQuotaConfig(QuotaConfig):
+    """The quota of one model: limits of its own, a place in a group, or both.
+
+    In a configuration also in short: `quota: auto`, `quota: none`, `quota: <name of a group>`.
+    """
+
+    group: str | None = None
+
+
+@dataclass(kw_only=True)
 class ModelConfig:
     """An endpoint, a model id and request parameters."""
 
@@ -50,7 +98,11 @@ class ModelConfig:
     """Part of the identity, for weights that change under one id; `local` uses the file's hash."""
     max_tokens: int = 1024
     max_in_flight: int = 64
-    """Requests on the wire at once, over the whole cluster."""
+    """Requests on the wire at once, over the whole cluster; where not given and there is a quota:
+    4096. Without a quota the number in use adapts itself below it."""
+    quota: ModelQuotaConfig | None = None
+    """None: `auto` for a provider's public endpoint, else no limit by rate (a server of one's own:
+    the number of requests in flight adapts to it)."""
     timeout_s: float = 600.0
     """For one attempt, from sending to the last byte."""
     params: dict[str, Any] = field(default_factory=dict)
@@ -211,8 +263,12 @@ class RetryConfig:
     """Failed attempts that count against the job before it is a dead letter."""
     wait_initial_s: float = 1.0
     wait_max_s: float = 60.0
+    rate_limit_wait_s: float = 900.0
+    """Total wait of one job after rate limits before it is handed back (it stays owed)."""
+    overload_wait_s: float = 900.0
+    """The same after overload (529, 503)."""
     infrastructure_wait_s: float = 900.0
-    """Total wait of one job on rate limits, overload and networks before it is handed back."""
+    """The same after lost connections."""
 
 
 @dataclass(kw_only=True)
@@ -292,6 +348,8 @@ class SweepConfig:
     """Put around every scenario, as an axis `safeguards` with the levels `off` and `on`."""
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
     """What is reported as declared; anything else is exploratory."""
+    quotas: list[QuotaGroupConfig] = field(default_factory=list)
+    """Quotas that several models share, by name."""
     seeds: Any = 1
     """A count (0…n-1), a list of seeds, or ranges such as `0-99,200-299`."""
     seed_block: int = 25

@@ -130,8 +130,12 @@ class Budget(StrEnum):
 
     JOB = "job"
     """The job's own: used up, the job is a dead letter."""
+    RATE_LIMIT = "rate_limit"
+    """Time spent waiting for quota; used up, the job is handed back, never a dead letter."""
+    OVERLOAD = "overload"
+    """The same for a server that is full for everybody."""
     INFRASTRUCTURE = "infrastructure"
-    """Overload, rate limits, networks: waits, and hands the job back, never a dead letter."""
+    """The same for networks."""
     NONE = "none"
     """Not retried at all."""
 
@@ -222,6 +226,10 @@ class Attempt:
     """Who was asked: the model under test, or a role that another model plays."""
     actor: str | None = None
     """The configured name of the model that plays the role; None: the model under test."""
+    waited_s: float = 0.0
+    """For a place and a permit, before it was sent."""
+    quota: str = ""
+    """The model's quota group when it was sent, as JSON; empty where nothing was known yet."""
 
     @property
     def attempt_id(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pyroaring import BitMap
 
 from runner.dispatch.leases import LeaseTable
+from runner.dispatch.quotas import QuotaDesk
 from runner.execute.messages import Heartbeat, ModelTally
 from runner.observe.progress import ModelProgress, Phase, Progress
 from runner.plan.cells import Plan
@@ -56,6 +57,7 @@ class Board:
         phase: Phase,
         text: str,
         lost_calls: int = 0,
+        quotas: QuotaDesk | None = None,
     ) -> Progress:
         """Return the sweep at this moment.
 
@@ -66,6 +68,7 @@ class Board:
             phase: what the coordinator is doing.
             text: the same in words, where the phase does not say it.
             lost_calls: calls on the wire when their worker died.
+            quotas: the state of every quota group.
         """
         dead = _by_model(table.plan, state.dead)
         models = [self._model(table, m, dead[m]) for m in table.plan.models]
@@ -94,6 +97,7 @@ class Board:
             journal_lag_s=max((w.beat.journal_lag_s for w in table.workers.values()), default=0.0),
             lost_calls=lost_calls,
             stopped_models=dict(table.stopped),
+            quotas=() if quotas is None else quotas.progress(now),
         )
 
     def _model(self, table: LeaseTable, model: str, dead: int) -> ModelProgress:
@@ -135,6 +139,7 @@ def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
     return ModelTally(
         requests=a.requests + b.requests,
         answered=a.answered + b.answered,
+        troubles=a.troubles + b.troubles,
         failures=dict(Counter(a.failures) + Counter(b.failures)),
         input_tokens=a.input_tokens + b.input_tokens,
         output_tokens=a.output_tokens + b.output_tokens,

@@ -27,6 +27,7 @@ from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
+from runner.dispatch.quotas import QuotaDesk, quota_plan
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.dispatch.watch import Watch
@@ -129,9 +130,18 @@ class Coordinator:
             _union(state.recorded, state.dead),
             suspect_deaths=self._engine.suspect_deaths,
         )
+        # A predecessor may have answered, and granted, as long as its last look at the manifest
+        # was good for; a first claim has none.
+        self.quotas = QuotaDesk(
+            quota_plan(self._book.config),
+            self._models,
+            now=now(),
+            silent_s=None if before is None else -VERIFY_S,
+        )
         self.desk = Desk(
             self.table,
             models=self._models,
+            quotas=self.quotas,
             board=self._board,
             lease_ttl_s=self._engine.lease_ttl_s,
             claim=self._number,
@@ -167,6 +177,7 @@ class Coordinator:
             engine=self._engine,
             journals_complete=world.journals_complete,
             desk=self.desk,
+            quotas=self.quotas,
             publisher=self.publisher,
             salvage=self.salvage,
             events=self._events,
@@ -246,6 +257,7 @@ class Coordinator:
             phase=self.phase,
             text=self.text,
             lost_calls=self.salvage.lost_calls,
+            quotas=self.quotas,
         )
 
     @property

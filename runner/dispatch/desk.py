@@ -5,11 +5,13 @@ Pure but for the line it reports when a model stops: heartbeats in, replies out,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from runner.config.schema import ModelConfig
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
+from runner.dispatch.quotas import QuotaDesk
 from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
 from runner.limits.slots import SlotAuthority
 from runner.observe.events import ModelStopped, Sink, WorkerJoined
@@ -23,6 +25,7 @@ class Desk:
         table: LeaseTable,
         *,
         models: Mapping[str, ModelConfig],
+        quotas: QuotaDesk,
         board: Board,
         lease_ttl_s: float,
         claim: int,
@@ -34,6 +37,7 @@ class Desk:
         Args:
             table: who holds what.
             models: by name, for their places and timeouts.
+            quotas: grants permits, and says how many requests may be in flight.
             board: keeps the counts of workers that left.
             lease_ttl_s: for every reply.
             claim: number of the claim, for every reply.
@@ -41,6 +45,7 @@ class Desk:
             events: told of it too, and of workers that register.
         """
         self.table = table
+        self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
         self._models = models
         self._board = board
@@ -77,7 +82,7 @@ class Desk:
             joined = WorkerJoined(worker=beat.worker, incarnation=beat.incarnation, node=beat.node)
             self._events.emit(joined)
         found = self.table.reconcile(beat, now)
-        self._report_places(beat)
+        self._report_places(beat, now)
         self._stop_models(beat)
         slots = {
             model: authority.grant(
@@ -92,12 +97,18 @@ class Desk:
                 grants += self._grants(beat, slots)
             for model in beat.queued:
                 revoke += self.table.steal(beat.incarnation, model)
+        new = Counter(self.table.plan.cell(lease.job.cell).model for lease in grants)
+        quota = self.quotas.answer(beat, granted=new, slots=slots, now=now)
         reply = HeartbeatReply(
             seq=beat.seq,
             claim=self._claim,
             lease_ttl_s=self._lease_ttl_s,
             grants=tuple(grants),
             slots=slots,
+            permits=tuple(quota.permits),
+            holds=quota.holds,
+            outages=frozenset(quota.outages),
+            quota_notes=quota.notes,
             published=tuple(s for s in beat.sealed if s in published),
             returned_seen=found.returned_seen,
             revoke=tuple(revoke),
@@ -115,14 +126,19 @@ class Desk:
         self._replies.pop(incarnation, None)
         for authority in self.slots.values():
             authority.gone(incarnation)
+        self.quotas.gone(incarnation)
 
     def lost(self, incarnation: str, now: float) -> None:
         """Owe a silent worker's jobs again; its places stay withheld until its calls have ended."""
         self.table.release(incarnation)
         for name, authority in self.slots.items():
             authority.lost(incarnation, now + self._models[name].timeout_s)
+        self.quotas.lost(incarnation, now)
 
-    def _report_places(self, beat: Heartbeat) -> None:
+    def _report_places(self, beat: Heartbeat, now: float) -> None:
+        total = {model: authority.counted() for model, authority in self.slots.items()}
+        for model, limit in self.quotas.in_flight_limits(beat, total, now).items():
+            self.slots[model].limit = limit
         for model, tally in beat.tallies.items():
             wanted = min(beat.wants.get(model, 0), max(0, self.table.owed(model)))
             self.slots[model].report(

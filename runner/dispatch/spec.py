@@ -19,6 +19,7 @@ from runner.core.collector import rare_collections
 from runner.core.process import LinuxProcesses
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.quotas import quota_plan
 from runner.dispatch.terms import (
     DISK_PATIENCE_S,
     STORE_PATIENCE_S,
@@ -154,12 +155,15 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         offload=in_thread,
         rng=random.Random(),  # jitter only
     )
+    plan = quota_plan(config)
     worker = Worker(
         identity,
         world,
         book=spec.book,
         models=models,
         providers=providers,
+        groups={model: use.group for model, use in plan.uses.items()},
+        purses=plan.purses(models),
         engine=config.engine,
         retry=config.retry,
     )

@@ -13,6 +13,7 @@ from runner.core.seams import Clock, Processes
 from runner.dispatch.desk import Desk
 from runner.dispatch.leases import WorkerView
 from runner.dispatch.publisher import Publisher
+from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.salvage import Salvage
 from runner.execute.messages import Heartbeat
 from runner.observe.events import Sink, WorkerLost
@@ -27,6 +28,7 @@ class Watch:
     engine: EngineConfig
     journals_complete: bool
     desk: Desk
+    quotas: QuotaDesk
     publisher: Publisher
     salvage: Salvage
     events: Sink
@@ -64,6 +66,8 @@ class Watch:
                 self.awaited.add(incarnation)
         if self.awaited or not (first or self.journals_complete):
             self.wait_until = self.clock.monotonic() + wait_s
+        else:
+            self.quotas.all_registered(self.clock.monotonic())
 
     def heard(self, beat: Heartbeat) -> None:
         """Take note of a sign of life, or of a goodbye."""
@@ -111,6 +115,7 @@ class Watch:
         self.silent |= self.awaited
         self.awaited.clear()
         self.wait_until = None
+        self.quotas.all_registered(self.clock.monotonic())
 
     async def _recover(self, incarnation: str, *, gone: bool, crashed: bool) -> None:
         await self.publisher.cycle(look=True)

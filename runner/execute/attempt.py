@@ -26,11 +26,13 @@ from runner.core.values import (
     Reply,
     Stop,
 )
-from runner.execute.gate import Gate
+from runner.execute.gate import NO_COST, Gate
+from runner.execute.purse import PAUSE_S, RATE_LIMITS
 from runner.execute.replay import Progressed
 from runner.execute.tally import Tally
 from runner.limits.backoff import delay_s
 from runner.limits.health import ModelHealth
+from runner.limits.retry_budget import RetryBudget
 from runner.providers.classify import FAILURES
 from runner.providers.protocol import Provider
 from runner.record.frames import AttemptFrame
@@ -39,6 +41,7 @@ from runner.record.journal import Journal
 JOURNAL_RETRY_S = 0.5
 _SERVER = frozenset({FailureKind.SERVER_ERROR, FailureKind.TIMEOUT})
 """What an outage looks like beside overload and networks, which are never the job's fault."""
+_AWAY = frozenset({FailureKind.OVERLOADED, FailureKind.CONNECTION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,13 @@ class Endpoint:
     gate: Gate
     health: ModelHealth
     tally: Tally
+    retries: RetryBudget
+    group: str
+    """Its quota group: a 429 pauses all of it."""
+    outage: bool = False
+    """Its breaker is not closed, as the latest heartbeat reply says."""
+    quota_note: str = ""
+    """The state of its group, as the latest reply says, for the attempts table."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +81,8 @@ class Spent:
     """What one job has used of its allowances."""
 
     job_failures: int = 0
-    waited_s: float = 0.0
+    waited_s: dict[Budget, float] = field(default_factory=dict[Budget, float])
+    """Slept before retries, by the budget that it counts against."""
     waiting: bool = False
     """Waits for a place or sleeps before a retry: may be cancelled without losing anything."""
     revoked: bool = False
@@ -90,6 +101,8 @@ class Caller:
     """A uniform draw in [0, 1), for jitter."""
     storage_trouble: Callable[[str | None], None]
     """Told of a journal that refuses writes, and with None when it takes them again."""
+    pause_group: Callable[[str, float], None]
+    """Told of a quota group that a 429 has paused, and for how many seconds."""
     keep_trying: Callable[[], bool] = field(default=lambda: True)
 
     async def call(
@@ -131,7 +144,10 @@ class Caller:
                 initial_s=self.policy.wait_initial_s,
                 maximum_s=self.policy.wait_max_s,
             )
-            spent.waited_s += delay
+            if failure.kind not in RATE_LIMITS and not endpoint.outage:
+                delay = max(delay, endpoint.retries.take(self.clock.monotonic()))
+            budget = FAILURES[failure.kind].budget
+            spent.waited_s[budget] = spent.waited_s.get(budget, 0.0) + delay
             return delay
 
         async def sleep(seconds: float) -> None:
@@ -168,34 +184,70 @@ class Caller:
             return HandBack(reason="revoked")
         if not row.retry:
             return GaveUp(failure=failure)
-        patient = spent.waited_s < self.policy.infrastructure_wait_s
-        excused = patient and failure.kind in _SERVER and endpoint.health.outage
+        waited_s = spent.waited_s.get(row.budget, 0.0)
         if row.budget is Budget.JOB:
-            spent.job_failures += not excused
+            # Not for ever: jobs that all fail by themselves look like an outage at a sweep's end.
+            patient = waited_s < self.policy.infrastructure_wait_s
+            outage = patient and (endpoint.outage or endpoint.health.outage)
+            spent.job_failures += not (outage and failure.kind in _SERVER)
             if spent.job_failures >= self.policy.job_failures:
                 return GaveUp(failure=failure)
-        elif not patient:
+        elif waited_s >= self._patience_s(row.budget):
             return HandBack(reason=failure.message)
         return None
+
+    def _patience_s(self, budget: Budget) -> float:
+        return {
+            Budget.RATE_LIMIT: self.policy.rate_limit_wait_s,
+            Budget.OVERLOAD: self.policy.overload_wait_s,
+        }.get(budget, self.policy.infrastructure_wait_s)
 
     async def _once(
         self, progress: Progressed, spent: Spent, endpoint: Endpoint, prepared: Prepared
     ) -> Reply | Failure | HandBack:
         """Send one attempt; its outcome is durable when this returns."""
+        now, gate = self.clock.monotonic, endpoint.gate
+        purse, cost, asked = gate.purse, NO_COST, now()
+        job, turn = progress.job, progress.turn
+        if purse is not None:
+            begins = turn == 0 and not progress.attempts
+            cost = purse.cost(job.cell, len(prepared.body), first=begins)
         spent.waiting = True
-        admitted = await endpoint.gate.acquire()
+        ticket = await gate.acquire(cost)
         spent.waiting = False
-        if not admitted:
+        if ticket is None:
             return HandBack(reason=endpoint.health.stopped or "stopping")
-        job, turn, number = progress.job, progress.turn, progress.begin()
+        number = progress.begin()
+        if number == 1:
+            endpoint.retries.first_attempt()
+        sent = ended = False
         try:
             self.journal.note(job, turn, number)
-            started_at, started = self.clock.wall(), self.clock.monotonic()
+            started_at, started = self.clock.wall(), now()
+            sent = True
             outcome = await endpoint.provider.send(prepared)
-            latency_s = self.clock.monotonic() - started
+            latency_s = now() - started
+            reply = endpoint.provider.read(outcome.body) if isinstance(outcome, Answer) else outcome
+            trouble = isinstance(reply, Failure) and (
+                reply.kind in _AWAY
+                or (reply.kind in _SERVER and (endpoint.outage or endpoint.health.is_news(job)))
+            )
+            if purse is not None:
+                purse.heard(outcome.headers)
+                purse.end(
+                    ticket,
+                    reply,
+                    cell=job.cell,
+                    characters=len(prepared.body),
+                    latency_s=latency_s,
+                    trouble=trouble,
+                    now=now(),
+                )
+            ended = True
         finally:
-            endpoint.gate.release()
-        reply = endpoint.provider.read(outcome.body) if isinstance(outcome, Answer) else outcome
+            if purse is not None and not ended:
+                (purse.wallet.ended if sent else purse.wallet.unsent)(ticket)
+            gate.release()
         attempt = Attempt(
             job=job,
             turn=turn,
@@ -208,11 +260,13 @@ class Caller:
             failure=reply if isinstance(reply, Failure) else None,
             role=progress.rollout.role,
             actor=progress.rollout.actor,
+            waited_s=started - asked,
+            quota=endpoint.quota_note,
         )
         frame = AttemptFrame(attempt=attempt)
         await self.durably(lambda: self.journal.append(frame))
         progress.attempts.append(attempt)
-        endpoint.tally.count(reply)
+        endpoint.tally.count(reply, trouble=trouble)
         self._watch(endpoint, job, reply)
         return reply
 
@@ -227,9 +281,9 @@ class Caller:
             endpoint.health.on_server_failure(job, reply.message, now)
         else:
             endpoint.health.on_other_failure()
-        if reply.kind is FailureKind.RATE_LIMITED:
+        if reply.kind in RATE_LIMITS:
             # The whole group waits, not only this job; its own jitter comes on top.
-            endpoint.gate.pause(reply.retry_after_s or 1.0)
+            self.pause_group(endpoint.group, reply.retry_after_s or PAUSE_S)
 
     async def durably(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write to the journal until it takes it: what is paid for is kept until it is durable."""

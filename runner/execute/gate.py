@@ -1,7 +1,8 @@
 """When may the next request of a model go out? One gate per model in a worker.
 
 Owns the count of requests on the wire and who waits for a place. A place is held only while a
-request is on the wire: never while sleeping before a retry, never between turns.
+request is on the wire: never while sleeping before a retry, never between turns. Where the model
+has a quota, a request also needs a permit that is due; waiting for one holds no place either.
 """
 
 from __future__ import annotations
@@ -10,26 +11,52 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from runner.execute.purse import Purse
+from runner.limits.quota import Cost
+from runner.limits.wallet import Ticket
+
+NO_COST = Cost(input_tokens=0.0, output_tokens=0.0)
+FREE = Ticket(expected=NO_COST, at=0.0)
+"""Stands for the permit of a model that needs none."""
+
 
 class Gate:
     """Places for requests of one model; its worker sets `slots` from each heartbeat reply."""
 
-    def __init__(self, may_call: Callable[[], bool], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        may_call: Callable[[], bool],
+        now: Callable[[], float],
+        *,
+        purse: Purse | None = None,
+        on_room: Callable[[], None] = lambda: None,
+        on_empty: Callable[[], None] = lambda: None,
+    ) -> None:
         """Make a closed gate (no slots).
 
         Args:
             may_call: the worker's own conditions (lease valid, room for unsealed rows).
             now: monotonic seconds.
+            purse: permits, where the model needs them.
+            on_room: told when a permit came due and nobody waits.
+            on_empty: told when a call comes and there is no permit in hand.
         """
         self.slots = 0
         self.in_flight = 0
         self.closed = False
         """No further request at all: stopped model, or the grace period is over."""
         self.paused_until = 0.0
-        """After a rate limit: no request of any job before (monotonic seconds)."""
+        """By a rate limit or an open breaker: no request of any job before (monotonic seconds)."""
+        self.coming = 0
+        """Jobs begun that have not asked for a place yet."""
+        self.purse = purse
         self._may_call = may_call
         self._now = now
+        self._on_room = on_room
+        self._on_empty = on_empty
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     @property
     def waiting(self) -> int:
@@ -43,15 +70,32 @@ class Gate:
             return 0
         if self.paused_until and self._now() < self.paused_until:
             return 0
-        return room if self._may_call() else 0
+        if not self._may_call():
+            return 0
+        return room if self.purse is None else min(room, self.purse.wallet.due_now(self._now()))
 
-    async def acquire(self) -> bool:
-        """Wait for a place and take it; False where the gate is closed."""
-        while self.free() <= 0:
+    def room(self) -> int:
+        """Return how many jobs could begin now beside the calls that wait already."""
+        return self.free() - len(self._waiters) - self.coming
+
+    async def acquire(self, cost: Cost = NO_COST) -> Ticket | None:
+        """Wait for a place and a permit and take both; None where the gate is closed."""
+        first = True
+        while True:
             if self.closed:
-                return False
+                return None
+            if self.free() > 0 and (ticket := self._take(cost)) is not None:
+                return ticket
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            if first:
+                self._waiters.append(waiter)
+                if self.purse is not None and self.purse.wallet.next_at(self._now()) is None:
+                    self._on_empty()
+            else:
+                self._waiters.appendleft(waiter)  # somebody was faster: its turn is not lost
+            first = False
+            if self.purse is not None:
+                self._arm()
             try:
                 await waiter
             except asyncio.CancelledError:
@@ -60,8 +104,15 @@ class Gate:
                 else:
                     self.kick()  # the wake-up it was given belongs to the next one
                 raise
-        self.in_flight += 1
-        return True
+
+    def _take(self, cost: Cost) -> Ticket | None:
+        ticket: Ticket | None = FREE
+        if self.purse is not None:
+            ticket = self.purse.wallet.take(self._now(), cost)
+            self._arm()
+        if ticket is not None:
+            self.in_flight += 1
+        return ticket
 
     def release(self) -> None:
         """Give the place back."""
@@ -70,15 +121,21 @@ class Gate:
             self.kick()
 
     def pause(self, seconds: float) -> None:
-        """Hold every job's next request back: the server said so to one of them."""
-        until = self._now() + seconds
+        """Hold every job's next request back: a server said so to one of them."""
+        now = self._now()
+        until = now + seconds
         if until > self.paused_until:
             self.paused_until = until
-            asyncio.get_running_loop().call_later(seconds + 0.001, self.kick)
+            if self.purse is not None:
+                self.purse.wallet.hold(seconds, now)
+            asyncio.get_running_loop().call_later(seconds + 0.001, self._look)
 
     def close(self) -> None:
-        """Let nothing start any more; those who wait get False."""
+        """Let nothing start any more; those who wait get None."""
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.kick()
 
     def kick(self) -> None:
@@ -88,3 +145,28 @@ class Gate:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+        if self.purse is not None and not self.closed:
+            self._arm()
+
+    def _due(self) -> None:
+        self._timer = None
+        self._look()
+
+    def _look(self) -> None:
+        self.kick()
+        if self.room() > 0:
+            self._on_room()
+
+    def _arm(self) -> None:
+        """See to it that somebody looks when the next permit is due."""
+        assert self.purse is not None
+        now = self._now()
+        due = self.purse.wallet.next_at(now)
+        if due is None or due <= now:
+            return  # one that is due already waits for a place or for work: those look by themselves
+        if self._timer is not None:
+            if self._timer_at <= due + 1e-6:
+                return
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = asyncio.get_running_loop().call_later(due - now, self._due)

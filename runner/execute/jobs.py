@@ -43,6 +43,8 @@ class _Held:
     progress: Progressed | None = None
     task: asyncio.Task[None] | None = None
     handing_back: bool = False
+    coming: bool = False
+    """Begun, and has not asked for a place yet."""
     size: int = 0
     """Transcript bytes in memory while it runs."""
 
@@ -177,21 +179,24 @@ class Jobs:
     def dispatch(self) -> None:
         """Start queued jobs as far as gates and memory allow."""
         for name, queue in self._queues.items():
-            gate = self._endpoints[name].gate
-            tally = self._endpoints[name].tally
+            endpoint = self._endpoints[name]
+            gate, tally = endpoint.gate, endpoint.tally
+            room = gate.room() if queue else 0
             while (
                 queue
-                and not gate.closed
+                and room > 0
                 and self._running[name] - tally.waiting - self._away[name] < gate.slots
-                and gate.free() > 0
                 and self._running_bytes < self._bounds.max_in_flight_bytes
             ):
+                room -= 1
                 self._start(self._held[queue.popleft()])
             if not queue and not gate.closed and self._running[name] < gate.slots:
                 self._on_hungry()
 
     def _start(self, held: _Held) -> None:
         held.phase = _Phase.RUNNING
+        held.coming = True
+        held.endpoint.gate.coming += 1
         self._running[held.endpoint.name] += 1
         held.task = asyncio.get_running_loop().create_task(self._run(held))
 
@@ -216,6 +221,7 @@ class Jobs:
                 raise
             self._hand_back(held.lease.job)
         finally:
+            self._arrive(held)
             self._running[held.endpoint.name] -= 1
             self._running_bytes -= held.size
             held.endpoint.health.forget(held.lease.job)
@@ -245,6 +251,7 @@ class Jobs:
             if len(prepared.body) + progress.size() > self._bounds.max_record_bytes:
                 return GaveUp(failure=_too_large(self._bounds.max_record_bytes))
             self._resize(held, len(prepared.body) + progress.size())
+            self._arrive(held)
             away = endpoint is not held.endpoint
             self._away[held.endpoint.name] += away
             try:
@@ -287,6 +294,11 @@ class Jobs:
         self.finished_count[held.endpoint.name] += 1
         self.unpublished[held.endpoint.name] += 1
         self._outbox.add(finished)
+
+    def _arrive(self, held: _Held) -> None:
+        if held.coming:
+            held.coming = False
+            held.endpoint.gate.coming -= 1
 
     def _resize(self, held: _Held, size: int) -> None:
         self._running_bytes += size - held.size

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.core.seams import ProcessIdentity
 from runner.core.values import Attempt, Job
+from runner.limits.quota import Cost, Ledger, PermitBlock, Readings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,9 @@ class ModelTally:
     answered: int = 0
     failures: dict[str, int] = field(default_factory=dict[str, int])
     """By FailureKind."""
+    troubles: int = 0
+    """Of these, what says that the server is full or away; not the failures of a job that fails
+    while others are answered."""
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
@@ -43,6 +47,25 @@ class ModelTally:
     """Calls that wait for a place, now: rollouts between two turns too."""
     in_flight: int = 0
     """Requests on the wire, now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaWord:
+    """What a worker says of one model that waits for permits."""
+
+    ledger: Ledger
+    wants: int
+    """Calls that could start had they permits; jobs granted in the reply come on top."""
+    held: int
+    """Permits in hand."""
+    held_until_s: float
+    """Until the last of them is due."""
+    ended: int
+    """Requests that ended since the last heartbeat."""
+    cost: Cost
+    """Mean expected cost of the calls of late."""
+    readings: Readings
+    """Out of the headers of the latest response since the last heartbeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +102,8 @@ class Heartbeat:
     unreachable: dict[str, str] = field(default_factory=dict[str, str])
     """Model to reason: nothing but connection failures since the start; the coordinator stops
     the model if no other worker ever had an answer either."""
+    quota: dict[str, QuotaWord] = field(default_factory=dict[str, QuotaWord])
+    """By model, of those that wait for permits."""
     storage_error: str | None = None
     """The journal or the output refuses writes now."""
     storage_error_s: float = 0.0
@@ -103,6 +128,14 @@ class HeartbeatReply:
     slots: dict[str, int] = field(default_factory=dict[str, int])
     """Requests in flight that this worker may have, per model: its share of the cluster's one
     number."""
+    permits: tuple[PermitBlock, ...] = ()
+    """To be used at their times, by the heartbeat's sender only."""
+    holds: dict[str, float] = field(default_factory=dict[str, float])
+    """Models of which nothing is to be sent, for so many seconds, whatever permits are in hand."""
+    outages: frozenset[str] = frozenset()
+    """Models whose breaker is not closed: what fails now is no job's fault."""
+    quota_notes: dict[str, str] = field(default_factory=dict[str, str])
+    """By model: its quota group at this moment, as JSON for the attempts table."""
     published: tuple[str, ...] = ()
     """Of the heartbeat's `sealed`: in the manifest now, forget them."""
     returned_seen: tuple[Job, ...] = ()

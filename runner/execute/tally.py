@@ -15,6 +15,7 @@ class Tally:
 
     requests: int = 0
     answered: int = 0
+    troubles: int = 0
     failures: Counter[str] = field(default_factory=Counter[str])
     input_tokens: int = 0
     output_tokens: int = 0
@@ -22,9 +23,10 @@ class Tally:
     cache_write_tokens: int = 0
     waiting: int = 0
 
-    def count(self, outcome: Reply | Failure) -> None:
-        """Add one attempt's outcome."""
+    def count(self, outcome: Reply | Failure, *, trouble: bool) -> None:
+        """Add one attempt's outcome; `trouble`: it says that the server is full or away."""
         self.requests += 1
+        self.troubles += trouble
         if isinstance(outcome, Failure):
             self.failures[outcome.kind.value] += 1
             return
@@ -40,6 +42,7 @@ class Tally:
         return ModelTally(
             requests=self.requests,
             answered=self.answered,
+            troubles=self.troubles,
             failures=dict(self.failures),
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,

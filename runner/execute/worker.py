@@ -25,12 +25,15 @@ from runner.config.schema import EngineConfig, ModelConfig, RetryConfig
 from runner.core.errors import StorageError
 from runner.core.seams import Clock, Disk, Processes, Store
 from runner.execute.attempt import Caller, Endpoint
+from runner.execute.demand import Demand
 from runner.execute.gate import Gate
 from runner.execute.jobs import Jobs
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.outbox import Offload, Outbox
+from runner.execute.purse import Purse
 from runner.execute.tally import Tally
 from runner.limits.health import ModelHealth
+from runner.limits.retry_budget import RetryBudget
 from runner.providers.protocol import Provider
 from runner.record.frames import Header
 from runner.record.journal import Journal
@@ -40,7 +43,6 @@ from runner.scenarios.book import Book
 LEAST_BEAT_S = 0.05
 ORPHAN_AFTER_S = 600.0
 """A worker that reached no coordinator for so long seals and exits: its driver is gone."""
-MOST_QUEUED = 4000
 
 
 class PeerUnreachableError(Exception):
@@ -96,14 +98,27 @@ class Worker:
         book: Book,
         models: Mapping[str, ModelConfig],
         providers: Mapping[str, Provider],
+        groups: Mapping[str, str],
+        purses: Mapping[str, Purse],
         engine: EngineConfig,
         retry: RetryConfig,
     ) -> None:
-        """Make a worker that holds nothing; `run` does the rest."""
+        """Make a worker that holds nothing; `run` does the rest.
+
+        Args:
+            identity: who it is.
+            world: its seams.
+            book: cells and rollouts.
+            models: by name.
+            providers: by model.
+            groups: quota group of each model.
+            purses: of the models that wait for permits.
+            engine: bounds and intervals.
+            retry: bounds of the retry layer.
+        """
         self.identity = identity
         self._world = world
         self._engine = engine
-        self._models = models
         self._process = world.processes.current()
         self._journal = Journal(
             world.disk,
@@ -121,9 +136,17 @@ class Worker:
             name: Endpoint(
                 name=name,
                 provider=providers[name],
-                gate=Gate(self._may_call, now),
+                gate=Gate(
+                    self._may_call,
+                    now,
+                    purse=purses.get(name),
+                    on_room=self._on_room,
+                    on_empty=self._on_no_permit,
+                ),
                 health=ModelHealth(),
                 tally=Tally(),
+                retries=RetryBudget(at=now()),
+                group=groups[name],
             )
             for name in models
         }
@@ -134,6 +157,7 @@ class Worker:
             policy=retry,
             draw=world.rng.random,
             storage_trouble=self._on_storage,
+            pause_group=self._pause_group,
             keep_trying=lambda: not self._giving_up,
         )
         self._outbox = Outbox(
@@ -169,10 +193,15 @@ class Worker:
         self._wake = asyncio.Event()
         self._granted = False
         """The last reply brought jobs: more may follow, so an idle moment is not the end."""
-        self._rate: dict[str, float] = dict.fromkeys(models, 0.0)
-        """Jobs finished per second, per model; falls slowly."""
-        self._seen: dict[str, int] = dict.fromkeys(models, 0)
-        self._rated_at = now()
+        self._short = False
+        """The last reply brought fewer permits than were wanted: asking sooner brings no more."""
+        self._demand = Demand(
+            jobs=self.jobs,
+            endpoints=self._endpoints,
+            most_in_flight={name: model.max_in_flight for name, model in models.items()},
+            beat_s=engine.heartbeat_s,
+            rated_at=now(),
+        )
 
     async def run(self) -> None:
         """Work until there is nothing left to do for this worker.
@@ -254,11 +283,43 @@ class Worker:
             self.jobs.stop_model(model, reason)
         for model, endpoint in self._endpoints.items():
             endpoint.gate.slots = reply.slots.get(model, 0)
+            endpoint.outage = model in reply.outages
+            endpoint.quota_note = reply.quota_notes.get(model, "")
+            if (hold_s := reply.holds.get(model, 0.0)) > 0:
+                endpoint.gate.pause(hold_s)
         self._granted = bool(reply.grants)
         self.jobs.accept(reply.grants)
+        self._take_permits(reply, sent)
         self.jobs.published(await self._outbox.published(reply.published))
         if reply.drain_s is not None:
             self.drain(reply.drain_s)
+
+    def _take_permits(self, reply: HeartbeatReply, sent: float) -> None:
+        """Put permits into the purses; jobs start as they come due (`Gate`)."""
+        now = self._world.clock.monotonic()
+        got: dict[str, int] = {}
+        for block in reply.permits:
+            purse = self._endpoints[block.model].gate.purse
+            if purse is not None:
+                purse.accept(block, sent_at=sent, now=now)
+                got[block.model] = block.count
+        self._short = any(
+            got.get(name, 0) < e.gate.waiting
+            for name, e in self._endpoints.items()
+            if e.gate.purse is not None
+        )
+
+    def _on_no_permit(self) -> None:
+        """A call came and no permit is in hand: ask before the second is over."""
+        if not self._short:
+            self.wake()
+
+    def _pause_group(self, group: str, seconds: float) -> None:
+        """Hold a whole quota group back after a 429, and let the others know at once."""
+        for endpoint in self._endpoints.values():
+            if endpoint.group == group:
+                endpoint.gate.pause(seconds)
+        self.wake()
 
     async def _on_silence(self) -> None:
         """Without a coordinator: fence (by the lease clock), look for a successor's claim."""
@@ -326,7 +387,7 @@ class Worker:
             held=self.jobs.held(),
             returned=self.jobs.returned(),
             sealed=tuple(self._outbox.sealed),
-            wants={} if draining else self._wants(now),
+            wants={} if draining else self._demand.jobs_wanted(now),
             queued=self.jobs.queued(),
             running=self.jobs.running(),
             unpublished=dict(self.jobs.unpublished),
@@ -341,6 +402,7 @@ class Worker:
             unreachable={
                 n: e.health.unreachable for n, e in self._endpoints.items() if e.health.unreachable
             },
+            quota=self._demand.words(now, draining=draining),
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
             journal_lag_s=self._journal.lag_s,
@@ -348,23 +410,8 @@ class Worker:
             done=done,
         )
 
-    def _wants(self, now: float) -> dict[str, int]:
-        """Return how many more jobs to hold: about two seconds of work, at least two rounds."""
-        elapsed = now - self._rated_at
-        if elapsed >= self._engine.heartbeat_s / 2:
-            for model, finished in self.jobs.finished_count.items():
-                rate = (finished - self._seen[model]) / elapsed
-                self._rate[model] = max(rate, self._rate[model] * 0.7)
-                self._seen[model] = finished
-            self._rated_at = now
-        wants: dict[str, int] = {}
-        for model in self.jobs.queued():
-            endpoint = self._endpoints[model]
-            slots = endpoint.gate.slots or min(self._models[model].max_in_flight, 256)
-            target = min(MOST_QUEUED, max(2 * slots, int(2 * self._rate[model])))
-            closed = endpoint.gate.closed
-            wants[model] = 0 if closed else max(0, target - self.jobs.unfinished(model))
-        return wants
+    def _on_room(self) -> None:
+        self.jobs.dispatch()
 
     def _on_hungry(self) -> None:
         """A queue ran dry while the coordinator still had jobs: ask before the second is over."""

@@ -14,15 +14,15 @@ from collections.abc import Mapping
 from math import inf
 
 from runner.limits.accounts import Account
-from runner.limits.breaker import RESTART_SHARE, Breaker
+from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
 from runner.limits.funding import Funding, room_until
 from runner.limits.pool import Pool
 from runner.limits.quota import (
     Cost,
+    GroupQuota,
     Ledger,
     Meter,
     PermitBlock,
-    QuotaConfig,
     QuotaStatus,
     Readings,
 )
@@ -45,10 +45,10 @@ class Authority:
 
     def __init__(
         self,
-        config: QuotaConfig,
+        config: GroupQuota,
         *,
         now: float,
-        models: Mapping[str, QuotaConfig] | None = None,
+        models: Mapping[str, GroupQuota] | None = None,
         silent_s: float | None = None,
     ) -> None:
         """Start with nothing granted.
@@ -67,7 +67,7 @@ class Authority:
                 pool.free_from(now + max(0.0, LEAD_S - silent_s))
         self._silent: dict[str, float] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
-        self._breaker = Breaker()
+        self._breakers: dict[str, Breaker] = {}
         self._ramp = RampUp(
             share=config.ramp.start if silent_s is None else 1.0,
             double_s=config.ramp.double_s,
@@ -159,18 +159,20 @@ class Authority:
         pool = own if own is not None and own.binds is not None else self._group
         pool.refused(meter, now)
 
-    def overloaded(self, n: int, now: float) -> None:
+    def overloaded(self, model: str, n: int, now: float) -> None:
         """Requests ended with 529, 5xx, a timeout or a lost connection."""
-        self._breaker.overloaded(n, now)
+        self._breaker(model).overloaded(n, now)
 
-    def succeeded(self, n: int, now: float) -> None:
+    def succeeded(self, model: str, n: int, now: float) -> None:
         """Requests were answered."""
-        if self._breaker.succeeded(n, now):
-            self._ramp.restart(now, RESTART_SHARE)
+        if self._breaker(model).succeeded(n, now) and not any(
+            b.flows(now) for name, b in self._breakers.items() if name != model
+        ):
+            self._ramp.restart(now, RESTART_SHARE)  # the whole group was silent
 
     def lost(self, worker: str, now: float, in_flight_for_s: float) -> None:
         """A worker fell silent: its calls may go on for that long, and its permits are withheld."""
-        self._silent[worker] = now + in_flight_for_s
+        self._silent.setdefault(worker, now + in_flight_for_s)
         for (name, _), account in self._accounts.items():
             if name == worker:
                 account.want = 0
@@ -185,9 +187,13 @@ class Authority:
 
     # -- what workers get ----------------------------------------------------------------------
 
-    def hold_s(self, now: float) -> float:
-        """Return for how long nobody may send, whatever permits it holds."""
-        return max(0.0, self._paused_until - now, self._breaker.hold_s(now))
+    def hold_s(self, model: str, now: float) -> float:
+        """Return for how long nothing of a model may be sent, whatever permits are held."""
+        return max(0.0, self._paused_until - now, self._breaker(model).hold_s(now))
+
+    def breaker_state(self, model: str) -> BreakerState:
+        """Return the state of a model's breaker."""
+        return self._breaker(model).state
 
     def grant(
         self, worker: str, model: str, want: int, estimate: Cost, now: float
@@ -203,7 +209,7 @@ class Authority:
         """
         account = self._account(worker, model, now)
         account.want, account.wanted_at, account.cost = want, now, estimate
-        room = self._breaker.room(now)
+        room = self._breaker(model).room(now)
         if want <= 0 or room == 0:
             return None
         self._advance(now)
@@ -236,7 +242,7 @@ class Authority:
             pool.reserve(count, model, estimate, pool.first(begin), share)
         account.grant(count, estimate)
         self._funding.granted(account, (worker, model), count, common, now=now)
-        self._breaker.granted(now)
+        self._breaker(model).granted(now)
         self._next_id += 1
         return PermitBlock(
             id=self._next_id - 1,
@@ -258,8 +264,8 @@ class Authority:
             meters=self._group.status(now),
             binds=self._group.binds if now - self._starved_at < RECENT_S else None,
             refused_share=self._refused.sum(now) / ended if ended else 0.0,
-            breaker=self._breaker.state.value,
-            hold_s=self.hold_s(now),
+            breaker=worst([b.state for b in self._breakers.values()]).value,
+            hold_s=max([self.hold_s(model, now) for model in self._breakers], default=0.0),
             waiting_s=max(0.0, first - now),
         )
 
@@ -270,6 +276,12 @@ class Authority:
             return [self._group, *self._own.values()]
         own = self._own.get(model)
         return [self._group] if own is None else [self._group, own]
+
+    def _breaker(self, model: str) -> Breaker:
+        found = self._breakers.get(model)
+        if found is None:
+            found = self._breakers[model] = Breaker()
+        return found
 
     def _account(self, worker: str, model: str, now: float) -> Account:
         found = self._accounts.get((worker, model))
@@ -319,8 +331,8 @@ class Authority:
                 model=model,
                 ramp=after.refused_ramp > before.refused_ramp,
             )
-        self.overloaded(overloaded, now)
-        self.succeeded(answered, now)
+        self.overloaded(model, overloaded, now)
+        self.succeeded(model, answered, now)
         ended = self._ended.sum(now)
         share = self._refused.sum(now) / ended if ended >= 100 else 0.0
         for pool in self._pools():

@@ -1,4 +1,4 @@
-"""The breaker of one quota group: 529, 5xx, timeouts and lost connections, never 429s. Pure.
+"""The breaker of one model: 529, 5xx, timeouts and lost connections, never 429s. Pure.
 
 Closed until a good part of what ends within ten seconds ends so. Open: nothing goes out. Then
 half open: one probe at a time, at intervals that double up to a minute while probes fail. A probe
@@ -7,6 +7,7 @@ that succeeds closes it; the group then ramps up from a small share. The quota i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -26,6 +27,14 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+
+
+def worst(states: Sequence[BreakerState]) -> BreakerState:
+    """Return the state to show for several breakers."""
+    for state in (BreakerState.OPEN, BreakerState.HALF_OPEN):
+        if state in states:
+            return state
+    return BreakerState.CLOSED
 
 
 def _ten_seconds() -> Window:
@@ -80,6 +89,10 @@ class Breaker:
             self.state = BreakerState.HALF_OPEN
             # A probe whose answer never comes must not be the last one.
             self.probe_at = now + self.wait_s
+
+    def flows(self, now: float) -> bool:
+        """Return whether anything was answered within ten seconds."""
+        return self._good.sum(now) > 0
 
     def hold_s(self, now: float) -> float:
         """Return for how long permits in hand must not be used: until the next probe."""

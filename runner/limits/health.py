@@ -80,6 +80,14 @@ class ModelHealth:
         self._failing.discard(job)
         self._suspect.discard(job)
 
+    def is_news(self, job: object) -> bool:
+        """Return whether a job's server error or timeout says anything of the server.
+
+        Not again of a job that has failed since the last answer to anybody, and never of one that
+        failed while others were answered.
+        """
+        return job not in self._failing and job not in self._suspect
+
     @property
     def outage(self) -> bool:
         """Return whether what fails now is nobody's fault.

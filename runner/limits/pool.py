@@ -13,13 +13,13 @@ from runner.limits.controller import Safety, Target
 from runner.limits.discovery import Learner
 from runner.limits.gcra import Gcra
 from runner.limits.output_flow import OutputFlow
-from runner.limits.quota import Charging, Cost, Ledger, Meter, MeterStatus, QuotaConfig, Readings
+from runner.limits.quota import Charging, Cost, GroupQuota, Ledger, Meter, MeterStatus, Readings
 
 
 class Pool:
     """One quota's state."""
 
-    def __init__(self, config: QuotaConfig, now: float) -> None:
+    def __init__(self, config: GroupQuota, now: float) -> None:
         """Start with empty mirrors: no burst is assumed."""
         self.config = config
         self.targets: dict[Meter, Target] = {}

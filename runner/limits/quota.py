@@ -40,7 +40,7 @@ class Ramp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaConfig:
+class GroupQuota:
     """The quota of one group. All three limits None and `auto` False: not limited by rate."""
 
     rpm: float | None = None

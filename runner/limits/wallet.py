@@ -44,7 +44,23 @@ class Wallet:
     _started: float = 0.0
     """Summed over requests on the wire: when they started."""
     _held: deque[_Held] = field(default_factory=deque[_Held])
-    _sums: dict[str, float] = field(default_factory=dict[str, float])
+    _accepted: int = 0
+    _accepted_input: float = 0.0
+    _accepted_output: float = 0.0
+    _used: int = 0
+    _lapsed: int = 0
+    _resolved_input: float = 0.0
+    _resolved_output: float = 0.0
+    _charged_input: float = 0.0
+    _charged_output: float = 0.0
+    _answered: int = 0
+    _refused: int = 0
+    _refused_ramp: int = 0
+    _overloaded: int = 0
+    _output_tokens: float = 0.0
+    _latency: float = 0.0
+    _output_squared: float = 0.0
+    _output_latency: float = 0.0
     _refused_meter: Meter | None = None
 
     def accept(self, block: PermitBlock, *, sent_at: float, now: float) -> None:
@@ -55,9 +71,9 @@ class Wallet:
             sent_at: when that heartbeat was sent.
             now: seconds on the same clock.
         """
-        self._add("accepted", block.count)
-        self._add("accepted_input", block.count * block.reserved.input_tokens)
-        self._add("accepted_output", block.count * block.reserved.output_tokens)
+        self._accepted += block.count
+        self._accepted_input += block.count * block.reserved.input_tokens
+        self._accepted_output += block.count * block.reserved.output_tokens
         self._held.append(
             _Held(
                 first=now + block.first_in_s,
@@ -78,6 +94,19 @@ class Wallet:
         self._lapse(now)
         return sum(h.left for h in self._held)
 
+    def due_now(self, now: float) -> int:
+        """Return how many requests could start now."""
+        if now < self.paused_until:
+            return 0
+        self._lapse(now)
+        due = 0
+        for held in self._held:
+            late = now - held.first
+            if late < 0:
+                break
+            due += min(held.left, int(late / held.interval) + 1) if held.interval else held.left
+        return due
+
     def held_until_s(self, now: float) -> float:
         """Return the time until the last permit in hand is due; 0.0 without any."""
         self._lapse(now)
@@ -94,9 +123,9 @@ class Wallet:
         due = self.next_at(now)
         if due is None or now < due:
             return None
-        self._resolve(self._held[0], 1, "used")
-        self._add("charged_input", expected.input_tokens)
-        self._add("charged_output", expected.output_tokens)
+        self._resolve(self._held[0], 1, lapsed=False)
+        self._charged_input += expected.input_tokens
+        self._charged_output += expected.output_tokens
         self.in_flight += 1
         self._started += now
         return Ticket(expected=expected, at=now)
@@ -104,93 +133,96 @@ class Wallet:
     def drop(self) -> None:
         """Give all permits in hand up: fenced, draining, stopped, or a new claim."""
         while self._held:
-            self._resolve(self._held[0], self._held[0].left, "lapsed")
+            self._resolve(self._held[0], self._held[0].left, lapsed=True)
 
     def answered(
         self, ticket: Ticket, *, input_tokens: float, output_tokens: float, latency_s: float
     ) -> None:
         """A request ended with an answer of that usage (uncached input, cache writes included)."""
         self._end(ticket, input_tokens, output_tokens)
-        self._add("answered", 1)
-        self._add("output_tokens", output_tokens)
-        self._add("latency", latency_s)
-        self._add("output_squared", output_tokens * output_tokens)
-        self._add("output_latency", output_tokens * latency_s)
+        self._answered += 1
+        self._output_tokens += output_tokens
+        self._latency += latency_s
+        self._output_squared += output_tokens * output_tokens
+        self._output_latency += output_tokens * latency_s
 
     def refused(
         self, ticket: Ticket, *, meter: Meter | None, ramp: bool, pause_s: float, now: float
     ) -> None:
         """A request ended with a 429 that is no spend cap; everybody waits `pause_s`."""
         self._end(ticket, 0.0, 0.0)
-        self._add("refused", 1)
-        self._add("refused_ramp", int(ramp))
+        self._refused += 1
+        self._refused_ramp += int(ramp)
         self._refused_meter = meter
         self.hold(pause_s, now)
 
     def overloaded(self, ticket: Ticket) -> None:
         """529, 5xx, timeout or a lost connection: its tokens may have been used, so they count."""
         self._end(ticket, ticket.expected.input_tokens, ticket.expected.output_tokens)
-        self._add("overloaded", 1)
+        self._overloaded += 1
 
     def ended(self, ticket: Ticket) -> None:
         """Any other end: a 4xx of the job's own, or a cancelled call."""
         self._end(ticket, ticket.expected.input_tokens, ticket.expected.output_tokens)
 
+    def unsent(self, ticket: Ticket) -> None:
+        """Nothing went out after all: what was charged is given back exactly."""
+        self._end(ticket, 0.0, 0.0)
+
     def ledger(self, now: float) -> Ledger:
         """Return the sums for a heartbeat."""
         self._lapse(now)
-        get = self._sums.get
         return Ledger(
-            accepted=int(get("accepted", 0)),
-            accepted_input=get("accepted_input", 0.0),
-            accepted_output=get("accepted_output", 0.0),
-            used=int(get("used", 0)),
-            lapsed=int(get("lapsed", 0)),
-            resolved_input=get("resolved_input", 0.0),
-            resolved_output=get("resolved_output", 0.0),
-            charged_input=get("charged_input", 0.0),
-            charged_output=get("charged_output", 0.0),
+            accepted=self._accepted,
+            accepted_input=self._accepted_input,
+            accepted_output=self._accepted_output,
+            used=self._used,
+            lapsed=self._lapsed,
+            resolved_input=self._resolved_input,
+            resolved_output=self._resolved_output,
+            charged_input=self._charged_input,
+            charged_output=self._charged_output,
             in_flight=self.in_flight,
             elapsed_s=max(0.0, self.in_flight * now - self._started),
-            answered=int(get("answered", 0)),
-            refused=int(get("refused", 0)),
-            refused_ramp=int(get("refused_ramp", 0)),
-            overloaded=int(get("overloaded", 0)),
+            answered=self._answered,
+            refused=self._refused,
+            refused_ramp=self._refused_ramp,
+            overloaded=self._overloaded,
             refused_meter=self._refused_meter,
             paused_s=max(0.0, self.paused_until - now),
-            output_tokens=get("output_tokens", 0.0),
-            latency=get("latency", 0.0),
-            output_squared=get("output_squared", 0.0),
-            output_latency=get("output_latency", 0.0),
+            output_tokens=self._output_tokens,
+            latency=self._latency,
+            output_squared=self._output_squared,
+            output_latency=self._output_latency,
         )
 
     def _end(self, ticket: Ticket, input_tokens: float, output_tokens: float) -> None:
         self.in_flight -= 1
         self._started = 0.0 if not self.in_flight else self._started - ticket.at
-        self._add("charged_input", input_tokens - ticket.expected.input_tokens)
-        self._add("charged_output", output_tokens - ticket.expected.output_tokens)
+        self._charged_input += input_tokens - ticket.expected.input_tokens
+        self._charged_output += output_tokens - ticket.expected.output_tokens
 
     def _lapse(self, now: float) -> None:
         while self._held:
             held = self._held[0]
             if now > held.expires:
-                self._resolve(held, held.left, "lapsed")
+                self._resolve(held, held.left, lapsed=True)
             elif now > held.first + held.grace:
                 late = held.left
                 if held.interval > 0:
                     late = min(late, int((now - held.first - held.grace) / held.interval) + 1)
-                self._resolve(held, late, "lapsed")
+                self._resolve(held, late, lapsed=True)
             else:
                 return
 
-    def _resolve(self, held: _Held, count: int, as_what: str) -> None:
-        self._add(as_what, count)
-        self._add("resolved_input", count * held.reserved.input_tokens)
-        self._add("resolved_output", count * held.reserved.output_tokens)
+    def _resolve(self, held: _Held, count: int, *, lapsed: bool) -> None:
+        if lapsed:
+            self._lapsed += count
+        else:
+            self._used += count
+        self._resolved_input += count * held.reserved.input_tokens
+        self._resolved_output += count * held.reserved.output_tokens
         held.left -= count
         held.first += count * held.interval
         if held.left <= 0:
             self._held.popleft()
-
-    def _add(self, name: str, amount: float) -> None:
-        self._sums[name] = self._sums.get(name, 0.0) + amount

@@ -10,10 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from runner.core.errors import RecordError
 from runner.core.values import FailureKind
 from runner.observe.amounts import count, duration, per_second, short
+from runner.observe.quotas import MeterProgress, QuotaProgress, outages, quota_lines
 from runner.observe.terminal import one_line
 
 STATUS_VERSION = 1
@@ -95,6 +97,7 @@ class Progress:
     """Calls that were on the wire when a worker or an earlier process died: sent again."""
     stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
     """Model to reason."""
+    quotas: tuple[QuotaProgress, ...] = ()
 
 
 def to_json(progress: Progress) -> bytes:
@@ -116,10 +119,21 @@ def from_json(data: bytes) -> Progress:
             ModelProgress(**{k: v for k, v in m.items() if k in fields}) for m in raw["models"]
         )
         known["phase"] = Phase(raw["phase"])
+        known["quotas"] = tuple(_quota(q) for q in raw.get("quotas", ()))
         return Progress(**known)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         msg = f"not the status of a sweep ({error}); it is rewritten every 5 s while one runs"
         raise RecordError(msg) from error
+
+
+def _quota(raw: dict[str, Any]) -> QuotaProgress:
+    known = {k: v for k, v in raw.items() if k in QuotaProgress.__dataclass_fields__}
+    fields = MeterProgress.__dataclass_fields__
+    known["models"] = tuple(raw.get("models", ()))
+    known["meters"] = tuple(
+        MeterProgress(**{k: v for k, v in m.items() if k in fields}) for m in raw.get("meters", ())
+    )
+    return QuotaProgress(**known)
 
 
 def bar(share: float, width: int = _BAR) -> str:
@@ -226,7 +240,7 @@ def _screen(progress: Progress, above: list[str], below: list[str], width: int) 
         f"  {one_line(name, 24)} stopped: {one_line(why, 300)}"
         for name, why in progress.stopped_models.items()
     ]
-    out = [*above, *stopped, *below]
+    out = [*above, *quota_lines(progress.quotas), *stopped, *below]
     return [line if len(line) <= width else line[: width - 1] + "…" for line in out]
 
 
@@ -254,6 +268,7 @@ def plain(progress: Progress) -> str:
         parts.append("retries " + ", ".join(f"{k} {count(n)}" for k, n in sorted(retries.items())))
     if p.phase is not Phase.RUNNING:
         parts.append(str(p.phase))
+    parts += outages(p.quotas)
     if p.text:
         parts.append(one_line(p.text, 200))
     parts += [f"{one_line(m, 24)} stopped" for m in p.stopped_models]  # why was said when it did

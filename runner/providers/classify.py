@@ -44,11 +44,11 @@ def _again(cause: str, meaning: str) -> Row:
     )
 
 
-def _wait(cause: str, meaning: str) -> Row:
+def _wait(cause: str, meaning: str, budget: Budget) -> Row:
     return Row(
         cause=cause,
         retry=True,
-        budget=Budget.INFRASTRUCTURE,
+        budget=budget,
         stop=Stop.NOTHING,
         end_state=None,
         meaning=meaning,
@@ -88,6 +88,7 @@ FAILURES: Mapping[FailureKind, Row] = MappingProxyType(
             "no connection",
             "Refused, name not resolved, TLS not agreed, connect timed out, reset, or closed "
             "before a status line came. `error_type` says which.",
+            Budget.INFRASTRUCTURE,
         ),
         FailureKind.TIMEOUT: _again(
             "timeout",
@@ -97,15 +98,19 @@ FAILURES: Mapping[FailureKind, Row] = MappingProxyType(
         FailureKind.RATE_LIMITED: _wait(
             "rate limited",
             "HTTP 429 or `rate_limit_error`: the quota group waits `retry-after` plus jitter.",
+            Budget.RATE_LIMIT,
         ),
         FailureKind.RAMP_LIMITED: _wait(
             "ramp limited",
-            "`ramp_limit_exceeded`: usage rose too fast although quota is free.",
+            "`ramp_limit_exceeded`: usage rose too fast although quota is free; the "
+            "group's ramp slows down, its quota is not touched.",
+            Budget.RATE_LIMIT,
         ),
         FailureKind.OVERLOADED: _wait(
             "overloaded",
             "HTTP 529 or 503, or `overloaded_error`, inside HTTP 200 too: the server is full for "
-            "everybody; says nothing about the quota.",
+            "everybody; says nothing about the quota. Opens the breaker where it is frequent.",
+            Budget.OVERLOAD,
         ),
         FailureKind.SERVER_ERROR: _again(
             "server error",

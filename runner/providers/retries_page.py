@@ -22,7 +22,15 @@ What none of them explains is not sent again and ends only its own job. One laye
 
 Between attempts: where the server names a time (`retry-after-ms`, `retry-after` in seconds or as
 a date), that time plus jitter, uncapped, because an earlier attempt would fail; else full jitter
-below a bound that doubles from `retry.wait_initial_s` to `retry.wait_max_s`.
+below a bound that doubles from `retry.wait_initial_s` to `retry.wait_max_s`. No place on the wire
+is held meanwhile, and the four budgets are apart: a job that waited for quota has lost nothing of
+its own attempts.
+
+A 429 pauses the whole quota group. Overload, other 5xx, timeouts and lost connections open the
+model's breaker where they are half of what ends within ten seconds (five at least): then nothing is
+sent but one probe, after 2 s, 4 s … 60 s, until one is answered; then the rate ramps up again. While
+the breaker is not closed, failures count against no job. While it is closed, retries of failures
+other than rate limits are at most a fifth of first attempts, and ten a second.
 
 ## Kinds of failure
 
@@ -48,9 +56,12 @@ _STOPS_TAIL = """\
 
 _BUDGETS = {
     Budget.JOB: "the job (`retry.job_failures`)",
-    Budget.INFRASTRUCTURE: "waiting time (`retry.infrastructure_wait_s`)",
+    Budget.RATE_LIMIT: "waiting for quota (`retry.rate_limit_wait_s`)",
+    Budget.OVERLOAD: "waiting for the server (`retry.overload_wait_s`)",
+    Budget.INFRASTRUCTURE: "waiting for the network (`retry.infrastructure_wait_s`)",
     Budget.NONE: "nothing",
 }
+_WAITS = frozenset({Budget.RATE_LIMIT, Budget.OVERLOAD, Budget.INFRASTRUCTURE})
 _STOPS = {
     Stop.NOTHING: "nothing",
     Stop.JOB: "nothing",
@@ -71,7 +82,7 @@ def page() -> str:
 def _line(kind: FailureKind, row: Row) -> str:
     if row.end_state is not None:
         end = f"the job is `{row.end_state}`"
-    elif row.budget is Budget.INFRASTRUCTURE:
+    elif row.budget in _WAITS:
         end = "the job is handed back, owed"
     else:
         end = "the job stays owed"

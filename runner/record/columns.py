@@ -303,10 +303,10 @@ def _error(attempt: Attempt) -> dict[str, object]:
 
 _ATTEMPT_ROW = (
     *("attempt_id", "job_key", "seed", "turn", "number", "incarnation", "started_at"),
-    *("latency_s", "status", "answered", "failure_kind", "error_type", "error_code"),
+    *("waited_s", "latency_s", "status", "answered", "failure_kind", "error_type", "error_code"),
     *("error_message", "request_id", "retry_after_s", "input_tokens", "output_tokens"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
-    *("request_digest", "simulated", "role", "role_model"),
+    *("request_digest", "quota", "simulated", "role", "role_model"),
 )
 _NO_FAILURE = (None, None, None, None)
 _NO_TOKENS: tuple[None, ...] = tuple(repeat(None, 5))
@@ -328,12 +328,13 @@ def _attempts(job: Keyed) -> list[tuple[object, ...]]:
         rows.append(
             (
                 *(attempt.attempt_id, key, done.job.seed, attempt.turn, attempt.number),
-                *(attempt.incarnation, iso(attempt.started_at), attempt.latency_s),
+                *(attempt.incarnation, iso(attempt.started_at)),
+                *(attempt.waited_s, attempt.latency_s),
                 *(outcome.status if outcome else None, answer is not None, *error),
                 *(outcome.request_id if outcome else None,),
                 *(failure.retry_after_s if failure else None, *tokens, None),
-                *(attempt.request_digest, outcome is not None and outcome.simulated),
-                *(attempt.role, attempt.actor),
+                *(attempt.request_digest, attempt.quota or None),
+                *(outcome is not None and outcome.simulated, attempt.role, attempt.actor),
             )
         )
     return rows

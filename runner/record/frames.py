@@ -226,6 +226,8 @@ def _attempt_header(attempt: Attempt) -> dict[str, object]:
         "at": attempt.started_at,
         "s": attempt.latency_s,
         "q": attempt.request_digest,
+        "w": attempt.waited_s,
+        "g": attempt.quota,
     }
     answer, failure = attempt.answer, attempt.failure
     if attempt.role != TARGET:
@@ -266,6 +268,8 @@ def _attempt(header: dict[str, Any], body: bytes) -> Attempt:
         started_at=header["at"],
         latency_s=header["s"],
         request_digest=header["q"],
+        waited_s=header.get("w", 0.0),
+        quota=header.get("g", ""),
         answer=answer,
         failure=failure,
         role=role,

@@ -247,6 +247,7 @@ ATTEMPT_COLUMNS: tuple[Column, ...] = (
     _int("number", "1-based, over all tries of the call, process restarts included."),
     _word("incarnation", "Worker incarnation that sent it."),
     _text("started_at", "When it was sent.", unit="ISO 8601, UTC"),
+    _real("waited_s", "For a place and a permit of its quota, before it was sent.", unit="s"),
     _real("latency_s", "From sending to the last byte or the failure.", unit="s"),
     _int("status", "HTTP status; null where none came.", nullable=True),
     _flag("answered", "A whole response came and could be read."),
@@ -267,6 +268,15 @@ ATTEMPT_COLUMNS: tuple[Column, ...] = (
     *_maybe(_TOKENS),
     _COST,
     _text("request_digest", "SHA-256 of the request body.", unit="hex"),
+    _word(
+        "quota",
+        "The quota group as it was at most a heartbeat before: group; use (share of each limit, last "
+        "minute); foreign (the same of others, from headers); binds (what held requests back); "
+        "refused (429s per request that ended, last minute); breaker; wait_s (for a permit); "
+        "in_flight_limit (without limits by rate).",
+        unit="JSON object",
+        nullable=True,
+    ),
     _SIMULATED,
     _word("role", "Who was asked: `target`, the model under test, or a role of the scenario."),
     _word("role_model", "Name of the model that plays the role; null for target.", nullable=True),

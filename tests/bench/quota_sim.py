@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from runner.limits.authority import Authority
-from runner.limits.quota import Cost, Meter, PermitBlock, QuotaConfig, Reading
+from runner.limits.quota import Cost, GroupQuota, Meter, PermitBlock, Reading
 from runner.limits.wallet import Ticket, Wallet
 from runner.simulate.config import ForeignConfig, GroupConfig, RemainingMeans, StepConfig
 from runner.simulate.limits import Permit, Quota, Refused
@@ -40,14 +40,14 @@ class Load:
     output_mean: float = 100.0
     output_sigma: float = 0.5
     own: GroupConfig | None = None
-    own_quota: QuotaConfig | None = None
+    own_quota: GroupQuota | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     name: str
     server: GroupConfig
-    quota: QuotaConfig
+    quota: GroupQuota
     meter: Meter = Meter.REQUESTS
     loads: tuple[Load, ...] = (Load(),)
     workers: int = 4
@@ -186,7 +186,7 @@ class Simulation:
                 )
                 if block is not None:
                     blocks.append(block)
-            hold = authority.hold_s(self.now)
+            hold = max(authority.hold_s(m, self.now) for m in ledgers)
             self.later(self.net(), lambda: reply(blocks, hold))
 
         def reply(blocks: Sequence[PermitBlock], hold: float) -> None:
@@ -343,14 +343,14 @@ class Simulation:
         self.outcome.starts.append(self.now)
 
 
-def rpm(limit: float, **more: object) -> tuple[GroupConfig, QuotaConfig]:
+def rpm(limit: float, **more: object) -> tuple[GroupConfig, GroupQuota]:
     server = GroupConfig(rpm=limit, itpm=None, otpm=None, **more)
-    return server, QuotaConfig(rpm=limit)
+    return server, GroupQuota(rpm=limit)
 
 
-def otpm(limit: float, **more: object) -> tuple[GroupConfig, QuotaConfig]:
+def otpm(limit: float, **more: object) -> tuple[GroupConfig, GroupQuota]:
     server = GroupConfig(rpm=10_000, itpm=None, otpm=limit, **more)
-    return server, QuotaConfig(rpm=10_000, otpm=limit)
+    return server, GroupQuota(rpm=10_000, otpm=limit)
 
 
 LONG = (Load(output_mean=600.0, output_sigma=1.0),)
@@ -372,7 +372,7 @@ def cases() -> list[Case]:
                 Case(
                     name=f"input burst {burst:g}{mark}",
                     server=server,
-                    quota=QuotaConfig(rpm=10_000, itpm=4e6),
+                    quota=GroupQuota(rpm=10_000, itpm=4e6),
                     meter=Meter.INPUT,
                     loads=MIXED,
                     # With a bucket of one second (22 mean prompts; single ones take half of it)
@@ -399,7 +399,7 @@ def cases() -> list[Case]:
         Case(
             name="unknown, no headers, burst 10",
             server=server,
-            quota=QuotaConfig(auto=True),
+            quota=GroupQuota(auto=True),
             start_s=60,
             least=0.92,
             most=1.05,  # what the bucket saved up before
@@ -411,7 +411,7 @@ def cases() -> list[Case]:
         Case(
             name="auto with headers, burst 10",
             server=server,
-            quota=QuotaConfig(auto=True),
+            quota=GroupQuota(auto=True),
             start_s=60,
         )
     )
@@ -436,7 +436,7 @@ def cases() -> list[Case]:
         Case(
             name="foreign output burst 60",
             server=server,
-            quota=QuotaConfig(otpm=2e6),
+            quota=GroupQuota(otpm=2e6),
             meter=Meter.OUTPUT,
             loads=LONG,
             least=0.66,
@@ -497,7 +497,7 @@ def cases() -> list[Case]:
             name="two models, one with 600 rpm of its own",
             server=server,
             quota=quota,
-            loads=(Load(model="a", own=own, own_quota=QuotaConfig(rpm=600)), Load(model="b")),
+            loads=(Load(model="a", own=own, own_quota=GroupQuota(rpm=600)), Load(model="b")),
         )
     )
     return found

@@ -13,6 +13,7 @@ from typing import TypeVar
 from runner.core.errors import FencedError, StorageError, SweepStateError
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.quotas import quota_plan
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.worker import PeerUnreachableError, Worker, WorkerIdentity, WorkerWorld
@@ -242,6 +243,7 @@ class Fleet:
             offload=offload,
             rng=Random(site.names.getrandbits(32)),
         )
+        plan = quota_plan(site.sweep.book.config)
         engine = Worker(
             WorkerIdentity(
                 worker=name,
@@ -254,6 +256,8 @@ class Fleet:
             book=site.sweep.book,
             models=site.sweep.models,
             providers={m: SimProvider(site.api, process, m) for m in site.sweep.models},
+            groups={m: use.group for m, use in plan.uses.items()},
+            purses=plan.purses(site.sweep.models),
             engine=site.sweep.engine,
             retry=site.sweep.retry,
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runner.limits.authority import GRACE_S, LEAD_S, Authority
 from runner.limits.bucket import CREDIT_S, DEBT_S
-from runner.limits.quota import Cost, Ledger, Meter, PermitBlock, QuotaConfig
+from runner.limits.quota import Cost, GroupQuota, Ledger, Meter, PermitBlock
 from runner.limits.wallet import Ticket, Wallet
 
 NOTHING = Cost(input_tokens=0.0, output_tokens=0.0)
@@ -56,14 +56,14 @@ def most_in(starts: list[float], window: float) -> int:
 @given(beats=beats, rpm=st.floats(1.0, 20_000.0))
 def test_no_window_holds_more_permits_than_the_quota_even_over_restarts(beats, rpm):
     now = 100.0
-    authority = Authority(QuotaConfig(rpm=rpm), now=now)
+    authority = Authority(GroupQuota(rpm=rpm), now=now)
     wallets = [Wallet() for _ in range(4)]
     starts: list[float] = []
     ids: set[int] = set()
     for beat in beats:
         now += beat.after_s
         if beat.restart:
-            authority, ids = Authority(QuotaConfig(rpm=rpm), now=now, silent_s=0.0), set()
+            authority, ids = Authority(GroupQuota(rpm=rpm), now=now, silent_s=0.0), set()
         wallet = wallets[beat.worker]
         authority.settle(f"w{beat.worker}", "m", wallet.ledger(now), now)
         block = authority.grant(f"w{beat.worker}", "m", beat.want, NOTHING, now)
@@ -84,7 +84,7 @@ def test_no_window_holds_more_permits_than_the_quota_even_over_restarts(beats, r
 @given(beats=beats, limit=st.floats(10_000.0, 4e6), size=st.floats(1.0, 5000.0))
 def test_no_window_reserves_more_input_than_refill_credit_and_debt(beats, limit, size):
     now = 0.0
-    authority = Authority(QuotaConfig(itpm=limit), now=now)
+    authority = Authority(GroupQuota(itpm=limit), now=now)
     cost = Cost(input_tokens=size, output_tokens=0.0)
     wallets = [Wallet() for _ in range(4)]
     granted: list[tuple[float, float]] = []
@@ -121,7 +121,7 @@ def test_no_window_reserves_more_input_than_refill_credit_and_debt(beats, limit,
     )
 )
 def test_tokens_are_restored_exactly_when_permits_are_lost_or_lapse(steps):
-    authority = Authority(QuotaConfig(itpm=6e6, safety=1.0), now=0.0)
+    authority = Authority(GroupQuota(itpm=6e6, safety=1.0), now=0.0)
     cost = Cost(input_tokens=1000.0, output_tokens=0.0)
     wallet = Wallet()
     spent = 0.0
@@ -185,7 +185,7 @@ def test_a_wallet_uses_each_permit_at_most_once_and_in_its_time(counts, steps, i
     meter=st.sampled_from([None, *Meter]),
 )
 def test_nothing_starts_before_the_pause_that_a_refusal_asked_for(pause, later, meter):
-    authority = Authority(QuotaConfig(rpm=6000), now=0.0)
+    authority = Authority(GroupQuota(rpm=6000), now=0.0)
     wallet = Wallet()
     authority.settle("w", "m", wallet.ledger(0.0), 0.0)
     block = authority.grant("w", "m", 10, NOTHING, 0.0)
@@ -196,7 +196,7 @@ def test_nothing_starts_before_the_pause_that_a_refusal_asked_for(pause, later, 
     wallet.refused(ticket, meter=meter, ramp=False, pause_s=pause, now=0.1)
     assert (wallet.next_at(0.1) or 0.1 + pause) >= 0.1 + pause
     authority.settle("w", "m", wallet.ledger(0.1), 0.1)
-    assert abs(authority.hold_s(0.1) - pause) < 1e-9
+    assert abs(authority.hold_s("m", 0.1) - pause) < 1e-9
     for worker in ("w", "other"):
         now = 0.1 + later
         authority.settle(worker, "m", wallet.ledger(now) if worker == "w" else Ledger(), now)

@@ -4,7 +4,7 @@ import pytest
 
 from runner.limits.authority import LEAD_S, Authority
 from runner.limits.output_flow import OutputFlow
-from runner.limits.quota import Charging, Cost, Ledger, Meter, QuotaConfig, Ramp, Reading
+from runner.limits.quota import Charging, Cost, GroupQuota, Ledger, Meter, Ramp, Reading
 from runner.limits.token_guess import CostGuess
 from runner.limits.wallet import Wallet
 
@@ -31,7 +31,7 @@ def permits(authority: Authority, wants: dict[tuple[str, str], int], seconds: in
 
 
 def test_idle_workers_leave_their_share_to_the_busy():
-    authority = Authority(QuotaConfig(rpm=6000, ramp=AT_ONCE), now=0.0)
+    authority = Authority(GroupQuota(rpm=6000, ramp=AT_ONCE), now=0.0)
     got = permits(authority, {(f"w{i}", "m"): 500 if i < 2 else 0 for i in range(8)}, 60)
     assert sum(got.values()) == pytest.approx(0.99 * 6000, rel=0.05)
     assert got["w0", "m"] == pytest.approx(got["w1", "m"], rel=0.1)
@@ -40,10 +40,10 @@ def test_idle_workers_leave_their_share_to_the_busy():
 
 def test_models_share_a_group_evenly_and_one_held_back_leaves_the_rest():
     wants = {("w0", "a"): 500, ("w1", "a"): 500, ("w0", "b"): 500}
-    even = permits(Authority(QuotaConfig(rpm=6000, ramp=AT_ONCE), now=0.0), wants, 60)
+    even = permits(Authority(GroupQuota(rpm=6000, ramp=AT_ONCE), now=0.0), wants, 60)
     assert even["w0", "b"] == pytest.approx(even["w0", "a"] + even["w1", "a"], rel=0.1)
-    own = {"b": QuotaConfig(rpm=600, ramp=AT_ONCE)}
-    authority = Authority(QuotaConfig(rpm=6000, ramp=AT_ONCE), now=0.0, models=own)
+    own = {"b": GroupQuota(rpm=600, ramp=AT_ONCE)}
+    authority = Authority(GroupQuota(rpm=6000, ramp=AT_ONCE), now=0.0, models=own)
     held = permits(authority, wants, 100)
     assert held["w0", "b"] == pytest.approx(1000, rel=0.06)
     assert sum(held.values()) == pytest.approx(0.99 * 10_000, rel=0.05)
@@ -51,7 +51,7 @@ def test_models_share_a_group_evenly_and_one_held_back_leaves_the_rest():
 
 def test_a_quota_of_a_few_requests_a_minute_is_still_used():
     got = permits(
-        Authority(QuotaConfig(rpm=6, ramp=AT_ONCE), now=0.0),
+        Authority(GroupQuota(rpm=6, ramp=AT_ONCE), now=0.0),
         {(f"w{i}", "m"): 5 for i in range(4)},
         300,
     )
@@ -59,18 +59,18 @@ def test_a_quota_of_a_few_requests_a_minute_is_still_used():
 
 
 def test_a_successor_starts_where_the_held_permits_end():
-    old = Authority(QuotaConfig(rpm=6000, ramp=AT_ONCE), now=0.0)
+    old = Authority(GroupQuota(rpm=6000, ramp=AT_ONCE), now=0.0)
     wallet = Wallet()
     old.settle("w", "m", wallet.ledger(0.0), 0.0)
     block = old.grant("w", "m", 500, COST, 0.0)
     assert block is not None
     wallet.accept(block, sent_at=0.0, now=0.0)
     last = block.first_in_s + (block.count - 1) * block.interval_s
-    unsure = Authority(QuotaConfig(rpm=6000), now=0.1, silent_s=0.0)
+    unsure = Authority(GroupQuota(rpm=6000), now=0.1, silent_s=0.0)
     unsure.settle("w", "m", wallet.ledger(0.1), 0.1)
     late = unsure.grant("w", "m", 500, COST, 0.1)
     assert late is None or late.first_in_s >= LEAD_S - 1e-9
-    sure = Authority(QuotaConfig(rpm=6000), now=0.1, silent_s=0.0)
+    sure = Authority(GroupQuota(rpm=6000), now=0.1, silent_s=0.0)
     sure.settle("w", "m", wallet.ledger(0.1), 0.1)
     sure.resume(wallet.held_until_s(0.1), 0.1)
     sure.all_registered(0.1)
@@ -80,12 +80,12 @@ def test_a_successor_starts_where_the_held_permits_end():
 
 
 def test_an_open_breaker_grants_single_probes_then_ramps_up():
-    authority = Authority(QuotaConfig(rpm=6000, ramp=AT_ONCE), now=0.0)
+    authority = Authority(GroupQuota(rpm=6000, ramp=AT_ONCE), now=0.0)
     authority.settle("w", "m", Ledger(), 0.0)
     authority.settle("w", "m", Ledger(overloaded=20), 1.0)
     assert authority.grant("w", "m", 100, COST, 1.1) is None
     assert authority.status(1.1).breaker == "open"
-    assert authority.hold_s(1.1) > 0
+    assert authority.hold_s("m", 1.1) > 0
     probe = authority.grant("w", "m", 100, COST, 4.0)
     assert probe is not None
     assert probe.count == 1
@@ -98,7 +98,7 @@ def test_an_open_breaker_grants_single_probes_then_ramps_up():
 
 
 def test_reserved_output_is_charged_at_the_start_and_settled_at_the_end():
-    config = QuotaConfig(otpm=60_000, charging=Charging.RESERVED, safety=1.0, ramp=AT_ONCE)
+    config = GroupQuota(otpm=60_000, charging=Charging.RESERVED, safety=1.0, ramp=AT_ONCE)
     authority = Authority(config, now=0.0)
     wallet = Wallet()
     cost = Cost(input_tokens=0.0, output_tokens=1000.0)
@@ -116,7 +116,7 @@ def test_reserved_output_is_charged_at_the_start_and_settled_at_the_end():
 
 
 def test_unknown_limits_are_taken_from_the_first_header():
-    authority = Authority(QuotaConfig(auto=True), now=0.0)
+    authority = Authority(GroupQuota(auto=True), now=0.0)
     authority.observe(
         {Meter.REQUESTS: Reading(limit=600.0), Meter.OUTPUT: Reading(limit=60_000.0)}, 1.0
     )
@@ -128,7 +128,7 @@ def test_unknown_limits_are_taken_from_the_first_header():
 
 
 def test_no_quota_at_all_limits_nothing():
-    authority = Authority(QuotaConfig(), now=0.0)
+    authority = Authority(GroupQuota(), now=0.0)
     authority.settle("w", "m", Ledger(), 0.0)
     block = authority.grant("w", "m", 12_345, COST, 0.0)
     assert block is not None
@@ -136,7 +136,7 @@ def test_no_quota_at_all_limits_nothing():
 
 
 def test_calls_of_a_silent_worker_count_until_they_must_have_ended():
-    authority = Authority(QuotaConfig(otpm=600_000, ramp=AT_ONCE), now=0.0)
+    authority = Authority(GroupQuota(otpm=600_000, ramp=AT_ONCE), now=0.0)
     authority.settle("w", "m", Ledger(), 0.0)
     authority.settle("w", "m", Ledger(accepted=50, used=50, in_flight=50, elapsed_s=50.0), 1.0)
     flow = authority._group.flow

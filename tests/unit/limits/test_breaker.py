@@ -66,11 +66,9 @@ def test_ramp_doubles_and_freezes_when_the_server_names_it():
 
 def test_retries_are_a_share_of_first_attempts_plus_a_trickle():
     budget = RetryBudget(at=0.0, reserve_per_s=1.0, balance=0.0, share=0.2)
-    assert not budget.take(0.0)
+    assert budget.take(0.0) == 1.0  # none left: when the trickle has brought one
     for _ in range(50):
-        budget.first_attempt(0.0)
-    assert sum(budget.take(0.0) for _ in range(100)) == 10
-    assert budget.take(1.0)
-    assert not budget.take(1.0)
-    budget.give_back()
-    assert budget.take(1.0)
+        budget.first_attempt()
+    assert [budget.take(0.0) for _ in range(10)] == [0.0] * 9 + [1.0]
+    assert budget.take(0.0) == 2.0  # each waits behind those before it
+    assert budget.take(10.0) == 0.0

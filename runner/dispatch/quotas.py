@@ -1,0 +1,314 @@
+"""Quotas of one claim: the authorities of all groups, fed by heartbeats, answered with permits.
+
+One authority per quota group, one breaker per model. A model without limits by rate gets no
+permits; its number of requests in flight adapts itself (`limits/concurrency.py`), and its breaker
+acts through that number: none while it is open, one as the probe.
+
+Pure: heartbeats in, permits out, time as an argument.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.config.quotas import QuotaUse, called, groups_of, limits_rate
+from runner.config.schema import ModelConfig, SweepConfig
+from runner.execute.messages import Heartbeat, ModelTally
+from runner.execute.purse import RATE_LIMITS, Purse
+from runner.limits.authority import Authority
+from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
+from runner.limits.concurrency import Concurrency
+from runner.limits.quota import GroupQuota, PermitBlock, QuotaStatus
+from runner.observe.quotas import MeterProgress, QuotaProgress
+from runner.providers.capabilities import capabilities_of, group_quota
+
+NOTE_S = 0.5
+"""How old what the attempts table says of a group may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaPlan:
+    """Who draws on what; the same for coordinator, workers and rehearsals."""
+
+    groups: dict[str, GroupQuota]
+    uses: dict[str, QuotaUse]
+    """By model."""
+    own: dict[str, GroupQuota]
+    """Limits that a model has for itself inside its group."""
+    paced: frozenset[str]
+    """Models that wait for permits."""
+
+    cache_reads_count: frozenset[str]
+    """Models whose cache reads count as input."""
+
+    def purses(self, models: Mapping[str, ModelConfig]) -> dict[str, Purse]:
+        """Return new purses, a worker's, for the paced models."""
+        return {
+            name: Purse(
+                model=name,
+                max_tokens=model.max_tokens,
+                charging=self.groups[self.uses[name].group].charging,
+                cache_reads_count=name in self.cache_reads_count,
+            )
+            for name, model in models.items()
+            if name in self.paced
+        }
+
+
+def quota_plan(config: SweepConfig) -> QuotaPlan:
+    """Return who draws on what."""
+    found, uses = groups_of(config)
+    providers = {uses[m.name].group: m.provider for m in reversed(called(config))}
+    own = {
+        model.name: group_quota(use, model.provider)
+        for model in called(config)
+        if (use := uses[model.name].own) is not None
+    }
+    return QuotaPlan(
+        groups={name: group_quota(quota, providers[name]) for name, quota in found.items()},
+        uses=uses,
+        own=own,
+        paced=frozenset(
+            model.name
+            for model in called(config)
+            if model.name in own or limits_rate(found[uses[model.name].group])
+        ),
+        cache_reads_count=frozenset(
+            model.name
+            for model in called(config)
+            if capabilities_of(found[uses[model.name].group], model.provider).cache_reads_count
+        ),
+    )
+
+
+@dataclass(slots=True)
+class QuotaAnswer:
+    """What a heartbeat reply says of quotas."""
+
+    permits: list[PermitBlock] = field(default_factory=list[PermitBlock])
+    holds: dict[str, float] = field(default_factory=dict[str, float])
+    outages: set[str] = field(default_factory=set[str])
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(slots=True)
+class _Unpaced:
+    """A model that waits for places only."""
+
+    concurrency: Concurrency
+    breaker: Breaker = field(default_factory=Breaker)
+    refused: int = 0
+    ended: int = 0
+
+    def limit(self, now: float) -> int:
+        """Return how many requests may be in flight."""
+        if self.breaker.state is BreakerState.CLOSED:
+            return int(self.concurrency.limit)
+        if self.breaker.room(now):
+            self.breaker.granted(now)
+        return 1 if self.breaker.state is BreakerState.HALF_OPEN else 0
+
+
+class QuotaDesk:
+    """Permits and breakers of one claim."""
+
+    def __init__(
+        self,
+        plan: QuotaPlan,
+        models: Mapping[str, ModelConfig],
+        *,
+        now: float,
+        silent_s: float | None,
+    ) -> None:
+        """Start with nothing granted.
+
+        Args:
+            plan: who draws on what.
+            models: by name.
+            now: monotonic seconds.
+            silent_s: see `Authority`.
+        """
+        self.plan = plan
+        self._authorities: dict[str, Authority] = {}
+        for name, quota in plan.groups.items():
+            members = [m for m in plan.paced if plan.uses[m].group == name]
+            if members:
+                own = {m: plan.own[m] for m in members if m in plan.own}
+                self._authorities[name] = Authority(quota, now=now, models=own, silent_s=silent_s)
+        self._unpaced = {
+            name: _Unpaced(Concurrency(most=model.max_in_flight, at=now))
+            for name, model in models.items()
+            if name not in plan.paced
+        }
+        self._models = models
+        self._tallies: dict[tuple[str, str], ModelTally] = {}
+        self._known: set[str] = set()
+        self._notes: dict[str, tuple[float, str]] = {}
+
+    def in_flight_limits(
+        self, beat: Heartbeat, total: Mapping[str, int], now: float
+    ) -> dict[str, int]:
+        """Take in what became of requests that need no permit; return how many may run at once.
+
+        Args:
+            beat: not seen before.
+            total: requests in flight over the cluster, by model.
+            now: monotonic seconds.
+        """
+        limits = {name: self._models[name].max_in_flight for name in self.plan.paced}
+        for model, tally in beat.tallies.items():
+            if model in self._unpaced:
+                before = self._tallies.get((beat.incarnation, model), ModelTally())
+                self._tallies[beat.incarnation, model] = tally
+                if beat.incarnation in self._known:
+                    self._count(model, before, tally, total.get(model, 0), now)
+        self._known.add(beat.incarnation)
+        return limits | {name: unpaced.limit(now) for name, unpaced in self._unpaced.items()}
+
+    def _count(
+        self, model: str, before: ModelTally, tally: ModelTally, in_flight: int, now: float
+    ) -> None:
+        unpaced = self._unpaced[model]
+        answered = tally.answered - before.answered
+        bad = tally.troubles - before.troubles
+        refused = sum(tally.failures.get(k, 0) - before.failures.get(k, 0) for k in RATE_LIMITS)
+        unpaced.ended += answered + bad + refused
+        unpaced.refused += refused
+        unpaced.concurrency.observe(
+            answered=answered, trouble=bad + refused, in_flight=in_flight, now=now
+        )
+        unpaced.breaker.overloaded(bad, now)
+        if unpaced.breaker.succeeded(answered, now):
+            unpaced.concurrency.restart(now, RESTART_SHARE)
+
+    def answer(
+        self,
+        beat: Heartbeat,
+        *,
+        granted: Mapping[str, int],
+        slots: Mapping[str, int],
+        now: float,
+    ) -> QuotaAnswer:
+        """Settle what a worker reports and grant it permits.
+
+        Args:
+            beat: not seen before.
+            granted: jobs granted in the same reply, by model.
+            slots: places granted in it.
+            now: monotonic seconds.
+        """
+        out = QuotaAnswer()
+        worker = beat.incarnation
+        for model, word in beat.quota.items():
+            authority = self._authority(model)
+            if authority is not None:
+                authority.resume(word.held_until_s, now)
+                authority.settle(worker, model, word.ledger, now)
+                own = model if model in self.plan.own else None
+                authority.observe(word.readings, now, model=own)
+        for model, word in beat.quota.items():
+            authority = self._authority(model)
+            if authority is None:
+                continue
+            tally = beat.tallies.get(model, ModelTally())
+            room = max(0, slots.get(model, 0) - tally.in_flight) + word.ended + 1
+            want = min(word.wants + granted.get(model, 0), room) - word.held
+            leaving = beat.draining or beat.done
+            block = authority.grant(worker, model, 0 if leaving else max(0, want), word.cost, now)
+            if block is not None:
+                out.permits.append(block)
+        for model, use in self.plan.uses.items():
+            authority = self._authority(model)
+            if authority is None:
+                breaker = self._unpaced[model].breaker
+                hold_s, state = breaker.hold_s(now), breaker.state
+            else:
+                hold_s, state = authority.hold_s(model, now), authority.breaker_state(model)
+            if hold_s > 0:
+                out.holds[model] = hold_s
+            if state is not BreakerState.CLOSED:
+                out.outages.add(model)
+            out.notes[model] = self._note(use.group, model, now)
+        return out
+
+    def all_registered(self, now: float) -> None:
+        """Every worker of before has registered, is gone, or has fenced itself."""
+        for authority in self._authorities.values():
+            authority.all_registered(now)
+
+    def lost(self, incarnation: str, now: float) -> None:
+        """A worker fell silent: what it holds stays withheld, its calls may go on."""
+        for group, authority in self._authorities.items():
+            longest = max(
+                self._models[m].timeout_s
+                for m in self.plan.paced
+                if self.plan.uses[m].group == group
+            )
+            authority.lost(incarnation, now, longest)
+
+    def gone(self, incarnation: str) -> None:
+        """A worker provably runs no more."""
+        for authority in self._authorities.values():
+            authority.gone(incarnation)
+        for model in self._unpaced:
+            self._tallies.pop((incarnation, model), None)
+        self._known.discard(incarnation)
+
+    # -- for people ----------------------------------------------------------------------------
+
+    def progress(self, now: float) -> tuple[QuotaProgress, ...]:
+        """Return every group as `runner status` shows it."""
+        return tuple(self._progress(group, now) for group in self.plan.groups)
+
+    def _progress(self, group: str, now: float) -> QuotaProgress:
+        members = tuple(m for m, use in self.plan.uses.items() if use.group == group)
+        authority = self._authorities.get(group)
+        if authority is not None:
+            return _shown(group, members, authority.status(now))
+        mine = [self._unpaced[m] for m in members]
+        ended = sum(m.ended for m in mine)
+        return QuotaProgress(
+            group=group,
+            models=members,
+            in_flight_limit=sum(int(m.concurrency.limit) for m in mine),
+            refused_share=sum(m.refused for m in mine) / ended if ended else 0.0,
+            breaker=worst([m.breaker.state for m in mine]).value,
+            hold_s=max((m.breaker.hold_s(now) for m in mine), default=0.0),
+        )
+
+    def _note(self, group: str, model: str, now: float) -> str:
+        at, text = self._notes.get(model, (-NOTE_S, ""))
+        if now - at >= NOTE_S or not text:
+            text = json.dumps(self._progress(group, now).note(), separators=(",", ":"))
+            self._notes[model] = now, text
+        return text
+
+    def _authority(self, model: str) -> Authority | None:
+        if model not in self.plan.paced:
+            return None
+        return self._authorities[self.plan.uses[model].group]
+
+
+def _shown(group: str, models: tuple[str, ...], status: QuotaStatus) -> QuotaProgress:
+    return QuotaProgress(
+        group=group,
+        models=models,
+        meters=tuple(
+            MeterProgress(
+                meter=m.meter.value,
+                limit=m.limit,
+                source=m.source,
+                target=m.target,
+                utilisation=m.utilisation,
+                foreign=m.foreign,
+            )
+            for m in status.meters
+        ),
+        binds=None if status.binds is None else status.binds.value,
+        refused_share=status.refused_share,
+        breaker=status.breaker,
+        hold_s=status.hold_s,
+        waiting_s=status.waiting_s,
+    )

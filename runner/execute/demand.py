@@ -1,0 +1,73 @@
+"""What a worker asks for with a heartbeat: jobs to hold, permits to send them with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.execute.attempt import Endpoint
+from runner.execute.jobs import Jobs
+from runner.execute.messages import QuotaWord
+
+MOST_QUEUED = 4000
+UNKNOWN_SLOTS = 256
+"""Places assumed at most before the first reply."""
+LEAST_QUEUED = 32
+"""Jobs of a paced model to hold unstarted at least."""
+QUEUED_S = 4.0
+"""Seconds of its ends that they should last."""
+FALL = 0.7
+"""What a model's rate falls to at most, from one heartbeat to the next."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Demand:
+    """The wants of one worker."""
+
+    jobs: Jobs
+    endpoints: Mapping[str, Endpoint]
+    most_in_flight: Mapping[str, int]
+    beat_s: float
+    rated_at: float
+    _rate: dict[str, float] = field(default_factory=dict[str, float])
+    """Jobs finished per second, per model; falls slowly."""
+    _seen: dict[str, int] = field(default_factory=dict[str, int])
+
+    def jobs_wanted(self, now: float) -> dict[str, int]:
+        """Return how many more jobs to hold: about two seconds of work, at least two rounds."""
+        elapsed = now - self.rated_at
+        if elapsed >= self.beat_s / 2:
+            for model, finished in self.jobs.finished_count.items():
+                rate = (finished - self._seen.get(model, 0)) / elapsed
+                self._rate[model] = max(rate, self._rate.get(model, 0.0) * FALL)
+                self._seen[model] = finished
+            self.rated_at = now
+        # A model that plays a role has no jobs of its own.
+        return {model: self._wanted(model, self.endpoints[model]) for model in self.jobs.queued()}
+
+    def _wanted(self, model: str, endpoint: Endpoint) -> int:
+        if endpoint.gate.closed:
+            return 0
+        rate, purse = self._rate.get(model, 0.0), endpoint.gate.purse
+        if purse is not None:
+            # Permits decide how many run; what is queued need only last until the next reply.
+            target = max(LEAST_QUEUED, int(QUEUED_S * rate), purse.starts())
+            return max(0, min(MOST_QUEUED, target) - self.jobs.queued()[model])
+        slots = endpoint.gate.slots or min(self.most_in_flight[model], UNKNOWN_SLOTS)
+        target = min(MOST_QUEUED, max(2 * slots, int(2 * rate)))
+        return max(0, target - self.jobs.unfinished(model))
+
+    def words(self, now: float, *, draining: bool) -> dict[str, QuotaWord]:
+        """Return what to say of each model that waits for permits."""
+        words: dict[str, QuotaWord] = {}
+        queued = self.jobs.queued()
+        for name, endpoint in self.endpoints.items():
+            gate = endpoint.gate
+            if gate.purse is None:
+                continue
+            leaving = draining or gate.closed
+            if leaving:
+                gate.purse.wallet.drop()
+            wants = 0 if leaving else gate.waiting + gate.coming + queued.get(name, 0)
+            words[name] = gate.purse.word(now, wants=wants)
+        return words

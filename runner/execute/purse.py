@@ -1,0 +1,151 @@
+"""What one worker has of one model's quota: permits, the costs it expects, the latest headers.
+
+The pure wallet and guess are in `limits`; here they meet attempts and answers. One per model that
+waits for permits; a model without limits by rate has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.core.values import Failure, FailureKind, Reply
+from runner.execute.messages import QuotaWord
+from runner.limits.headers import parse_readings
+from runner.limits.quota import Charging, Cost, Meter, PermitBlock
+from runner.limits.token_guess import CostGuess
+from runner.limits.wallet import Ticket, Wallet
+
+RATE_LIMITS = frozenset({FailureKind.RATE_LIMITED, FailureKind.RAMP_LIMITED})
+PAUSE_S = 1.0
+"""After a 429 that names no time."""
+_METERS = (
+    ("input token", Meter.INPUT),
+    ("output token", Meter.OUTPUT),
+    ("request", Meter.REQUESTS),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Purse:
+    """Permits of one model in one worker."""
+
+    model: str
+    max_tokens: int
+    charging: Charging
+    cache_reads_count: bool
+    wallet: Wallet = field(default_factory=Wallet)
+    _guess: CostGuess = field(default_factory=CostGuess)
+    _headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    _mean: Cost = field(default_factory=lambda: Cost(input_tokens=0.0, output_tokens=0.0))
+    _asked: int = 0
+    """Costs that `_mean` is made of, at most `_WEIGHT`."""
+    again: int = 0
+    """Calls that came since the last heartbeat and were no job's first: more will."""
+    _ended: int = 0
+    _latest: int = 0
+    """Permits of the latest block."""
+
+    def cost(self, cell: int, characters: int, *, first: bool) -> Cost:
+        """Return what a call is expected to cost, and remember it for the next heartbeat."""
+        cost = self._guess.cost(
+            self.model,
+            cell,
+            characters=characters,
+            max_tokens=self.max_tokens,
+            charging=self.charging,
+        )
+        self.again += not first
+        self._asked = min(self._asked + 1, 50)
+        share = 1.0 / self._asked
+        mean = self._mean
+        self._mean = Cost(
+            input_tokens=mean.input_tokens + share * (cost.input_tokens - mean.input_tokens),
+            output_tokens=mean.output_tokens + share * (cost.output_tokens - mean.output_tokens),
+        )
+        return cost
+
+    def accept(self, block: PermitBlock, *, sent_at: float, now: float) -> None:
+        """Take permits in; see `Wallet.accept`."""
+        self._latest = block.count
+        self.wallet.accept(block, sent_at=sent_at, now=now)
+
+    def starts(self) -> int:
+        """Return how many jobs to hold for the permits of two heartbeats like the latest."""
+        return 2 * self._latest
+
+    def end(  # one call per attempt, all of it known only here
+        self,
+        ticket: Ticket,
+        reply: Reply | Failure,
+        *,
+        cell: int,
+        characters: int,
+        latency_s: float,
+        trouble: bool,
+        now: float,
+    ) -> None:
+        """Settle a request that has ended; `trouble`: it says that the server is full or away."""
+        self._ended += 1
+        wallet = self.wallet
+        if isinstance(reply, Reply):
+            usage = reply.usage
+            tokens = usage.input_tokens + usage.cache_write_tokens
+            if self.cache_reads_count:
+                tokens += usage.cache_read_tokens
+            wallet.answered(
+                ticket,
+                input_tokens=tokens,
+                output_tokens=usage.output_tokens,
+                latency_s=latency_s,
+            )
+            self._guess.answered(
+                self.model,
+                cell,
+                characters=characters,
+                input_tokens=tokens,
+                output_tokens=usage.output_tokens,
+            )
+        elif reply.kind in RATE_LIMITS:
+            wallet.refused(
+                ticket,
+                meter=meter_of(reply.message),
+                ramp=reply.kind is FailureKind.RAMP_LIMITED,
+                pause_s=reply.retry_after_s or PAUSE_S,
+                now=now,
+            )
+        elif trouble:
+            wallet.overloaded(ticket)
+        else:
+            wallet.ended(ticket)
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Keep the rate-limit headers of the latest response."""
+        if headers:
+            self._headers = headers
+
+    def word(self, now: float, *, wants: int) -> QuotaWord:
+        """Return what the next heartbeat says.
+
+        Args:
+            now: seconds.
+            wants: calls that wait for a permit and jobs that have not started.
+        """
+        headers, self._headers = self._headers, {}
+        again, self.again = self.again, 0
+        ended, self._ended = self._ended, 0
+        return QuotaWord(
+            ledger=self.wallet.ledger(now),
+            wants=wants + again,
+            held=self.wallet.held(now),
+            held_until_s=self.wallet.held_until_s(now),
+            ended=ended,
+            cost=self._mean,
+            readings=parse_readings(headers, None) if headers else {},
+        )
+
+
+def meter_of(message: str) -> Meter | None:
+    """Return which limit a 429 names, None where it does not say."""
+    lower = message.lower()
+    return next((meter for word, meter in _METERS if word in lower), None)
