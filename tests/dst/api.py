@@ -113,6 +113,8 @@ class SimApi:
     calls: list[Call] = field(default_factory=list)
     in_flight: Counter[str] = field(default_factory=Counter)
     on_start: list[Callable[[Call], None]] = field(default_factory=list)
+    slowest_beat_s: float = 0.0
+    """The longest that a heartbeat and its reply took: by so much a permit may be used late."""
     on_delivered: list[Callable[[Call], None]] = field(default_factory=list)
 
     def fate(self, job: Job, what: str) -> float:

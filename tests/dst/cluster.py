@@ -135,6 +135,8 @@ class Cluster:
                 job_failures=JOB_FAILURES,
                 suspect_deaths=self.sweep.engine.suspect_deaths,
                 lease_ttl_s=self.sweep.engine.lease_ttl_s,
+                rpm=shape.rpm,
+                shared_quota=shape.shared_quota,
             ),
             broken=self._on_violation,
         )

@@ -54,7 +54,8 @@ async def offload(work: Callable[[], T]) -> T:
 class SimPeer:
     """`runner.execute.worker.Peer` over the simulated network."""
 
-    def __init__(self, network: SimNetwork, process: SimProcess, fleet: str) -> None:
+    def __init__(self, api: SimApi, network: SimNetwork, process: SimProcess, fleet: str) -> None:
+        self._api = api
         self._network = network
         self._process = process
         self._name = fleet
@@ -65,6 +66,8 @@ class SimPeer:
             reply = await self._network.call(self._process, self._name, beat)
         except PeerLostError as error:
             raise PeerUnreachableError(str(error)) from error
+        took = self._process.world.now - sent
+        self._api.slowest_beat_s = max(self._api.slowest_beat_s, took)
         self._process.leased(sent + reply.lease_ttl_s)
         return reply
 
@@ -239,7 +242,7 @@ class Fleet:
             disk=SimDisk(process.host.disk, process),
             clock=SimClock(process),
             processes=SimProcesses(process),
-            peer=SimPeer(site.network, process, self.name),
+            peer=SimPeer(site.api, site.network, process, self.name),
             offload=offload,
             rng=Random(site.names.getrandbits(32)),
         )

@@ -34,6 +34,7 @@ import orjson
 import pyarrow.parquet as pq
 
 from runner.core.values import Budget, EndState, Job
+from runner.limits.authority import GRACE_S
 from runner.providers.classify import FAILURES
 from runner.record import layout
 from tests.dst.api import ANSWER, Call, SimApi
@@ -83,6 +84,9 @@ class Expectation:
     job_failures: int
     suspect_deaths: int
     lease_ttl_s: float
+    rpm: float = 0.0
+    """Of each quota group; 0.0: no quota."""
+    shared_quota: bool = False
 
 
 @dataclass(slots=True)
@@ -295,6 +299,8 @@ class Oracle:
             known = sum(not self._unknown(c.process) for c in flying)
             if known > limit:
                 self.fail(f"{known} calls of {call.model} in flight, not {limit}")
+        if self.expect.rpm:
+            self._quota(call)
         for number in call.history:
             # One that was durable until its host's disk was lost is paid for; acting on what the
             # coordinator was told of it costs less than asking again.
@@ -311,6 +317,25 @@ class Oracle:
         self._same[call.job, call.turn, call.history].append(call)
         self._of_turn[call.job, call.turn].append(call)
 
+    def _quota(self, call: Call) -> None:
+        """The server's request bucket, whose burst covers only what late messages may shift.
+
+        A bucket of b requests that refills at r a second is never overdrawn exactly where in no
+        window of w seconds more than r * w + b requests start.
+        """
+        rate = self.expect.rpm / 60
+        group = "q" if self.expect.shared_quota else call.model
+        burst = 1.0 + rate * (GRACE_S + self.api.slowest_beat_s + CLOCK_SLACK_S)
+        level, at = self._buckets.get(group, (burst, self.world.now))
+        level = min(burst, level + rate * (self.world.now - at)) - 1.0
+        if level < -1e-6:
+            self.fail(
+                f"call {call.number} of {call.model} is {-level:.2f} requests beyond the quota of"
+                f" {self.expect.rpm:.0f} a minute with a burst of {burst:.1f}"
+            )
+        self._buckets[group] = level, self.world.now
+
+    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _same: dict[object, list[Call]] = field(default_factory=dict)
     _of_turn: dict[tuple[Job, int], list[Call]] = field(default_factory=lambda: defaultdict(list))
 

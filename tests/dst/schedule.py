@@ -61,6 +61,10 @@ class Shape:
     stage: str = ""
     """Scripted turns; `tools`: an environment answers tool calls; `roles`: another model is asked
     in between, too."""
+    rpm: float = 0.0
+    """Requests a minute of each quota group; 0.0: no quota."""
+    shared_quota: bool = False
+    """All models draw on one group."""
 
     @property
     def jobs(self) -> int:
@@ -287,6 +291,10 @@ def schedule_of(seed: int) -> Schedule:
     shape = replace(shape, stage=stages.choice(("", "", "", "tools", "roles")))
     if shape.stage:
         shape = replace(shape, turns=stages.choice((2, 4, 6)))
+    quota = Random(f"quota {seed}")  # drawn apart: schedules stay what they were
+    if quota.random() < 0.4:
+        rpm = quota.choice((120.0, 300.0, 900.0))
+        shape = replace(shape, rpm=rpm, shared_quota=quota.random() < 0.5)
     if profile == "calm" and shape.deadly_jobs:
         shape = replace(shape, deadly_jobs=0)
     return Schedule(

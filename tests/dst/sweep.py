@@ -9,6 +9,9 @@ from runner.config.schema import (
     EndConfig,
     EngineConfig,
     ModelConfig,
+    ModelQuotaConfig,
+    QuotaGroupConfig,
+    RampConfig,
     RetryConfig,
     RoleConfig,
     ScenarioConfig,
@@ -68,9 +71,22 @@ class Sweep:
 
 
 @lru_cache(maxsize=256)
-def _book(
-    *, models: int, conditions: int, seeds: int, turns: int, block: int, flight: int, stage: str
+def _book(  # a shape's numbers
+    *,
+    models: int,
+    conditions: int,
+    seeds: int,
+    turns: int,
+    block: int,
+    flight: int,
+    stage: str,
+    rpm: float,
+    shared: bool,
 ) -> Book:
+    ramp = RampConfig(start=1.0)
+    quota = None
+    if rpm:
+        quota = ModelQuotaConfig(group="q") if shared else ModelQuotaConfig(rpm=rpm, ramp=ramp)
     roles = [RoleConfig(name="aide", model="a0", plays="aide", system="You are the aide.")]
     config = SweepConfig(
         name="dst",
@@ -85,8 +101,9 @@ def _book(
                 roles=roles if stage == "roles" else [],
             )
         ],
-        models=[_model(f"m{i}", flight) for i in range(models)],
-        actors=[_model("a0", flight)] if stage == "roles" else [],
+        models=[_model(f"m{i}", flight, quota) for i in range(models)],
+        actors=[_model("a0", flight, quota)] if stage == "roles" else [],
+        quotas=[QuotaGroupConfig(name="q", rpm=rpm, ramp=ramp)] if rpm and shared else [],
         seeds=seeds,
         seed_block=block,
     )
@@ -98,13 +115,14 @@ _MAIL = {"address": "desk@x.example", "now": "2031-01-01 09:00", "only": ["list_
 """Roles are for those who can be written to."""
 
 
-def _model(name: str, flight: int) -> ModelConfig:
+def _model(name: str, flight: int, quota: ModelQuotaConfig | None) -> ModelConfig:
     return ModelConfig(
         name=name,
         model=f"model-{name}",
         base_url="http://127.0.0.1:1",
         max_in_flight=flight,
         timeout_s=TIMEOUT_S,
+        quota=quota,
     )
 
 
@@ -118,6 +136,8 @@ def sweep_of(shape: Shape) -> Sweep:
         block=shape.seed_block,
         flight=shape.max_in_flight,
         stage=shape.stage,
+        rpm=shape.rpm,
+        shared=shape.shared_quota,
     )
     return Sweep(
         book=book,
