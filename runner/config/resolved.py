@@ -123,6 +123,8 @@ def _refuse_newer(version: int, file: str) -> None:
         raise RecordError(msg)
 
 
+_DERIVED = frozenset({"max_in_flight"})
+"""Keys whose default, where they are not given, depends on others."""
 _OWN = frozenset({"version", "sha256"})
 _RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with the configuration."
 
@@ -138,7 +140,7 @@ def _spare(value: object) -> Plain:
     for field in fields(value):
         mine: object = getattr(value, field.name)
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        if mine != default:
+        if mine != default or field.name in _DERIVED:
             out[field.name] = _spare(mine)
     return out
 
