@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from runner.config.schema import ModelConfig
+from runner.config.streaming import longest_call_s
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
 from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
@@ -120,7 +121,7 @@ class Desk:
         """Owe a silent worker's jobs again; its places stay withheld until its calls have ended."""
         self.table.release(incarnation)
         for name, authority in self.slots.items():
-            authority.lost(incarnation, now + self._models[name].timeout_s)
+            authority.lost(incarnation, now + longest_call_s(self._models[name]))
 
     def _report_places(self, beat: Heartbeat) -> None:
         for model, tally in beat.tallies.items():

@@ -8,12 +8,13 @@ that turns a failed attempt into a decision. The decision itself is the table of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from runner.config.schema import RetryConfig
 from runner.core.errors import StorageError
+from runner.core.money import Tariff
 from runner.core.seams import Clock
 from runner.core.values import (
     Answer,
@@ -64,6 +65,8 @@ class Endpoint:
     gate: Gate
     health: ModelHealth
     tally: Tally
+    tariff: Tariff | None = None
+    """Prices; None: unknown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,7 +198,7 @@ class Caller:
             latency_s = self.clock.monotonic() - started
         finally:
             endpoint.gate.release()
-        reply = endpoint.provider.read(outcome.body) if isinstance(outcome, Answer) else outcome
+        reply = _read(endpoint.provider, outcome)
         attempt = Attempt(
             job=job,
             turn=turn,
@@ -213,6 +216,7 @@ class Caller:
         await self.durably(lambda: self.journal.append(frame))
         progress.attempts.append(attempt)
         endpoint.tally.count(reply)
+        endpoint.tally.spend(endpoint.tariff, reply, started_at)
         self._watch(endpoint, job, reply)
         return reply
 
@@ -244,6 +248,21 @@ class Caller:
             else:
                 self.storage_trouble(None)
                 return
+
+
+def _read(provider: Provider, outcome: Answer | Failure) -> Reply | Failure:
+    """Read an answer; what an unusable one's response said of itself goes into its failure."""
+    if isinstance(outcome, Failure):
+        return outcome
+    reply = provider.read(outcome.body)
+    if isinstance(reply, Failure):
+        return replace(
+            reply,
+            request_id=outcome.request_id,
+            simulated=outcome.simulated,
+            headers=outcome.headers,
+        )
+    return reply
 
 
 def _reason(failure: Failure, cause: str) -> str:

@@ -124,6 +124,7 @@ class Worker:
                 gate=Gate(self._may_call, now),
                 health=ModelHealth(),
                 tally=Tally(),
+                tariff=book.tariffs.get(name),
             )
             for name in models
         }
