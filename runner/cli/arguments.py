@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runner.pipeline.prepare import Choices
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # argparse names it no other way
 
 
@@ -38,9 +40,32 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
         "--retry-failed", action="store_true", help="owe the jobs in failures/ again"
     )
     parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="spend what it costs, also above 20 dollars without a cap",
+    )
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="go on with models whose first answers were mostly worth nothing",
+    )
+    parser.add_argument(
         "--take-over",
         action="store_true",
         help="do not look whether another process holds the sweep; it is fenced off",
+    )
+
+
+def choices_of(args: argparse.Namespace) -> Choices:
+    """Return what the user allows, out of the arguments of `add_placement`."""
+    from runner.pipeline.prepare import Choices
+
+    return Choices(
+        retry_failed=args.retry_failed,
+        supersede=getattr(args, "supersede", False),
+        take_over=args.take_over,
+        yes=args.yes,
+        keep_going=args.keep_going,
     )
 
 

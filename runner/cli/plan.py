@@ -60,8 +60,9 @@ def _print(planned: Planned, typed: list[str]) -> None:
     from rich.console import Console
 
     from runner.cli.plan_table import heading, next_lines, table
+    from runner.observe.console import screen_width
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=max(120, screen_width()))
     with console.capture() as captured:  # printing itself, rich would end the process on `| head`
         console.print(table(planned.estimates))
     for line in heading(planned):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.table import Table
 
-from runner.observe.amounts import count, many, short
+from runner.observe.amounts import count, many, money, short
 from runner.pipeline.command import factors, outside_line
+from runner.pipeline.estimating import ASK_ABOVE_USD, cap_above
 from runner.pipeline.planning import Planned
-from runner.plan.estimate import CHARACTERS_PER_TOKEN, GUESSED_OUTPUT_TOKENS, ModelEstimate
+from runner.plan.estimate import (
+    CHARACTERS_PER_TOKEN,
+    GUESSED_OUTPUT_TOKENS,
+    ModelEstimate,
+    total_cost_usd,
+)
 
 
 def heading(planned: Planned) -> list[str]:
@@ -33,13 +40,16 @@ def table(estimates: Sequence[ModelEstimate]) -> Table:
     """Return one row per model, for what is owed."""
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     grid.add_column("model")
-    for name in ("jobs", "owed", "calls", "in tok (guess)", "out tok (guess | ceiling)"):
-        grid.add_column(name, justify="right")
+    cached = any(e.cached_tokens for e in estimates)
+    names = ["jobs", "calls", "in tok (guess)"]
+    names += ["of it cached"] if cached else []
+    names += ["out tok (guess | ceiling)", "cost USD (guess | ceiling)"]
+    for name in names:
+        grid.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for one in estimates:
-        grid.add_row(one.model, *_cells(*_numbers(one)))
+        grid.add_row(one.model, *_cells(one, cached=cached))
     if len(estimates) > 1:
-        sums = [sum(v) for v in zip(*(_numbers(one) for one in estimates), strict=True)]
-        grid.add_row("total", *_cells(*sums))
+        grid.add_row("total", *_cells(_total(estimates), cached=cached))
     return grid
 
 
@@ -51,26 +61,62 @@ def next_lines(planned: Planned, typed: Sequence[str]) -> list[str]:
         typed: configuration and overrides as the user typed them.
     """
     where = shlex.join(typed)
-    lines = [
-        (
-            f"guesses: a token is {CHARACTERS_PER_TOKEN} characters, an answer {GUESSED_OUTPUT_TOKENS} "
-            "tokens or max_tokens; retries not counted"
-        ),
-    ]
-    if planned.prepared.counts.owed:
-        return [*lines, f"next: runner try {where} -n 2   or   runner sweep {where}"]
-    return [
-        *lines,
-        f"all is done. next: runner report {shlex.quote(str(planned.loaded.config.output))}",
-    ]
+    lines = _sources(planned.estimates)
+    guess, unknown = total_cost_usd(planned.estimates)
+    if not planned.prepared.counts.owed:
+        directory = shlex.quote(str(planned.loaded.config.output))
+        return [*lines, f"all is done. next: runner report {directory}"]
+    if unknown:
+        lines.append(
+            f"no price is known for {', '.join(unknown)}: give one under `prices:` to see (and cap) "
+            "what it costs"
+        )
+    budget = planned.loaded.config.budget.usd
+    capped = f" budget.usd={cap_above(guess)}" if guess > ASK_ABOVE_USD and budget is None else ""
+    return [*lines, f"next: runner try {where} -n 2   or   runner sweep {where}{capped}"]
 
 
-def _numbers(one: ModelEstimate) -> tuple[int, int, int, int, int, int]:
-    ceiling = one.output_tokens_ceiling
-    return one.jobs, one.owed, one.calls, one.input_tokens, one.output_tokens, ceiling
+def _sources(estimates: Sequence[ModelEstimate]) -> list[str]:
+    seen = [e for e in estimates if e.from_jobs]
+    lines: list[str] = []
+    if len(seen) < len(estimates):
+        whose = (
+            "" if not seen else " of " + ", ".join(e.model for e in estimates if not e.from_jobs)
+        )
+        lines.append(
+            f"guesses{whose}: a token is {CHARACTERS_PER_TOKEN} characters, an answer "
+            f"{GUESSED_OUTPUT_TOKENS} tokens or max_tokens; retries not counted"
+        )
+    if seen:
+        told = ", ".join(f"{e.model} {many(e.from_jobs, 'job')}" for e in seen)
+        lines.append(f"lengths from recorded rows: {told}; retries not counted")
+    sources = dict.fromkeys(e.price_source for e in estimates if e.price_source)
+    return [*lines, f"prices: {'; '.join(sources)}"] if sources else lines
 
 
-def _cells(*numbers: int) -> tuple[str, ...]:
-    jobs, owed, calls, inputs, outputs, ceiling = numbers
-    tokens = (short(inputs), f"{short(outputs)} | {short(ceiling)}")
-    return (count(jobs), count(owed), count(calls), *tokens)
+def _total(estimates: Sequence[ModelEstimate]) -> ModelEstimate:
+    costs = [e.cost_usd for e in estimates if e.cost_usd is not None]
+    ceilings = [e.cost_usd_ceiling for e in estimates if e.cost_usd_ceiling is not None]
+    return replace(
+        estimates[0],
+        model="total",
+        owed=sum(e.owed for e in estimates),
+        calls=sum(e.calls for e in estimates),
+        input_tokens=sum(e.input_tokens for e in estimates),
+        cached_tokens=sum(e.cached_tokens for e in estimates),
+        output_tokens=sum(e.output_tokens for e in estimates),
+        output_tokens_ceiling=sum(e.output_tokens_ceiling for e in estimates),
+        cost_usd=sum(costs) if costs else None,
+        cost_usd_ceiling=sum(ceilings) if ceilings else None,
+    )
+
+
+def _cells(one: ModelEstimate, *, cached: bool) -> tuple[str, ...]:
+    cost = "unknown"
+    if one.cost_usd is not None and one.cost_usd_ceiling is not None:
+        cost = f"{money(one.cost_usd)} | {money(one.cost_usd_ceiling)}"
+    return (
+        *(count(one.owed), count(one.calls), short(one.input_tokens)),
+        *((short(one.cached_tokens),) if cached else ()),
+        *(f"{short(one.output_tokens)} | {short(one.output_tokens_ceiling)}", cost),
+    )

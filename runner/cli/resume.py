@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_placement
+from runner.cli.arguments import add_placement, choices_of
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -15,6 +15,13 @@ def add(commands: Commands) -> None:
     """Describe the command."""
     parser = commands.add_parser("resume", help="go on with a sweep", description=__doc__)
     parser.add_argument("directory", metavar="DIR", help="sweep directory")
+    parser.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        default=[],
+        help="change a key for good: budget.usd=100; what changes recorded cells is refused",
+    )
     add_placement(parser)
     parser.set_defaults(run=run)
 
@@ -24,13 +31,13 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     from runner.pipeline.command import Placement, run_sweep
-    from runner.pipeline.prepare import Choices, read_configuration
+    from runner.pipeline.prepare import read_configuration
     from runner.record.place import Place
 
     directory = Place(args.directory)
     return run_sweep(
-        asyncio.run(read_configuration(directory)),
+        asyncio.run(read_configuration(directory, args.overrides)),
         directory,
-        Choices(retry_failed=args.retry_failed, take_over=args.take_over),
+        choices_of(args),
         Placement(workers=args.workers, address=args.address),
     )

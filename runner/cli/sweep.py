@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_configuration, add_placement
+from runner.cli.arguments import add_configuration, add_placement, choices_of
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -28,14 +28,13 @@ def run(args: argparse.Namespace) -> int:
     """Run it; returns the exit code."""
     from runner.config.load import load_config
     from runner.pipeline.command import Placement, run_sweep
-    from runner.pipeline.prepare import Choices
     from runner.record.place import Place
 
     loaded = load_config(args.config, args.overrides)
     return run_sweep(
         loaded.config,
         Place(loaded.config.output or ""),
-        Choices(retry_failed=args.retry_failed, supersede=args.supersede, take_over=args.take_over),
+        choices_of(args),
         Placement(workers=args.workers, address=args.address),
         source=loaded.source,
     )

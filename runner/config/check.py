@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from runner.config.quotas import check_quotas
 from runner.config.schema import (
+    CACHE_MODES,
     EngineConfig,
     GraderConfig,
     ModelConfig,
@@ -37,6 +38,7 @@ _MAY_BE_ZERO = frozenset(
         "overload_wait_s",
         "infrastructure_wait_s",
         "take_over_s",
+        *("input", "output", "cache_read", "cache_write", "cache_write_1h", "jobs", "share"),
     }
 )
 _ENDPOINTS = {
@@ -69,6 +71,7 @@ def check(config: SweepConfig, judge: Judge) -> None:
         _check_model(model, _key("models", model.name, i), judge)
     check_graders(config, judge)
     check_quotas(config, judge)
+    _check_money(config, judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)
@@ -83,6 +86,20 @@ def check_graders(config: SweepConfig, judge: Judge) -> None:
         judge.note(f"judges.{name}", "a model of `models` has this name too. Rename one.")
     for i, grader in enumerate(config.graders):
         _check_grader(grader, _key("graders", grader.name, i), models, judge)
+
+
+def _check_money(config: SweepConfig, judge: Judge) -> None:
+    for name, price in config.prices.items():
+        _check_positive(price, f"prices.{name}", judge)
+        if price.like is None and (price.input is None or price.output is None):
+            text = "needs `input` and `output` (USD per million tokens), or `like: MODEL-ID`."
+            judge.note(f"prices.{name}", text)
+        elif price.like is not None and price.input is not None:
+            judge.note(f"prices.{name}", "has numbers beside `like`. Keep one of them.")
+    _check_positive(config.budget, "budget", judge)
+    _check_positive(config.tripwire, "tripwire", judge)
+    if config.tripwire.share > 1:
+        judge.note("tripwire.share", "is a share from 0 to 1.")
 
 
 def _key(kind: str, name: str, index: int) -> str:
@@ -157,6 +174,7 @@ def _check_model(model: ModelConfig, key: str, judge: Judge) -> None:
     _check_canonical(model.params, f"{key}.params", judge)
     _check_positive(model, key, judge)
     _check_positive(model.local, f"{key}.local", judge)
+    _check_cache(model, key, judge)
     if judge.refused(f"{key}.provider"):
         return
     if model.provider is ProviderKind.local:
@@ -182,6 +200,17 @@ def _check_model(model: ModelConfig, key: str, judge: Judge) -> None:
         _check_url(model.base_url, model.provider, f"{key}.base_url", judge)
     elif model.send_seed and model.provider is ProviderKind.anthropic:
         judge.note(f"{key}.send_seed", "the public Anthropic API takes no seed. Remove it.")
+
+
+def _check_cache(model: ModelConfig, key: str, judge: Judge) -> None:
+    if model.cache not in CACHE_MODES:
+        judge.note(f"{key}.cache", f"{model.cache!r} is none of {', '.join(CACHE_MODES)}.")
+    elif model.cache in ("5m", "1h") and model.provider is not ProviderKind.anthropic:
+        text = (
+            f"{model.cache} has no meaning for provider: {model.provider}, whose servers cache by "
+            "themselves. Remove it, or write cache: off."
+        )
+        judge.note(f"{key}.cache", text)
 
 
 def _check_url(url: str, provider: ProviderKind, key: str, judge: Judge) -> None:

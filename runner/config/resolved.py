@@ -7,16 +7,18 @@ are the schema's keys, all of them, so that a later default changes nothing in a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from enum import StrEnum
 from typing import cast
 
+from runner.config.check import check
+from runner.config.overrides import apply_override
 from runner.config.schema import SweepConfig
-from runner.config.source import Problems
+from runner.config.source import Judge, Problems, Source
 from runner.config.typed import Typing, to_config
 from runner.config.yaml_tree import Node, Plain, YamlError, parse, write
-from runner.core.errors import RecordError
+from runner.core.errors import ConfigError, RecordError
 
 RESOLVED_VERSION = 1
 """Raised when a reader of an older release would misread the text."""
@@ -51,15 +53,19 @@ def digest_of(config: SweepConfig) -> str:
     return hashlib.sha256(dump_resolved(config).encode()).hexdigest()
 
 
-def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
+def load_resolved(
+    text: str, file: str = "sweep.yaml", overrides: Sequence[str] = ()
+) -> SweepConfig:
     """Read what `dump_resolved` wrote.
 
     Args:
         text: the resolved configuration.
         file: its name, for messages.
+        overrides: `key=value`, applied on top.
 
     Raises:
         RecordError: damaged, or written by a newer release with another layout.
+        ConfigError: an override is wrong.
     """
     try:
         tree = parse(text, file)
@@ -81,7 +87,21 @@ def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
     plain = Typing(problems).fields_of(Node(entries, tree.where), SweepConfig, "")
     if problems.lines:
         raise RecordError("\n".join([*problems.lines, _RESTORE]))
+    if overrides:
+        return _overridden(Node(entries, tree.where), overrides)
     return to_config(plain)
+
+
+def _overridden(tree: Node, overrides: Sequence[str]) -> SweepConfig:
+    problems = Problems()
+    for text in overrides:
+        tree = apply_override(tree, text, problems)
+    typing = Typing(problems)
+    config = to_config(typing.fields_of(tree, SweepConfig, ""))
+    check(config, Judge(problems, Source(tree.where, typing.places)))
+    if problems.lines:
+        raise ConfigError(*problems.lines)
+    return config
 
 
 def resolved_facts(text: str, file: str = "sweep.yaml") -> dict[str, str]:
@@ -148,5 +168,5 @@ def _spare(value: object) -> Plain:
 def _plain(config: SweepConfig) -> dict[str, Plain]:
     values = asdict(config)
     for model in (*values["models"], *values["judges"], *values["actors"]):
-        model["provider"] = str(model["provider"])
+        model["provider"], model["stream"] = str(model["provider"]), str(model["stream"])
     return cast("dict[str, Plain]", values)

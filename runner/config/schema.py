@@ -19,6 +19,18 @@ class ProviderKind(StrEnum):
     local = "local"
 
 
+class Streaming(StrEnum):
+    """When answers are asked for as a stream."""
+
+    auto = "auto"
+    """Where `max_tokens` is so large (21,334 or more) that a plain call might be cut."""
+    always = "always"
+    never = "never"
+
+
+CACHE_MODES = ("auto", "off", "5m", "1h")
+
+
 @dataclass(kw_only=True)
 class LocalServerConfig:
     """The embedded llama.cpp server of a `provider: local` model; one is started per node."""
@@ -104,7 +116,15 @@ class ModelConfig:
     """None: `auto` for a provider's public endpoint, else no limit by rate (a server of one's own:
     the number of requests in flight adapts to it)."""
     timeout_s: float = 600.0
-    """For one attempt, from sending to the last byte."""
+    """For one attempt, from sending to the last byte. Of a stream it bounds each silence; the whole
+    may take 28 ms per token of `max_tokens` longer."""
+    stream: Streaming = Streaming.auto
+    """Ask for answers as a stream: `auto` (where `max_tokens` is 21,334 or more), `always`, `never`.
+    Not part of a job's identity: records are the same."""
+    cache: str = "auto"
+    """Prompt caching of the Messages API: `auto` (5m where the part that all seeds of a condition
+    share is long enough for the model), `off`, `5m` or `1h` (that time-to-live, likewise). Other
+    wires cache by themselves. Not part of a job's identity: the text that is sent is the same."""
     params: dict[str, Any] = field(default_factory=dict)
     """Passed through unchanged in the request body (thinking, stop sequences, sampling …)."""
     send_seed: bool = False
@@ -332,6 +352,42 @@ class AnalysisConfig:
 
 
 @dataclass(kw_only=True)
+class PriceConfig:
+    """Prices of a model that the price list does not know, in USD per million tokens."""
+
+    like: str | None = None
+    """Those of this model id at its maker, instead of numbers: for gateways and simulators."""
+    input: float | None = None
+    output: float | None = None
+    cache_read: float | None = None
+    """None: as `input`."""
+    cache_write: float | None = None
+    """Kept for five minutes. None: as `input`."""
+    cache_write_1h: float | None = None
+    """Kept for an hour. None: as `cache_write`."""
+
+
+@dataclass(kw_only=True)
+class BudgetConfig:
+    """Caps of the whole sweep, every session of it together; none: no cap."""
+
+    usd: float | None = None
+    """Dollars, by dated prices."""
+    tokens: int | None = None
+    """Tokens, input (cached too) and output together."""
+
+
+@dataclass(kw_only=True)
+class TripwireConfig:
+    """Stops a model whose first answers are worth nothing, before the rest is paid for."""
+
+    jobs: int = 20
+    """After so many ended jobs of a model; 0: never."""
+    share: float = 0.5
+    """Stops where more than this share of them is empty, refused, truncated or failed."""
+
+
+@dataclass(kw_only=True)
 class SweepConfig:
     """A sweep: all of one configuration file, after `extends`, `path` and overrides."""
 
@@ -356,5 +412,9 @@ class SweepConfig:
     """Seeds of a cell that run before the next block of any cell starts."""
     output: str | None = None
     """Sweep directory, relative to the working directory; None: outputs/<name>."""
+    prices: dict[str, PriceConfig] = field(default_factory=dict)
+    """By model name or model id; goes before the price list."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    tripwire: TripwireConfig = field(default_factory=TripwireConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -17,12 +17,12 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from runner.config.schema import ProviderKind, SweepConfig
+from runner.config.schema import ProviderKind, Streaming, SweepConfig
 from runner.config.source import Problems, Where, nearest
 from runner.config.yaml_tree import Node, Plain, name_of
 
 _SECRET_WORDS = ("api_key", "apikey", "key", "token", "auth_token", "secret", "password", "bearer")
-_ENUM_NAMES = frozenset(ProviderKind)
+_ENUM_NAMES = frozenset((*ProviderKind, *Streaming))
 _OUTSIDE = ("extends", "model_defaults")
 """Top-level keys that are resolved before typing; here only for suggestions."""
 

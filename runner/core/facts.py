@@ -6,8 +6,10 @@ It lives here because record and scenarios are siblings that never import each o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from runner.core.money import Tariff
 
 Scalar = str | int | float | bool
 
@@ -43,3 +45,9 @@ class CellFacts:
     """Free facts of the scenario (source, title)."""
     canary: str | None
     """The scenario's canary string, to be kept with every stored copy of its text."""
+    tariffs: Mapping[str, Tariff] = field(default_factory=dict[str, Tariff])
+    """Prices by model name, of actors too; absent: unknown, and so is every cost."""
+
+    def tariff_of(self, actor: str | None) -> Tariff | None:
+        """Return the prices of an actor, or of the model under test."""
+        return self.tariffs.get(actor or self.model)

@@ -65,6 +65,8 @@ class Usage:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     """Part of output_tokens."""
+    cache_write_1h_tokens: int = 0
+    """Part of cache_write_tokens that is kept for an hour, which costs more."""
 
     def plus(self, other: Usage) -> Usage:
         """Return the field-wise sum."""
@@ -74,7 +76,21 @@ class Usage:
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How much of a first request is the same for all seeds of a condition, from its beginning.
+
+    Tools are always shared; the message is only where the whole system text is.
+    """
+
+    system: int
+    """Leading characters of the system text."""
+    message: int
+    """Leading characters of the first user message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +102,8 @@ class Conversation:
     """`{"role": "user" | "assistant", "content": str | list[Block]}`, oldest first."""
     tools: Sequence[Mapping[str, Any]] = ()
     """`{"name", "description", "input_schema"}`."""
+    shared: Shared | None = None
+    """For prompt caching; None: nothing is known. Does not change what is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +115,11 @@ class Prepared:
     body: bytes
     """`payload` encoded."""
     digest: str
-    """SHA-256 of `body`, hex."""
+    """SHA-256, hex, of the body without what concerns only its way: `stream`, and the marks and
+    cuts of prompt caching. So an answer is found again after these keys have changed."""
+    cache_s: float | None = None
+    """The request asks the server to keep the part that its condition's seeds share for so long
+    after its last use; None: it does not."""
 
 
 class FailureKind(StrEnum):
@@ -192,6 +214,9 @@ class Reply:
     usage: Usage
     model: str
     """The model id that the server returned."""
+    terms: tuple[str, ...] = ()
+    """What else decides about the price, as the API said: `speed=fast`, `service_tier=flex` …;
+    empty: the ordinary price."""
     continues: bool = False
     """`pause_turn`: send the content back and ask again; not a turn of its own."""
     role: str = TARGET

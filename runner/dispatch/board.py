@@ -115,6 +115,10 @@ class Board:
             requests=tally.requests,
             input_tokens=tally.input_tokens + tally.cache_read_tokens + tally.cache_write_tokens,
             output_tokens=tally.output_tokens,
+            cached_tokens=tally.cache_read_tokens,
+            cost_usd=tally.cost_usd,
+            uncounted=tally.uncounted,
+            saved_usd=tally.saved_usd,
             retries=tally.failures,
         )
 
@@ -145,6 +149,9 @@ def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
         output_tokens=a.output_tokens + b.output_tokens,
         cache_read_tokens=a.cache_read_tokens + b.cache_read_tokens,
         cache_write_tokens=a.cache_write_tokens + b.cache_write_tokens,
+        cost_usd=a.cost_usd + b.cost_usd,
+        uncounted=a.uncounted + b.uncounted,
+        saved_usd=a.saved_usd + b.saved_usd,
         waiting=a.waiting + (b.waiting if alive else 0),
         in_flight=a.in_flight + (b.in_flight if alive else 0),
     )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from runner.config.schema import ModelConfig
+from runner.config.streaming import longest_call_s
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quotas import QuotaDesk
@@ -132,7 +133,7 @@ class Desk:
         """Owe a silent worker's jobs again; its places stay withheld until its calls have ended."""
         self.table.release(incarnation)
         for name, authority in self.slots.items():
-            authority.lost(incarnation, now + self._models[name].timeout_s)
+            authority.lost(incarnation, now + longest_call_s(self._models[name]))
         self.quotas.lost(incarnation, now)
 
     def _report_places(self, beat: Heartbeat, now: float) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from runner.config.quotas import QuotaUse, called, groups_of, limits_rate
 from runner.config.schema import ModelConfig, SweepConfig
+from runner.config.streaming import longest_call_s
 from runner.execute.messages import Heartbeat, ModelTally
 from runner.execute.purse import RATE_LIMITS, Purse
 from runner.limits.authority import Authority
@@ -242,7 +243,7 @@ class QuotaDesk:
         """A worker fell silent: what it holds stays withheld, its calls may go on."""
         for group, authority in self._authorities.items():
             longest = max(
-                self._models[m].timeout_s
+                longest_call_s(self._models[m])
                 for m in self.plan.paced
                 if self.plan.uses[m].group == group
             )

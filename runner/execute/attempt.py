@@ -8,12 +8,13 @@ that turns a failed attempt into a decision. The decision itself is the table of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from runner.config.schema import RetryConfig
 from runner.core.errors import StorageError
+from runner.core.money import Tariff
 from runner.core.seams import Clock
 from runner.core.values import (
     Answer,
@@ -74,6 +75,8 @@ class Endpoint:
     """Its breaker is not closed, as the latest heartbeat reply says."""
     quota_note: str = ""
     """The state of its group, as the latest reply says, for the attempts table."""
+    tariff: Tariff | None = None
+    """Prices; None: unknown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -227,7 +230,7 @@ class Caller:
             sent = True
             outcome = await endpoint.provider.send(prepared)
             latency_s = now() - started
-            reply = endpoint.provider.read(outcome.body) if isinstance(outcome, Answer) else outcome
+            reply = _read(endpoint.provider, outcome)
             trouble = isinstance(reply, Failure) and (
                 reply.kind in _AWAY
                 or (reply.kind in _SERVER and (endpoint.outage or endpoint.health.is_news(job)))
@@ -267,6 +270,7 @@ class Caller:
         await self.durably(lambda: self.journal.append(frame))
         progress.attempts.append(attempt)
         endpoint.tally.count(reply, trouble=trouble)
+        endpoint.tally.spend(endpoint.tariff, reply, started_at)
         self._watch(endpoint, job, reply)
         return reply
 
@@ -298,6 +302,21 @@ class Caller:
             else:
                 self.storage_trouble(None)
                 return
+
+
+def _read(provider: Provider, outcome: Answer | Failure) -> Reply | Failure:
+    """Read an answer; what an unusable one's response said of itself goes into its failure."""
+    if isinstance(outcome, Failure):
+        return outcome
+    reply = provider.read(outcome.body)
+    if isinstance(reply, Failure):
+        return replace(
+            reply,
+            request_id=outcome.request_id,
+            simulated=outcome.simulated,
+            headers=outcome.headers,
+        )
+    return reply
 
 
 def _reason(failure: Failure, cause: str) -> str:

@@ -41,6 +41,12 @@ class ModelTally:
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    """Of the attempts whose cost is known."""
+    uncounted: int = 0
+    """Attempts whose cost is not: no price, or an answer that broke off."""
+    saved_usd: float = 0.0
+    """What cached input would have cost more without a cache."""
     waiting: int = 0
     """Jobs that sleep before a retry, now."""
     ready: int = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from runner.core.money import Tariff, failure_cost_usd, reply_cost_usd, uncached
 from runner.core.values import Failure, Reply, Usage
 from runner.execute.messages import ModelTally
 
@@ -21,6 +22,9 @@ class Tally:
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    uncounted: int = 0
+    saved_usd: float = 0.0
     waiting: int = 0
 
     def count(self, outcome: Reply | Failure, *, trouble: bool) -> None:
@@ -37,6 +41,21 @@ class Tally:
         self.cache_read_tokens += usage.cache_read_tokens
         self.cache_write_tokens += usage.cache_write_tokens
 
+    def spend(self, tariff: Tariff | None, outcome: Reply | Failure, at: float) -> float | None:
+        """Add what one attempt cost and return it; None: unknown."""
+        if isinstance(outcome, Failure):
+            cost = failure_cost_usd(tariff, outcome.status)
+        else:
+            cost = reply_cost_usd(tariff, outcome, at)
+        if cost is None:
+            self.uncounted += 1
+            return None
+        self.cost_usd += cost
+        if isinstance(outcome, Reply):
+            plain = reply_cost_usd(tariff, replace(outcome, usage=uncached(outcome.usage)), at)
+            self.saved_usd += (plain or cost) - cost
+        return cost
+
     def snapshot(self, *, in_flight: int, ready: int) -> ModelTally:
         """Return the value for a heartbeat."""
         return ModelTally(
@@ -48,6 +67,9 @@ class Tally:
             output_tokens=self.output_tokens,
             cache_read_tokens=self.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens,
+            cost_usd=self.cost_usd,
+            uncounted=self.uncounted,
+            saved_usd=self.saved_usd,
             waiting=self.waiting,
             ready=ready,
             in_flight=in_flight,

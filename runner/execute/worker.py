@@ -147,6 +147,7 @@ class Worker:
                 tally=Tally(),
                 retries=RetryBudget(at=now()),
                 group=groups[name],
+                tariff=book.tariffs.get(name),
             )
             for name in models
         }

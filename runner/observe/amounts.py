@@ -25,6 +25,15 @@ def short(number: float) -> str:
     return f"{number:.0f}"
 
 
+def money(usd: float) -> str:
+    """Return dollars without the sign: `1,181`, `12.40`, `0.0031`; only nothing is `0.00`."""
+    if abs(usd) >= 1000:
+        return f"{usd:,.0f}"
+    if usd and abs(usd) < 0.995:
+        return f"{usd:.2g}" if abs(usd) >= 1e-4 else f"{usd:.1e}"
+    return f"{usd:.2f}"
+
+
 def duration(seconds: float) -> str:
     """Return `4 s`, `12 m 05 s`, `3 h 02 m` or `2 d 04 h`."""
     whole = max(0, round(seconds))

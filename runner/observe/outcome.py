@@ -41,6 +41,8 @@ class Outcome:
     stopped: str | None = None
     """Why it ended with jobs owed; None where none is."""
     stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
+    money: tuple[str, ...] = ()
+    """What this process spent and saved, one line each."""
 
     @property
     def ended(self) -> int:
@@ -77,7 +79,7 @@ def final_lines(outcome: Outcome) -> list[str]:
             f"stopped{why} after {duration(o.elapsed_s or 0.0)}: {count(recorded)} recorded, {dead}"
             f"{count(o.owed)} owed. Continue with: runner resume {where}"
         )
-        return out
+        return [*out, *o.money]
     return [*out, *done_lines(o), *next_commands(o.directory, dead=o.ended - recorded)]
 
 
@@ -91,7 +93,7 @@ def done_lines(outcome: Outcome) -> list[str]:
         out.append(
             f"{many(o.attempts, 'attempt')} ({share}, {count(o.repeated)} repeated after a crash)"
         )
-    return out
+    return [*out, *o.money]
 
 
 def next_commands(directory: str, *, dead: int) -> list[str]:

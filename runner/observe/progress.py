@@ -14,7 +14,15 @@ from typing import Any
 
 from runner.core.errors import RecordError
 from runner.core.values import FailureKind
-from runner.observe.amounts import count, duration, per_second, short
+from runner.observe.amounts import (
+    count,
+    duration,
+    many,
+    money,
+    per_second,
+    percent,
+    short,
+)
 from runner.observe.quotas import MeterProgress, QuotaProgress, outages, quota_lines
 from runner.observe.terminal import one_line
 
@@ -57,8 +65,27 @@ class ModelProgress:
     input_tokens: int = 0
     """All input, cached included, since this process started."""
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Part of input_tokens that was read from a prompt cache."""
+    cost_usd: float = 0.0
+    """Known cost of this process's attempts."""
+    uncounted: int = 0
+    """Attempts of this process whose cost is not known."""
+    saved_usd: float = 0.0
+    """What cached input would have cost more without a cache."""
     retries: Mapping[str, int] = field(default_factory=dict[str, int])
     """Failed attempts since this process started, by FailureKind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a capped sweep has spent, all its sessions together."""
+
+    usd: float = 0.0
+    """What may have been spent: calls on the wire too, and what a crash left unaccounted for."""
+    tokens: int = 0
+    usd_cap: float | None = None
+    tokens_cap: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +109,8 @@ class Progress:
     models: tuple[ModelProgress, ...] = ()
     rate_per_s: float = 0.0
     """Jobs that ended per second, over the last minute."""
+    spent: Spending | None = None
+    """Of the whole sweep, where a budget caps it."""
     eta_s: float | None = None
     elapsed_s: float = 0.0
     """Since this process started."""
@@ -120,6 +149,9 @@ def from_json(data: bytes) -> Progress:
         )
         known["phase"] = Phase(raw["phase"])
         known["quotas"] = tuple(_quota(q) for q in raw.get("quotas", ()))
+        if raw.get("spent") is not None:
+            names = Spending.__dataclass_fields__
+            known["spent"] = Spending(**{k: v for k, v in raw["spent"].items() if k in names})
         return Progress(**known)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         msg = f"not the status of a sweep ({error}); it is rewritten every 5 s while one runs"
@@ -150,7 +182,35 @@ def heading(progress: Progress) -> str:
         parts.append(_eta(p))
     else:
         parts.append(str(p.phase))
-    return "   ".join(parts)
+    return "   ".join([*parts, *spent(p)])
+
+
+def spent(progress: Progress) -> list[str]:
+    """Return what is spent, and of how much, as one part of a line or none."""
+    p, models = progress, progress.models
+    if p.spent is not None:
+        said: list[str] = []
+        if p.spent.usd_cap is not None:
+            said.append(f"{money(p.spent.usd)} of {money(p.spent.usd_cap)} USD")
+        if p.spent.tokens_cap is not None:
+            said.append(f"{short(p.spent.tokens)} of {short(p.spent.tokens_cap)} tokens")
+        return [f"spent {', '.join(said)}"]
+    usd, unknown = sum(m.cost_usd for m in models), sum(m.uncounted for m in models)
+    if not usd and not any(m.requests > m.uncounted for m in models):
+        return []  # nothing has a price
+    more = f" and {many(unknown, 'attempt')} of unknown cost" if unknown else ""
+    return [f"spent {money(usd)} USD{more}"]
+
+
+def saved(models: Sequence[ModelProgress]) -> str | None:
+    """Return what prompt caching saved, in one line; None where nothing was read from a cache."""
+    read = sum(m.cached_tokens for m in models)
+    if not read:
+        return None
+    share = read / max(1, sum(m.input_tokens for m in models))
+    usd = sum(m.saved_usd for m in models)
+    worth = f", {money(usd)} USD saved" if usd else ""
+    return f"prompt cache: {short(read)} of the input read from it ({percent(share)}{worth})"
 
 
 def _eta(p: Progress) -> str:
@@ -263,6 +323,7 @@ def plain(progress: Progress) -> str:
         + short(sum(m.output_tokens for m in p.models))
         + " out",
         f"workers {p.workers}",
+        *spent(p),
     ]
     if retries:
         parts.append("retries " + ", ".join(f"{k} {count(n)}" for k, n in sorted(retries.items())))

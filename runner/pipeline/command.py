@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.config.schema import SweepConfig
+from runner.config.schema import BudgetConfig, SweepConfig
 from runner.config.source import Source
 from runner.core.clock import SystemClock
 from runner.core.errors import (
@@ -22,12 +22,15 @@ from runner.core.errors import (
 from runner.core.values import EndState
 from runner.dispatch.backend import Backend
 from runner.dispatch.spec import SweepSpec, new_name
-from runner.observe.amounts import count, many
+from runner.observe.amounts import count, many, money
 from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
+from runner.observe.progress import Progress, saved, spent
+from runner.pipeline.estimating import estimates_of, refuse_unasked, refuse_unpriced
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
+from runner.plan.estimate import ModelEstimate, total_cost_usd
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
@@ -74,17 +77,26 @@ def run_sweep(
     try:
         with sigterm_as_ctrl_c():
             prepared = asyncio.run(prepare(config, directory, choices, source=source))
-            return _run(prepared, placement, closing)
+            refuse_unpriced(prepared)
+            return _run(prepared, choices, placement, closing)
     except KeyboardInterrupt:
         again = "nothing that was recorded or answered is lost. Run the same command again"
         print_lines([f"interrupted: {again}"], sys.stderr)
         return EXIT_INTERRUPTED
 
 
-def _run(prepared: Prepared, placement: Placement, closing: Callable[[Outcome], list[str]]) -> int:
+def _run(
+    prepared: Prepared,
+    choices: Choices,
+    placement: Placement,
+    closing: Callable[[Outcome], list[str]],
+) -> int:
     clock = SystemClock()
     began = clock.monotonic()
-    print_lines(opening_lines(prepared))
+    estimates = asyncio.run(estimates_of(prepared)) if prepared.counts.owed else ()
+    if not choices.yes:
+        refuse_unasked(prepared, estimates)
+    print_lines([*opening_lines(prepared), *cost_lines(estimates, prepared.book.config.budget)])
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
         asyncio.run(prepared.directory.prove_fence())
@@ -142,6 +154,23 @@ def outside_line(outside: int) -> str:
         f"not in these seeds: {many(outside, 'job')} of an earlier plan; what is recorded of them "
         "stays, and tables leave it out"
     )
+
+
+def cost_lines(estimates: Sequence[ModelEstimate], budget: BudgetConfig) -> list[str]:
+    """Return what it will cost, as far as prices are known, and what caps it."""
+    if not estimates:
+        return []
+    guess, unknown = total_cost_usd(estimates)
+    parts: list[str] = []
+    if len(unknown) < len(estimates):
+        parts.append(f"about {money(guess)} USD")
+    if unknown:
+        parts.append(f"cost unknown for {', '.join(unknown)} (prices: gives them one)")
+    if budget.usd is not None:
+        parts.append(f"budget {money(budget.usd)} USD")
+    if budget.tokens is not None:
+        parts.append(f"budget {count(budget.tokens)} tokens")
+    return [" · ".join(parts)] if parts else []
 
 
 def _why(counts: Counts, exists: bool) -> str:
@@ -219,7 +248,15 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float 
         repeated=last.lost_calls if last else 0,
         stopped=_reason(end),
         stopped_models=last.stopped_models if last else {},
+        money=_money(last),
     )
+
+
+def _money(last: Progress | None) -> tuple[str, ...]:
+    if last is None:
+        return ()
+    cached = saved(last.models)
+    return (*spent(last), cached) if cached else tuple(spent(last))
 
 
 def _reason(end: SessionEnd | None) -> str | None:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyroaring import BitMap
-
 from runner.config.load import Loaded
 from runner.config.schema import SweepConfig
+from runner.pipeline.estimating import estimates_of
 from runner.pipeline.grading import check_graders
 from runner.pipeline.prepare import Choices, Prepared, prepare
-from runner.plan.estimate import ModelEstimate, estimate
+from runner.plan.estimate import ModelEstimate
 from runner.providers.open import problems_of
-from runner.record.manifest import load_state
-from runner.record.place import Place, open_store
-from runner.record.state import SweepState
+from runner.record.place import Place
 from runner.scenarios.build import build_book
 from runner.scenarios.findings import Finding, Findings
 from runner.scenarios.lint import lint
@@ -47,18 +44,8 @@ async def plan_sweep(loaded: Loaded) -> Planned:
     directory = Place(output_of(config))
     # A holder does not matter to somebody who only looks.
     prepared = await prepare(config, directory, Choices(take_over=True), source=loaded.source)
-    state = await load_state(open_store(directory))
-    estimates = estimate(
-        prepared.book.plan,
-        size=prepared.book.size,
-        max_tokens={m.name: m.max_tokens for m in config.models},
-        ended={n: _ended(state, n) for n in {*state.recorded, *state.dead}},
-    )
-    return Planned(loaded=loaded, prepared=prepared, estimates=tuple(estimates))
-
-
-def _ended(state: SweepState, number: int) -> BitMap:
-    return state.recorded.get(number, BitMap()) | state.dead.get(number, BitMap())
+    estimates = await estimates_of(prepared)
+    return Planned(loaded=loaded, prepared=prepared, estimates=estimates)
 
 
 def output_of(config: SweepConfig) -> str:

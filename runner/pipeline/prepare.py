@@ -12,7 +12,7 @@ import platform
 import secrets
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -38,6 +38,7 @@ from runner.pipeline.grading import check_graders
 from runner.pipeline.supersede import supersede_entry
 from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan
+from runner.providers.price_list import price_source, tariffs_of
 from runner.record.entries import Entry, OweAgain, PlanEntry
 from runner.record.holder import Found, Standing, who_holds
 from runner.record.layout import CONFIGURATION, FOLDERS
@@ -60,6 +61,10 @@ class Choices:
     """Move the rows of recorded cells that changed or vanished to superseded/."""
     take_over: bool = False
     """Do not look whether another process holds the sweep."""
+    yes: bool = False
+    """Spend what it costs, however much that is."""
+    keep_going: bool = False
+    """Leave the tripwire off for this session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +135,7 @@ async def prepare(
         next_number=stored.plan.next_number if stored else 0,
         version=stored.plan.version if stored else 1,
         sweep_id=state.sweep_id or secrets.token_hex(8),
+        tariffs=tariffs_of(config),
         source=source,
     )
     _refuse_graders(book, source)
@@ -190,10 +196,15 @@ def _refuse_graders(book: Book, source: Source | None) -> None:
         raise ConfigError(*map(str, findings.errors))
 
 
-async def read_configuration(directory: Place) -> SweepConfig:
+async def read_configuration(directory: Place, overrides: Sequence[str] = ()) -> SweepConfig:
     """Read the configuration that a sweep was last run with.
 
+    Args:
+        directory: of the sweep.
+        overrides: `key=value`, applied on top.
+
     Raises:
+        ConfigError: an override is none, or gives a key what it cannot take.
         SweepStateError: the directory holds no sweep.
         RecordError: the file is damaged, or a newer runner's.
         StorageError: it cannot be read.
@@ -204,7 +215,7 @@ async def read_configuration(directory: Place) -> SweepConfig:
     except KeyMissingError:
         msg = f"{directory}: no sweep here ({CONFIGURATION} is missing). Start one: runner sweep CONFIG"
         raise SweepStateError(msg) from None
-    return load_resolved(text, file)
+    return load_resolved(text, file, overrides)
 
 
 async def _holder(store: Store, state: SweepState, config: SweepConfig) -> Found:
@@ -304,6 +315,7 @@ def _configuration(book: Book, before: Mapping[str, str]) -> bytes:
     facts = {
         "sweep_id": book.sweep_id,
         "runner": version("runner"),
+        "prices": price_source(),
         "python": platform.python_version(),
         "git_commit": _git_commit() or before.get("git_commit", "unknown"),
     }

@@ -10,24 +10,31 @@ here: only `Failure` values leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import anthropic
 import httpx2
 
 from runner.config.schema import ModelConfig
+from runner.config.streaming import longest_call_s, streams
 from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
 from runner.providers.codec import ModelCodec
+from runner.providers.event_stream import MessageAssembler
 from runner.providers.headers import Redactor
 from runner.providers.wire import (
     Channel,
     Exchange,
+    Streamed,
     network_failure,
     outcome,
     status_failure,
     timeout_failure,
 )
+
+_STREAMED: ContextVar[Streamed | None] = ContextVar("_STREAMED", default=None)
+"""How the present call's response is read: the SDK hands nothing of ours through to its client."""
 
 
 class _AiohttpClient(httpx2.AsyncClient):
@@ -53,7 +60,11 @@ class _AiohttpClient(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """Carry out the request; the response is whole when this returns."""
         headers = {name: value for name, value in request.headers.items() if name != "host"}
-        exchange = await self._channel.post(headers, request.content)
+        how = _STREAMED.get()
+        if how is None:
+            exchange = await self._channel.post(headers, request.content)
+        else:
+            exchange = await self._channel.stream(headers, request.content, how)
         return _Response(request, exchange)
 
     async def aclose(self) -> None:
@@ -108,6 +119,7 @@ class AnthropicProvider:
             max_body_bytes: larger bodies are not read to their end.
         """
         self._model = model
+        self._longest_s = longest_call_s(model)
         self._codec = ModelCodec(model)
         self._redactor = Redactor(key)
         self._path = f"{base_url.rstrip('/')}/v1/messages"
@@ -134,23 +146,37 @@ class AnthropicProvider:
         """Return the request; see Provider."""
         return self._codec.prepare(conversation, seed)
 
-    async def send(self, prepared: Prepared) -> Answer | Failure:
+    async def send(
+        self, prepared: Prepared, begun: Callable[[], None] | None = None
+    ) -> Answer | Failure:
         """Make one attempt; see Provider."""
-        timeout_s = self._model.timeout_s
+        longest_s = self._longest_s
+        if streams(self._model):
+            how = Streamed(
+                assembler=MessageAssembler(),
+                silence_s=self._model.timeout_s,
+                begun=begun or _unheard,
+            )
+            token = _STREAMED.set(how)
+        else:
+            token = None
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(longest_s):
                 response = await self._client.post(
                     self._path,
                     cast_to=httpx2.Response,
                     content=prepared.body,
-                    options={"timeout": timeout_s},
+                    options={"timeout": longest_s},
                 )
         except TimeoutError:
-            return timeout_failure(timeout_s)
+            return timeout_failure(longest_s)
         except anthropic.APIStatusError as error:
             return self._status_failure(error)
         except Exception as error:  # noqa: BLE001  # past here failures are values, ours included
             return network_failure(error, self._channel.url, self._redactor)
+        finally:
+            if token is not None:
+                _STREAMED.reset(token)
         if isinstance(response, _Response):
             return outcome(response.exchange, self._redactor)
         return network_failure(TypeError(), self._channel.url, self._redactor)
@@ -166,3 +192,7 @@ class AnthropicProvider:
     async def aclose(self) -> None:
         """Close connections; see Provider."""
         await self._client.close()
+
+
+def _unheard() -> None:
+    """Nobody waits for the beginning of this answer."""

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,9 @@ class LocalProvider:
         """Return the request; see Provider."""
         return self._codec.prepare(conversation, seed)
 
-    async def send(self, prepared: Prepared) -> Answer | Failure:
+    async def send(
+        self, prepared: Prepared, begun: Callable[[], None] | None = None
+    ) -> Answer | Failure:
         """Make one attempt, starting the server first where none runs; see Provider."""
         try:
             inner = self._inner if self._found else await self._connect()
@@ -99,7 +102,7 @@ class LocalProvider:
                 kind=FailureKind.CONNECTION, message=str(error)[:500], error_type="local_server"
             )
         assert inner is not None
-        outcome = await inner.send(prepared)
+        outcome = await inner.send(prepared, begun)
         if isinstance(outcome, Failure) and outcome.kind is FailureKind.CONNECTION:
             self._found = False  # the next attempt looks for the server again, or starts one
         return outcome

@@ -44,16 +44,28 @@ STOP_REASONS: Mapping[str, EndState] = MappingProxyType(
 """Stop reason to the end state of a rollout that ends with it; `answered` becomes `empty` without
 text or tool call. A rollout ends with `pause_turn` only if its number of calls is used up."""
 
-RESERVED = frozenset({"model", "messages", "system", "tools", "max_tokens", "stream"})
+RESERVED = frozenset(
+    {"model", "messages", "system", "tools", "max_tokens", "stream", "cache_control"}
+)
 """Body keys that `params` may not set, because the runner does."""
 
 _NO_SECRETS = Redactor(None)
 
 
-def encode(payload: dict[str, Any]) -> Prepared:
-    """Serialise a request once, for all of its attempts."""
+def encode(
+    payload: dict[str, Any], *, plain: dict[str, Any] | None = None, cache_s: float | None = None
+) -> Prepared:
+    """Serialise a request once, for all of its attempts.
+
+    Args:
+        payload: what is sent.
+        plain: the same without what concerns only its way, for the digest; None: `payload` is.
+        cache_s: see `Prepared`.
+    """
     body = orjson.dumps(payload, default=_plain)
-    return Prepared(payload=payload, body=body, digest=hashlib.sha256(body).hexdigest())
+    meant = body if plain is None else orjson.dumps(plain, default=_plain)
+    digest = hashlib.sha256(meant).hexdigest()
+    return Prepared(payload=payload, body=body, digest=digest, cache_s=cache_s)
 
 
 def _plain(value: object) -> object:
@@ -122,10 +134,10 @@ def parse(body: bytes) -> dict[str, Any] | Failure:
 
 def _unusable(body: bytes) -> Failure:
     start = body[:200].decode("utf-8", "replace").strip()
-    if start.startswith("{"):
+    if not start or start.startswith("{"):
         return Failure(
             kind=FailureKind.TRUNCATED_RESPONSE,
-            message=f"the JSON breaks off after {len(body)} bytes",
+            message=f"the answer breaks off after {len(body)} bytes",
             status=200,
         )
     return bad_response(f"the body is no JSON; it begins with {start[:80]!r}")
@@ -177,17 +189,30 @@ def read_message(body: bytes) -> Reply | Failure:
         stop_reason=stop_reason,
         end_state=end_state_of(stop_reason, blocks),
         usage=_usage(as_object(found.get("usage"))),
+        terms=_terms(as_object(found.get("usage"))),
         model=as_text(found.get("model")) or "",
         continues=stop_reason == "pause_turn",
     )
 
 
+_ORDINARY = frozenset({"standard", "not_available", "global"})
+
+
+def _terms(usage: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what decides about the price beside tokens and date."""
+    names = ("service_tier", "speed", "inference_geo")
+    said = ((name, as_text(usage.get(name))) for name in names)
+    return tuple(f"{name}={value}" for name, value in said if value and value not in _ORDINARY)
+
+
 def _usage(usage: Mapping[str, Any]) -> Usage:
     details = as_object(usage.get("output_tokens_details"))
+    written = as_object(usage.get("cache_creation"))
     return Usage(
         input_tokens=as_count(usage.get("input_tokens")),
         output_tokens=as_count(usage.get("output_tokens")),
         cache_read_tokens=as_count(usage.get("cache_read_input_tokens")),
         cache_write_tokens=as_count(usage.get("cache_creation_input_tokens")),
         reasoning_tokens=as_count(details.get("thinking_tokens")),
+        cache_write_1h_tokens=as_count(written.get("ephemeral_1h_input_tokens")),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from runner.config.schema import ModelConfig
+from runner.config.streaming import longest_call_s, streams
 from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
 from runner.providers.codec import ModelCodec
+from runner.providers.event_stream import ChatAssembler
 from runner.providers.headers import Redactor
-from runner.providers.wire import Channel, network_failure, outcome, timeout_failure
+from runner.providers.wire import Channel, Streamed, network_failure, outcome, timeout_failure
 
 USER_AGENT = "runner"
 
@@ -35,6 +38,7 @@ class OpenAIProvider:
             max_body_bytes: larger bodies are not read to their end.
         """
         self._model = model
+        self._longest_s = longest_call_s(model)
         self._codec = ModelCodec(model)
         self._redactor = Redactor(key)
         self._headers = {
@@ -56,15 +60,24 @@ class OpenAIProvider:
         """Return the request; see Provider."""
         return self._codec.prepare(conversation, seed)
 
-    async def send(self, prepared: Prepared) -> Answer | Failure:
+    async def send(
+        self, prepared: Prepared, begun: Callable[[], None] | None = None
+    ) -> Answer | Failure:
         """Make one attempt; see Provider."""
-        timeout_s = self._model.timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                exchange = await self._channel.post(self._headers, prepared.body)
+            async with asyncio.timeout(self._longest_s):
+                if streams(self._model):
+                    how = Streamed(
+                        assembler=ChatAssembler(),
+                        silence_s=self._model.timeout_s,
+                        begun=begun or _unheard,
+                    )
+                    exchange = await self._channel.stream(self._headers, prepared.body, how)
+                else:
+                    exchange = await self._channel.post(self._headers, prepared.body)
         except Exception as error:  # noqa: BLE001  # past here failures are values, ours included
             if type(error) is TimeoutError:
-                return timeout_failure(timeout_s)
+                return timeout_failure(self._longest_s)
             return network_failure(error, self._channel.url, self._redactor)
         return outcome(exchange, self._redactor)
 
@@ -75,3 +88,7 @@ class OpenAIProvider:
     async def aclose(self) -> None:
         """Close connections; see Provider."""
         await self._channel.aclose()
+
+
+def _unheard() -> None:
+    """Nobody waits for the beginning of this answer."""

@@ -22,7 +22,7 @@ from runner.providers.messages_api import (
     parse,
 )
 
-RESERVED = frozenset({"model", "messages", "tools", "max_tokens", "stream", "n"})
+RESERVED = frozenset({"model", "messages", "tools", "max_tokens", "stream", "stream_options", "n"})
 """Body keys that `params` may not set; `max_completion_tokens` may and replaces `max_tokens`."""
 
 UNPARSABLE_ARGUMENTS = "unparsable_arguments"
@@ -187,6 +187,7 @@ def read_chat(body: bytes) -> Reply | Failure:
         stop_reason=stop_reason,
         end_state=end_state_of(stop_reason, content),
         usage=_usage(as_object(found.get("usage"))),
+        terms=_terms(found),
         model=as_text(found.get("model")) or "",
     )
 
@@ -222,6 +223,12 @@ def _tool_use(call: Mapping[str, Any]) -> Block:
         "name": as_text(function.get("name")) or "",
         "input": given if isinstance(given, dict) else {UNPARSABLE_ARGUMENTS: raw or ""},
     }
+
+
+def _terms(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what decides about the price beside tokens and date."""
+    tier = as_text(found.get("service_tier"))
+    return (f"service_tier={tier}",) if tier and tier not in {"default", "auto"} else ()
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

@@ -6,6 +6,7 @@ sent, how a body is read. It does not retry, pace, count or record; that is `exe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
@@ -26,8 +27,13 @@ class Provider(Protocol):
         """
         ...
 
-    async def send(self, prepared: Prepared) -> Answer | Failure:
+    async def send(
+        self, prepared: Prepared, begun: Callable[[], None] | None = None
+    ) -> Answer | Failure:
         """Make one attempt, under its own deadline; raises nothing but CancelledError.
+
+        `begun` is told once a streamed answer has begun: from then on its prompt can be read from
+        the server's cache. A plain call does not know when that is.
 
         An Answer is HTTP 200 with a whole body, as received; whether the body is a usable reply
         is what `read` says. No value returned holds a request, a key or an unfiltered header.

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,6 +19,7 @@ from yarl import URL
 from runner.core.clock import SystemClock
 from runner.core.values import Answer, Failure, FailureKind
 from runner.providers.classify import classify
+from runner.providers.event_stream import CONTENT_TYPE, Assembler
 from runner.providers.headers import (
     SIMULATED_HEADER,
     Redactor,
@@ -35,6 +36,22 @@ _MAX_ERROR_BODY = 65_536
 
 class ResponseTooLargeError(Exception):
     """The body exceeds the bound; reading was broken off and the connection dropped."""
+
+
+class SilentError(Exception):
+    """A stream sent nothing for too long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """That and how a response is read as a stream."""
+
+    assembler: Assembler
+    """Fresh: of this call alone."""
+    silence_s: float
+    """The longest wait for the first byte, and between two."""
+    begun: Callable[[], None]
+    """Told when the response has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,47 @@ class Channel:
         finally:
             # Of a body read to its end the connection is back in the pool already; else it goes.
             response.close()
+
+    async def stream(self, headers: Mapping[str, str], body: bytes, how: Streamed) -> Exchange:
+        """Send one POST and put its events together to the body that a plain call would have had.
+
+        What is no event stream (an error; a server that answers whole all the same) is read as by
+        `post`.
+
+        Raises:
+            SilentError: nothing came for `silence_s`.
+            ResponseTooLargeError: the answer exceeds `max_bytes`.
+            aiohttp.ClientError, OSError: as in `post`.
+        """
+        session = self._session or self._open()
+        loop = asyncio.get_running_loop()
+        silence = asyncio.timeout(how.silence_s)
+        try:
+            async with silence:
+                response = await session.post(
+                    self.url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+                )
+                try:
+                    if response.status != 200:
+                        text = await _read_at_most(response, _MAX_ERROR_BODY, cut=True)
+                        return Exchange(response.status, response.headers, text)
+                    how.begun()
+                    if response.content_type != CONTENT_TYPE:
+                        silence.reschedule(None)
+                        text = await _read_at_most(response, self._max_bytes, cut=False)
+                        return Exchange(200, response.headers, text)
+                    async for piece in response.content.iter_any():
+                        silence.reschedule(loop.time() + how.silence_s)
+                        how.assembler.feed(piece)
+                        if how.assembler.size > self._max_bytes:
+                            raise ResponseTooLargeError
+                    return Exchange(200, response.headers, how.assembler.body())
+                finally:
+                    response.close()
+        except TimeoutError:
+            if silence.expired():
+                raise SilentError from None
+            raise
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -192,6 +250,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _read_network_error(error: BaseException) -> tuple[FailureKind, str, str] | None:  # noqa: C901, PLR0911  # one flat list of cases
+    if isinstance(error, SilentError):
+        return FailureKind.TIMEOUT, "silence", "the stream fell silent for timeout_s"
     if isinstance(error, ResponseTooLargeError):
         text = "the response is larger than max_record_bytes"
         return FailureKind.RESPONSE_TOO_LARGE, "response_too_large", text

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from runner.core.facts import CellFacts
 from runner.core.identity import job_key
+from runner.core.money import Tariff, failure_cost_usd, reply_cost_usd, total_usd
 from runner.core.values import RECORDED_STATES, TARGET, Attempt, EndState, Finished, Reply, Usage
 from runner.record import scout
 from runner.record.schema import SCHEMA_VERSION, SCHEMAS, TYPES, Kind
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     Column = pa.Array[Any]
 _LIMITS = {"max_tokens": "token", "model_context_window_exceeded": "context"}
 _NO_USAGE = Usage()
+Tariffs = Callable[[str | None], Tariff | None]
+"""Actor (None: the model under test) to its prices."""
 
 
 class Keyed(NamedTuple):
@@ -51,17 +54,19 @@ def keyed(finished: Sequence[Finished], facts: Callable[[int], CellFacts]) -> li
 
 def table(kind: Kind, jobs: Sequence[Keyed], facts: Callable[[int], CellFacts]) -> pa.Table:
     """Return the rows of a table for jobs that belong into it, in the order given."""
+    of_cell = {cell: facts(cell).tariff_of for cell in {job.finished.job.cell for job in jobs}}
+    tariffs = of_cell.__getitem__
     match kind:
         case Kind.TRANSCRIPTS:
-            rows = [_transcript(job) for job in jobs]
+            rows = [_transcript(job, tariffs(job.finished.job.cell)) for job in jobs]
             cells = [job.finished.job.cell for job in jobs]
             names = _TRANSCRIPT_ROW
         case Kind.FAILURES:
-            rows = [_failure(job) for job in jobs]
+            rows = [_failure(job, tariffs(job.finished.job.cell)) for job in jobs]
             cells = [job.finished.job.cell for job in jobs]
             names = _FAILURE_ROW
         case Kind.ATTEMPTS:
-            rows = [row for job in jobs for row in _attempts(job)]
+            rows = [row for job in jobs for row in _attempts(job, tariffs(job.finished.job.cell))]
             cells = [job.finished.job.cell for job in jobs for _ in job.finished.attempts]
             names = _ATTEMPT_ROW
     schema, types = SCHEMAS[kind], TYPES[kind]
@@ -166,6 +171,15 @@ def used(finished: Finished) -> dict[int, Attempt]:
     return found
 
 
+def _cost(done: Finished, tariffs: Tariffs) -> float | None:
+    """Return the cost of the answers that the rollout used; None: unknown."""
+    asked = {turn: attempt.started_at for turn, attempt in used(done).items()}
+    return total_usd(
+        reply_cost_usd(tariffs(reply.actor), reply, asked.get(turn, done.finished_at))
+        for turn, reply in enumerate(done.replies)
+    )
+
+
 def _simulated(attempts: Sequence[Attempt]) -> bool:
     for attempt in attempts:
         outcome = attempt.answer or attempt.failure
@@ -200,7 +214,7 @@ _TRANSCRIPT_ROW = (
 )
 
 
-def _transcript(job: Keyed) -> tuple[object, ...]:
+def _transcript(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
     key, done = job
     replies, attempts = done.own_replies, done.attempts
     last = replies[-1]
@@ -215,7 +229,7 @@ def _transcript(job: Keyed) -> tuple[object, ...]:
         *(key, count, max(0.0, done.finished_at - started)),
         *(sum(usage[:4]), limit, messages, done.job.seed, done.end_state.value),
         *(last.stop_reason, scout.dump([r.stop_reason for r in replies])[0], last.model),
-        *(sum(not r.continues for r in replies), len(attempts), *usage, None),
+        *(sum(not r.continues for r in replies), len(attempts), *usage, _cost(done, tariffs)),
         *(orjson.dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
         *(attempts[-1].incarnation, _simulated(attempts), raw, *_staged(done)),
     )
@@ -259,7 +273,7 @@ _FAILURE_ROW = (
 )
 
 
-def _failure(job: Keyed) -> tuple[object, ...]:
+def _failure(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
     key, done = job
     attempts = done.attempts
     failures = [a.failure for a in attempts if a.failure is not None]
@@ -277,7 +291,7 @@ def _failure(job: Keyed) -> tuple[object, ...]:
         *(last.kind.value if last else None, last.status if last else None),
         *(last.error_type if last else None, last.error_code if last else None, errors),
         *(len(attempts), sum(not r.continues for r in done.own_replies)),
-        *(*_tokens(_summed(done.replies)), None, messages, raw, iso(started)),
+        *(*_tokens(_summed(done.replies)), _cost(done, tariffs), messages, raw, iso(started)),
         *(iso(done.finished_at), attempts[-1].incarnation if attempts else None),
         _simulated(attempts),
     )
@@ -312,7 +326,7 @@ _NO_FAILURE = (None, None, None, None)
 _NO_TOKENS: tuple[None, ...] = tuple(repeat(None, 5))
 
 
-def _attempts(job: Keyed) -> list[tuple[object, ...]]:
+def _attempts(job: Keyed, tariffs: Tariffs) -> list[tuple[object, ...]]:
     key, done = job
     read = used(done)
     rows: list[tuple[object, ...]] = []
@@ -320,10 +334,14 @@ def _attempts(job: Keyed) -> list[tuple[object, ...]]:
         answer, failure = attempt.answer, attempt.failure
         outcome = answer or failure
         tokens: tuple[int | None, ...] = _NO_TOKENS
+        cost: float | None = None
         if read.get(attempt.turn) is attempt and attempt.turn < len(done.replies):
-            tokens = _tokens(done.replies[attempt.turn].usage)
+            reply = done.replies[attempt.turn]
+            tokens = _tokens(reply.usage)
+            cost = reply_cost_usd(tariffs(reply.actor), reply, attempt.started_at)
         error = _NO_FAILURE
         if failure is not None:
+            cost = failure_cost_usd(tariffs(attempt.actor), failure.status)
             error = (failure.kind.value, failure.error_type, failure.error_code, failure.message)
         rows.append(
             (
@@ -332,7 +350,7 @@ def _attempts(job: Keyed) -> list[tuple[object, ...]]:
                 *(attempt.waited_s, attempt.latency_s),
                 *(outcome.status if outcome else None, answer is not None, *error),
                 *(outcome.request_id if outcome else None,),
-                *(failure.retry_after_s if failure else None, *tokens, None),
+                *(failure.retry_after_s if failure else None, *tokens, cost),
                 *(attempt.request_digest, attempt.quota or None),
                 *(outcome is not None and outcome.simulated, attempt.role, attempt.actor),
             )

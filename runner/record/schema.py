@@ -139,7 +139,17 @@ def _maybe(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 
 
 _COST = _real(
-    "cost_usd", "Cost by dated prices; null is unknown, never 0.", unit="USD", nullable=True
+    "cost_usd",
+    "Cost by dated prices; null is unknown, never 0. A refusal before any output costs 0.",
+    unit="USD",
+    nullable=True,
+)
+_COST_OF_JOB = _real(
+    "cost_usd",
+    "Cost by dated prices of the answers that the rollout used; null where one is unknown. What "
+    "attempts beside them cost is in the attempts table.",
+    unit="USD",
+    nullable=True,
 )
 _SIMULATED = _flag("simulated", "A simulator answered: evidence about machinery, never a model.")
 _MESSAGES = (
@@ -182,8 +192,8 @@ TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
     _int("turns", "Turns of the model; a continued pause is no turn of its own.", unit="turns"),
     _int("attempts", "HTTP requests sent for the job, failed ones included.", unit="attempts"),
     *_sums(_TOKENS),
-    _COST,
-    _text("request_digests", "SHA-256 of the body of each answered request.", unit="JSON list"),
+    _COST_OF_JOB,
+    _text("request_digests", "request_digest of each answered request.", unit="JSON list"),
     _text(
         "request_ids",
         "Request id of each answered call, null inside where none came.",
@@ -267,7 +277,12 @@ ATTEMPT_COLUMNS: tuple[Column, ...] = (
     _real("retry_after_s", "Wait that the server asked for.", unit="s", nullable=True),
     *_maybe(_TOKENS),
     _COST,
-    _text("request_digest", "SHA-256 of the request body.", unit="hex"),
+    _text(
+        "request_digest",
+        "SHA-256 of the request body, without what concerns only its way: `stream`, and the marks "
+        "and cuts of prompt caching.",
+        unit="hex",
+    ),
     _word(
         "quota",
         "The quota group as it was at most a heartbeat before: group; use (share of each limit, last "
@@ -305,7 +320,7 @@ FAILURE_COLUMNS: tuple[Column, ...] = (
     _int("attempts", "HTTP requests sent for the job.", unit="attempts"),
     _int("turns", "Turns that the model did answer.", unit="turns"),
     *_sums(_TOKENS),
-    _COST,
+    _COST_OF_JOB,
     _text("messages", f"{_MESSAGES} Null for too_large.", unit="JSON list", nullable=True),
     _text(
         "raw_content",

@@ -65,6 +65,12 @@ class Spent:
     input_tokens: int
     """All input, cached included."""
     output_tokens: int
+    cached_tokens: int = 0
+    """Part of input_tokens that was read from a prompt cache."""
+    cost_usd: float = 0.0
+    """Of the attempts whose cost is known."""
+    uncounted: int = 0
+    """Attempts whose cost is not known."""
 
 
 def count_cells(
@@ -120,7 +126,9 @@ from read_parquet($shards) group by cell, seed
 _SPENT = """
 select model, failure_kind, count(*),
   coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint,
-  coalesce(sum(output_tokens), 0)::bigint
+  coalesce(sum(output_tokens), 0)::bigint,
+  coalesce(sum(cache_read_tokens), 0)::bigint,
+  coalesce(sum(cost_usd), 0), count(*) - count(cost_usd)
 from read_parquet($shards) group by all order by all
 """
 _SIMULATED = "select coalesce(bool_or(simulated), false) from read_parquet($shards)"
@@ -179,7 +187,7 @@ def dead_letters(tables: Tables) -> Iterator[tuple[int, int, EndState]]:
 
 
 def spent_by_model(tables: Tables) -> list[Spent]:
-    """Return attempts, failures by kind and tokens of each model, by name.
+    """Return attempts, failures by kind, tokens and cost of each model, by name.
 
     Raises:
         RecordError: a shard cannot be read.
@@ -188,17 +196,22 @@ def spent_by_model(tables: Tables) -> list[Spent]:
     if not shards:
         return []
     found: dict[str, Spent] = {}
-    for model, kind, rows, tokens_in, tokens_out in tables.stream(_SPENT, {"shards": shards}):
-        old = found.get(model)
-        failures = dict(old.failures) if old else {}
+    nothing = {"attempts": 0, "input_tokens": 0, "output_tokens": 0}
+    for model, kind, rows, *sums in tables.stream(_SPENT, {"shards": shards}):
+        old = found.get(model) or Spent(model=model, failures={}, **nothing)
+        failures = dict(old.failures)
         if kind is not None:
             failures[kind] = failures.get(kind, 0) + rows
+        tokens_in, tokens_out, cached, cost, uncounted = sums
         found[model] = Spent(
             model=model,
-            attempts=(old.attempts if old else 0) + rows,
+            attempts=old.attempts + rows,
             failures=failures,
-            input_tokens=(old.input_tokens if old else 0) + tokens_in,
-            output_tokens=(old.output_tokens if old else 0) + tokens_out,
+            input_tokens=old.input_tokens + tokens_in,
+            output_tokens=old.output_tokens + tokens_out,
+            cached_tokens=old.cached_tokens + cached,
+            cost_usd=old.cost_usd + cost,
+            uncounted=old.uncounted + uncounted,
         )
     return list(found.values())
 

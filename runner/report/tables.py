@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from runner.core.values import EndState
-from runner.observe.amounts import count, percent, short
+from runner.observe.amounts import count, many, money, percent, short
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
 from runner.report.contents import Report, ReportRow
@@ -167,7 +167,7 @@ def outcome_grid(report: Report) -> Grid | None:
 
 
 def spent_grid(spent: Sequence[Spent]) -> Grid | None:
-    """Return attempts and tokens per model, None where none were sent."""
+    """Return attempts, tokens and cost per model, None where none were sent."""
     if not spent:
         return None
     lines = [
@@ -176,15 +176,28 @@ def spent_grid(spent: Sequence[Spent]) -> Grid | None:
             count(s.attempts),
             ", ".join(f"{k} {count(n)}" for k, n in sorted(s.failures.items())) or "none",
             short(s.input_tokens),
+            percent(s.cached_tokens / s.input_tokens) if s.cached_tokens else "none",
             short(s.output_tokens),
+            _cost(s),
         )
         for s in spent
     ]
     return Grid(
         title="Attempts",
-        columns=("model", "attempts", "failed attempts", "tokens in", "tokens out"),
+        columns=(
+            *("model", "attempts", "failed attempts", "tokens in", "from cache", "tokens out"),
+            "cost USD",
+        ),
         rows=tuple(lines),
     )
+
+
+def _cost(spent: Spent) -> str:
+    """Return the known cost, and how many attempts it leaves out."""
+    if spent.uncounted == spent.attempts:
+        return "unknown"
+    more = f" + {many(spent.uncounted, 'attempt')} unknown" if spent.uncounted else ""
+    return money(spent.cost_usd) + more
 
 
 def row_values(row: ReportRow) -> dict[str, object]:

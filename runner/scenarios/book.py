@@ -17,6 +17,7 @@ import orjson
 from runner.config.schema import ModelConfig, ScenarioConfig, SweepConfig
 from runner.core.facts import CellFacts, Scalar
 from runner.core.identity import IDENTITY_VERSION, canonical_json, job_key
+from runner.core.money import Tariff
 from runner.core.values import Conversation, Job
 from runner.plan.cells import Plan
 from runner.plan.estimate import PromptSize
@@ -63,6 +64,8 @@ class Condition:
     """As `Script.cast`."""
     staged: Mapping[str, str] = field(default_factory=dict[str, str])
     """Short digests of environment, safeguards and tools, where there are any."""
+    shared_characters: int = 0
+    """As `Script.shared_characters`."""
 
 
 class Book:
@@ -81,6 +84,7 @@ class Book:
         actors: Sequence[Target],
         sweep_id: str,
         revisions: Mapping[str, str],
+        tariffs: Mapping[str, Tariff] | None = None,
     ) -> None:
         """Take the parts; cells are found by (prompt's axes object, model name)."""
         self.config = config
@@ -88,6 +92,8 @@ class Book:
         self.sweep_id = sweep_id
         self.revisions = dict(revisions)
         """Hash of the weights per local model."""
+        self.tariffs = dict(tariffs or {})
+        """Prices per model; looked up once, so that every process counts the same."""
         self._conditions = conditions
         self._targets = {t.config.name: t for t in targets}
         self._known = {**self._targets, **{t.config.name: t for t in actors}}
@@ -111,6 +117,7 @@ class Book:
             version=self.plan.version,
             sweep_id=self.sweep_id,
             revisions=self.revisions,
+            tariffs=self.tariffs,
         )
         return again, ()
 
@@ -159,6 +166,7 @@ class Book:
             prompt_digest=cell.prompt_digest,
             labels=labels,
             canary=None if canary is None else str(canary),
+            tariffs=self.tariffs,
         )
 
     def grading(self, cell_number: int, seed: int = 0) -> dict[str, object]:
@@ -173,7 +181,11 @@ class Book:
     def size(self, cell_number: int) -> PromptSize:
         """Return the size of one job's scripted input, for `plan.estimate`."""
         condition = self._condition(cell_number)
-        return PromptSize(calls=condition.prompts.calls, characters=condition.characters)
+        return PromptSize(
+            calls=condition.prompts.calls,
+            characters=condition.characters,
+            shared=condition.shared_characters,
+        )
 
     def identity_parts(self, cell_number: int) -> dict[str, object]:
         """Return all that went into a cell's digest; `core.identity.cell_digest` of it is it."""

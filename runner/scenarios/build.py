@@ -17,6 +17,7 @@ from runner.config.source import Source
 from runner.core.errors import ConfigError
 from runner.core.facts import Scalar
 from runner.core.identity import CellForm, canonical_json
+from runner.core.money import Tariff
 from runner.core.seeds import SeedSet
 from runner.core.values import TARGET
 from runner.core.weights import find_gguf, weights_sha256
@@ -45,6 +46,7 @@ def build_book(
     version: int = 1,
     sweep_id: str = "",
     revisions: Mapping[str, str] | None = None,
+    tariffs: Mapping[str, Tariff] | None = None,
     source: Source | None = None,
 ) -> Book:
     """Build the book of a sweep.
@@ -57,6 +59,7 @@ def build_book(
         sweep_id: for `Book.facts`.
         revisions: hash of the weights by model name, for `local` models; None: found and hashed
             here.
+        tariffs: prices by model name, for `Book.facts`.
         source: where the configuration's keys were written, for messages.
 
     Raises:
@@ -88,6 +91,7 @@ def build_book(
         actors=actors,
         sweep_id=sweep_id,
         revisions=revisions,
+        tariffs=tariffs,
     )
 
 
@@ -283,6 +287,7 @@ class _Rendered:
                 script.characters,
                 cast_,
                 script.staged_hashes(),
+                script.shared_characters,
             )
         )
         self.names.append(name)

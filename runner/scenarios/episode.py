@@ -305,7 +305,9 @@ class EpisodeRollout:
 
 
 def _with(before: Conversation, messages: Sequence[Mapping[str, Any]]) -> Conversation:
-    return Conversation(system=before.system, messages=tuple(messages), tools=before.tools)
+    return Conversation(
+        system=before.system, messages=tuple(messages), tools=before.tools, shared=before.shared
+    )
 
 
 def _identified(blocks: Sequence[Block], number: int) -> tuple[Block, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
 from runner.config.source import Source
+from runner.config.streaming import PLAIN_AT_MOST, streams
 from runner.scenarios.build import (
     RenderedCondition,
     check_names,
@@ -23,9 +24,6 @@ from runner.scenarios.prompts import Prompts, RenderProblem
 from runner.scenarios.symbolic import Pattern
 
 SAMPLING = ("temperature", "top_k", "top_p")
-
-STREAMING_FROM = 21_334
-"""max_tokens from which the Anthropic SDK refuses a call that is not streamed."""
 
 _STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_]\w{0,40}\}")
 _MOST_TWINS = 10
@@ -143,11 +141,10 @@ def _lint_model(
                     "400 even to the default value"
                 )
                 findings.error(f"{key}.params.{name}", what, "Remove it, for every model alike")
-        if model.max_tokens >= STREAMING_FROM:
-            what = f"answers of {STREAMING_FROM:,} tokens or more need a long timeout"
-            findings.add(
-                Severity.NOTE, f"{key}.max_tokens", what, f"timeout_s is {model.timeout_s:g}"
-            )
+        if model.max_tokens > PLAIN_AT_MOST and not streams(model):
+            what = f"answers of more than {PLAIN_AT_MOST:,} tokens without a stream may be cut"
+            fix = f"Remove stream: never, or see that timeout_s ({model.timeout_s:g}) is enough"
+            findings.add(Severity.NOTE, f"{key}.stream", what, fix)
     greedy = model.params.get("temperature") == 0
     if greedy and not model.send_seed and not any(map(_reads_seed, _all_texts(scenarios))):
         what = "temperature 0 and no seed in any text: all seeds of a condition will answer alike"

@@ -155,7 +155,10 @@ class ScriptedRollout:
     def _send(self, messages: Sequence[Mapping[str, Any]]) -> None:
         before = self._conversation
         self._conversation = Conversation(
-            system=before.system, messages=tuple(messages), tools=before.tools
+            system=before.system,
+            messages=tuple(messages),
+            tools=before.tools,
+            shared=before.shared,
         )
 
 

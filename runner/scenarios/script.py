@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from runner.core.identity import canonical_json, draw
-from runner.core.values import Conversation
+from runner.core.values import Conversation, Shared
 from runner.scenarios.perturbations import Perturbations
 from runner.scenarios.staging import SCRIPTED, Staging
 from runner.scenarios.symbolic import Pattern
@@ -83,7 +83,21 @@ class Script:
             system=self.system.fill(seed) if self.system else None,
             messages=({"role": "user", "content": self.users[0].fill(seed)},),
             tools=self.tools,
+            shared=self.shared,
         )
+
+    @cached_property
+    def shared(self) -> Shared:
+        """How much of the first request all seeds share."""
+        system = self.system
+        whole = system is None or system.static
+        return Shared(system.shared if system else 0, self.users[0].shared if whole else 0)
+
+    @property
+    def shared_characters(self) -> int:
+        """Characters that all seeds share at the beginning of each request, tools among them."""
+        tools = len(orjson.dumps(self.tools)) if self.tools else 0
+        return tools + self.shared.system + self.shared.message
 
     def messages(self) -> list[dict[str, str]]:
         """Return the `messages` part of the identity: system, then every scripted user turn."""

@@ -194,6 +194,14 @@ class Pattern:
         """Return whether every seed gives the same text."""
         return self._pieces is None
 
+    @property
+    def shared(self) -> int:
+        """Return how many leading characters every seed gives; all of a static text."""
+        if self._pieces is None:
+            return len(self.text)
+        first = self._pieces[0]
+        return len(first) if isinstance(first, str) else 0
+
     def fill(self, seed: int) -> str:
         """Return the text for a seed; a few microseconds."""
         if self._pieces is None:

@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 from pyroaring import BitMap
 
+from runner.core.money import Rates, Row, Tariff
 from runner.plan.cells import Plan
-from runner.plan.estimate import PromptSize, estimate
+from runner.plan.estimate import ModelEstimate, Observed, Pricing, PromptSize, estimate
 from tests.support.cells import cell, plan
 
 
@@ -30,8 +33,9 @@ def test_estimate_counts_what_is_owed():
     rows = estimate(
         planned,
         size=lambda n: PromptSize(calls=2, characters=400),
-        max_tokens={"a": 100, "b": 9000},
+        pricing={"a": Pricing(max_tokens=100), "b": Pricing(max_tokens=9000)},
         ended={0: BitMap([0, 1, 2, 77])},
+        at=0.0,
     )
     assert [(r.model, r.cells, r.jobs, r.owed, r.calls) for r in rows] == [
         ("a", 2, 20, 17, 34),
@@ -40,3 +44,44 @@ def test_estimate_counts_what_is_owed():
     assert rows[0].input_tokens == 17 * (100 + 100)
     assert (rows[0].output_tokens, rows[0].output_tokens_ceiling) == (3400, 3400)
     assert (rows[1].output_tokens, rows[1].output_tokens_ceiling) == (5000, 90000)
+    assert [(r.cost_usd, r.price_source, r.from_jobs) for r in rows] == [(None, None, 0)] * 2
+
+
+RATES = Rates(input=1.0, output=10.0, cache_read=0.1, cache_write=1.25, cache_write_1h=2.0)
+TARIFF = Tariff(source="test", rows=(Row(bands=((0, RATES),)),))
+
+
+def one_estimate(seen: Observed | None = None, **more: Any) -> ModelEstimate:
+    (row,) = estimate(
+        plan([cell(0, 100, model="a")], 25),
+        size=lambda n: PromptSize(calls=1, characters=40_000, shared=38_000),
+        pricing={"a": Pricing(max_tokens=2000, tariff=TARIFF, observed=seen, **more)},
+        ended={},
+        at=0.0,
+    )
+    return row
+
+
+def test_estimate_prices_guess_and_ceiling():
+    row = one_estimate()
+    assert (row.input_tokens, row.output_tokens, row.cached_tokens) == (1_000_000, 50_000, 0)
+    assert row.cost_usd == pytest.approx(1.0 + 0.5)
+    assert row.cost_usd_ceiling == pytest.approx(1.0 + 2.0)
+
+
+def test_estimate_takes_lengths_from_recorded_rows_where_there_are_enough():
+    def seen(jobs: int) -> Observed:
+        return Observed(jobs=jobs, calls=1.0, input_tokens=12_000, output_tokens=80)
+
+    assert one_estimate(seen(9)).output_tokens == 50_000
+    row = one_estimate(seen(10))
+    assert (row.output_tokens, row.input_tokens, row.from_jobs) == (8_000, 1_200_000, 10)
+
+
+@pytest.mark.parametrize(("hour", "write"), [(False, 1.25), (True, 2.0)])
+def test_estimate_with_caching_writes_once_a_block_and_reads_the_rest(hour, write):
+    row = one_estimate(caches=lambda characters: characters > 1000, hour=hour)
+    writes, reads = 4 * 9_500, 96 * 9_500
+    assert (row.written_tokens, row.cached_tokens) == (writes, reads)
+    left = 1_000_000 - writes - reads
+    assert row.cost_usd == pytest.approx((left + writes * write + reads * 0.1) / 1e6 + 0.5)

@@ -1,6 +1,6 @@
 import pytest
 
-from runner.config.schema import ProviderKind
+from runner.config.schema import ProviderKind, Streaming
 from runner.config.source import Source, Where
 from runner.scenarios.findings import Severity
 from runner.scenarios.lint import lint
@@ -82,9 +82,10 @@ def test_lint_when_anthropic_is_given_sampling_parameters_is_an_error(name):
 
 
 @pytest.mark.parametrize(("tokens", "noted"), [(21_333, False), (21_334, True)])
-def test_lint_when_max_tokens_needs_a_long_timeout_notes_it(tokens, noted):
-    findings = found(models=[model(provider=ProviderKind.anthropic, max_tokens=tokens)])
-    assert [f[1] for f in findings] == (["models.m1.max_tokens"] if noted else [])
+def test_lint_when_a_long_answer_may_not_be_streamed_notes_it(tokens, noted):
+    never = {"provider": ProviderKind.anthropic, "stream": Streaming.never}
+    findings = found(models=[model(max_tokens=tokens, **never)])
+    assert [f[1] for f in findings] == (["models.m1.stream"] if noted else [])
 
 
 def test_lint_when_temperature_is_zero_and_nothing_reads_the_seed_warns():

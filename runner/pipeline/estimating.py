@@ -1,0 +1,130 @@
+"""What a sweep will cost, worked out once for `runner plan` and `runner sweep` alike.
+
+And what follows from it before anything is spent: a sweep that would cost more than
+`ASK_ABOVE_USD` wants a cap or a yes, and a cap in dollars wants a price for every model.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyroaring import BitMap
+
+from runner.config.schema import ModelConfig, ProviderKind
+from runner.core.clock import SystemClock
+from runner.core.errors import ConfigError
+from runner.observe.amounts import money
+from runner.pipeline.prepare import Prepared
+from runner.plan.estimate import ModelEstimate, Observed, Pricing, estimate, total_cost_usd
+from runner.providers.caching import ttl_of, worth_caching
+from runner.record.manifest import load_state
+from runner.record.observed import Taken, taken_by_model
+from runner.record.place import open_store
+from runner.record.reader import read
+
+ASK_ABOVE_USD = 20.0
+
+
+async def estimates_of(prepared: Prepared) -> tuple[ModelEstimate, ...]:
+    """Return one estimate per model, for what is owed.
+
+    Raises:
+        RecordError: the directory is damaged or of a newer release.
+        StorageError: it cannot be read.
+    """
+    book = prepared.book
+    state = await load_state(open_store(prepared.directory))
+    taken: dict[str, Taken] = {}
+    if state.recorded:
+        await prepared.directory.refresh()
+        taken = taken_by_model(read(Path(prepared.directory)).paths())
+    pricing = {
+        m.name: Pricing(
+            max_tokens=m.max_tokens,
+            tariff=book.tariffs.get(m.name),
+            observed=_observed(taken.get(m.name)),
+            caches=lambda characters, m=m: caches(m, characters),
+            hour=m.cache == "1h",
+        )
+        for m in book.config.models
+    }
+    ended = {
+        n: state.recorded.get(n, BitMap()) | state.dead.get(n, BitMap())
+        for n in {*state.recorded, *state.dead}
+    }
+    if prepared.counts.again:
+        ended = {n: state.recorded.get(n, BitMap()) for n in ended}
+    at = SystemClock().wall()
+    return tuple(estimate(book.plan, size=book.size, pricing=pricing, ended=ended, at=at))
+
+
+def caches(model: ModelConfig, shared_characters: int) -> bool:
+    """Return whether the runner has a model's server cache a prefix of so many characters."""
+    asked = model.provider is ProviderKind.anthropic and ttl_of(model.cache) is not None
+    return asked and worth_caching(shared_characters, model.model)
+
+
+def _observed(taken: Taken | None) -> Observed | None:
+    if taken is None or not taken.jobs:
+        return None
+    return Observed(
+        jobs=taken.jobs,
+        calls=taken.calls / taken.jobs,
+        input_tokens=taken.input_tokens / taken.jobs,
+        output_tokens=taken.output_tokens / taken.jobs,
+    )
+
+
+def refuse_unpriced(prepared: Prepared) -> None:
+    """Refuse a cap in dollars over models that have no price.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    config = prepared.book.config
+    if config.budget.usd is None:
+        return
+    unknown = [m for m in config.models if m.name not in prepared.book.tariffs]
+    if unknown:
+        raise ConfigError(*(_unpriced(m) for m in unknown))
+
+
+def _unpriced(model: ModelConfig) -> str:
+    where = model.base_url or f"provider {model.provider}"
+    return (
+        f"budget.usd: no price is known for models.{model.name} ({model.model} at {where}), so its "
+        f"cost could not be capped. Give prices.{model.name}.input and .output in USD per million "
+        f"tokens (or prices.{model.name}.like, a model id with the same prices), or cap "
+        "budget.tokens instead."
+    )
+
+
+def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> None:
+    """Refuse a costly sweep that nobody has capped or agreed to.
+
+    Raises:
+        ConfigError: with the estimate, and how to go on.
+    """
+    guess, unknown = total_cost_usd(estimates)
+    if guess <= ASK_ABOVE_USD or prepared.book.config.budget.usd is not None:
+        return
+    ceiling = sum(e.cost_usd_ceiling or 0.0 for e in estimates)
+    others = f"; unknown for {', '.join(unknown)}" if unknown else ""
+    cap = cap_above(guess)
+    where = shlex.quote(str(prepared.directory))
+    msg = (
+        f"this would cost about {money(guess)} USD (at most {money(ceiling)} with every answer at "
+        f"max_tokens{others}), and nothing caps it. Look closer with runner plan, then cap it "
+        f"(budget.usd={cap}) or agree to it (--yes). Nothing was written to {where}."
+    )
+    raise ConfigError(msg)
+
+
+def cap_above(usd: float) -> int:
+    """Return a cap with some room: the next two-digit number above the guess and a tenth."""
+    size = 1
+    while usd * 1.1 / size >= 100:
+        size *= 10
+    return (int(usd * 1.1 / size) + 1) * size
