@@ -30,6 +30,9 @@ CREEP_PER_S = 0.0005
 without one, since an estimate that is too low never meets a refusal that would correct it."""
 CREEP_DOUBLE_S = 10.0
 FASTEST_CREEP_PER_S = 0.02
+LEAST_SHARE = 0.02
+"""Of the known limit, or of the highest rate measured: no estimate goes below, since a server that
+lets nothing in for a while teaches 0, and growth by shares never leaves that."""
 FORGOTTEN = 1.5
 """With a known limit: what has crept so far above it is dropped."""
 NOISE = 0.85
@@ -51,6 +54,8 @@ class Learner:
     _accepted: float = 0.0
     """Since then."""
     _quiet_since: float = 0.0
+    _highest: float = 0.0
+    """Ever measured, or aimed at in a search."""
 
     def __post_init__(self) -> None:
         if self.searching:
@@ -81,6 +86,7 @@ class Learner:
             known: the limit a second, where it is known.
         """
         if self.searching and self.rate is not None:
+            self._highest = max(self._highest, self.rate)
             self.rate *= FIRST_CUT
         self.searching = False
         since = self._since
@@ -92,6 +98,10 @@ class Learner:
         if now - since < EPISODE_S:
             return
         measured = self._accepted / (now - since)
+        self._highest = max(self._highest, measured)
+        measured = max(measured, LEAST_SHARE * max(self._highest, known or 0.0))
+        if measured <= 0:
+            return  # a limit that nobody knows, and nothing was let in: the pause has to do
         before = self.estimate
         if before is None or now - since < RECENT_S or measured >= 0.9 * before:
             self.estimate = measured

@@ -82,3 +82,18 @@ def test_safety_goes_down_with_refusals_and_comes_back():
     for i in range(30, 80):
         safety.adapt(0.0, i * 10.0)
     assert safety.value == pytest.approx(0.99)
+
+
+@pytest.mark.parametrize("known", [2.0, None])
+def test_learner_when_nothing_is_let_in_for_a_while_then_it_grows_back(known):
+    """Found by DST (seed 1041): a measured rate of 0 stayed 0 for ever."""
+    learner = Learner(at=0.0, searching=known is None)
+    for second in (10.0, 14.0, 18.0, 22.0):
+        learner.refused(second, known)
+    assert learner.rate is not None
+    low = learner.rate
+    assert low > 0
+    learner.advance(22.0, wanted=True)
+    for second in range(23, 223):
+        learner.advance(float(second), wanted=True)
+    assert learner.rate > 5 * low
