@@ -18,13 +18,12 @@ A predicate is a mapping; all its keys must hold:
       where:                  `visible` (default), `private` or `all`
       never: [p]              no sentence with such a pattern counts
     fact: {name: value}     the rendered fact has this value
-    gate: name              another gate, defined above it
     malformed: true         a block could not be read
     any: [predicates]       one of them holds
     all: [predicates]       each holds
     not: predicate          it does not hold
 
-A pattern is a phrase (whole words, `*` for any ending), `fact:NAME` for the phrases of a fact, or
+Where a predicate is wanted the name of a gate above may stand. A pattern is a phrase (whole words, `*` for any ending), `fact:NAME` for the phrases of a fact, or
 `re:…`, a regular expression over text in lower case.
 """
 
@@ -41,7 +40,6 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "act": frozenset({*_ACT_LISTS, "field", "together", "form", "withdrawn", "before"}),
     "text": frozenset({"where", "never"}),
     "fact": frozenset(),
-    "gate": frozenset(),
     "malformed": frozenset(),
     "any": frozenset(),
     "all": frozenset(),
@@ -88,8 +86,6 @@ def predicate_problems(value: object, key: str, known: Sequence[str]) -> list[st
             out += predicate_problems(inner, f"{key}.{main}[{i}]", known)
     elif main == "not":
         out += predicate_problems(predicate["not"], f"{key}.not", known)
-    elif main == "gate":
-        out += predicate_problems(str(predicate["gate"]), f"{key}.gate", known)
     elif main == "act" and predicate.get("form", FORMS[0]) not in FORMS:
         out.append(f"{key}.form: is none of {', '.join(FORMS)}")
     return out + _pattern_problems(predicate, key)

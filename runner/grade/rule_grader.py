@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import cast
 
 from runner.config.schema import GraderConfig
@@ -29,7 +29,7 @@ _MODULES = tuple(
 _EVIDENCE = 300
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleGrader:
     """A rule of a configuration.
 
@@ -61,12 +61,12 @@ class RuleGrader:
         """Return what it judges."""
         return View(self.config.view or View.ACTIONS)
 
-    @cached_property
+    @property
     def gates(self) -> tuple[str, ...]:
         """Return its gates, in order."""
         return tuple(self.config.gates)
 
-    @cached_property
+    @property
     def sources(self) -> Mapping[str, str]:
         """Return the digests of the rule itself and of the modules that carry it out."""
         rule = {
@@ -183,8 +183,6 @@ class _Seen:
                 return self._text(predicate)
             case "fact":
                 return self._fact(cast("Mapping[str, object]", predicate["fact"]))
-            case "gate":
-                return self.holds(str(predicate["gate"]))
             case "malformed":
                 return (self.acts.malformed > 0) is bool(predicate["malformed"])
             case "any":

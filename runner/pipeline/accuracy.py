@@ -14,6 +14,7 @@ from typing import Any, cast
 from runner.config.schema import ScenarioConfig, SweepConfig
 from runner.config.yaml_tree import YamlError, parse
 from runner.core.errors import ConfigError
+from runner.core.facts import Scalar
 from runner.grade.gold import GoldItem, read_gold
 from runner.grade.registry import SHIPPED
 from runner.grade.verdict import Grader, Record, Role, VerdictState
@@ -71,7 +72,7 @@ class _Story:
     graders: tuple[str, ...]
     facts: GradingFacts
     name: str
-    first: Mapping[str, str | int | float | bool | None]
+    first: Mapping[str, Scalar]
     """First level of each axis; excluded combinations do not matter to facts."""
 
 
@@ -87,7 +88,7 @@ def _story(path: Path) -> _Story:
     scenario = ScenarioConfig(**cast("dict[str, Any]", plain))
     findings = Findings()
     axes = read_axes(scenario, "scenario", findings)
-    first = {axis.name: axis.levels[0].value for axis in axes}
+    first: dict[str, Scalar] = {axis.name: axis.levels[0].value for axis in axes}
     if "authority" in first:
         first["authority"] = "unstated"
     return _Story(
@@ -100,7 +101,7 @@ def _story(path: Path) -> _Story:
 
 def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
     story = _story(_scenario(file, item))
-    axes = {**story.first, **item.axes}
+    axes: dict[str, Scalar] = {**story.first, **item.axes}
     facts = story.facts.render(story.name, axes, 0)
     record = Record(
         job_key=item.item_id, cell=0, seed=0, scenario=story.name, condition="", axes=axes,
