@@ -1,6 +1,6 @@
 """What `runner accuracy` prints: precision and recall of rules on gold items, and every error. Pure.
 
-Precision and recall with Clopper-Pearson intervals (`statistics.clopper_pearson`), two-sided 95 %,
+Precision and recall with Clopper-Pearson intervals (`statistics.binomial`), two-sided 95 %,
 or one-sided where no event was seen.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runner.report.statistics import clopper_pearson
+from runner.statistics.binomial import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
