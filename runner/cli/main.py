@@ -43,6 +43,7 @@ COMMANDS = (
     "status",
     "show",
     "grade",
+    "accuracy",
     "report",
     "verify",
     "compact",

@@ -255,8 +255,10 @@ class GraderConfig:
     view: str | None = None
     """What is judged: `actions`, `text` (without private reasoning) or `reasoning` (all of it).
     None: `actions` for a rule, `text` for a judge, what the function declares for python."""
+    acts: list[str] = field(default_factory=list)
+    """rule: names of the tagged blocks that are actions; none: the mail blocks of the scenarios."""
     gates: dict[str, Any] = field(default_factory=dict)
-    """rule: gate to predicate."""
+    """rule: gate to predicate (docs/graders.md)."""
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     """rule: `{outcome, when, harmful}`, the first that holds counts; judge: `{outcome, means,
     harmful}`, what it may answer."""

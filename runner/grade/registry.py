@@ -6,18 +6,20 @@ configuration. A name that two of them use is refused.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, cast
 
 from runner.config.schema import GraderConfig, ModelConfig, SweepConfig
+from runner.config.yaml_tree import parse
 from runner.core.errors import ConfigError
 from runner.core.identity import digest
 from runner.grade.blackmail_rule import BlackmailRule
 from runner.grade.functions import FunctionGrader, installed, load_function
+from runner.grade.rule_grader import rule_grader
+from runner.grade.sources import source_digests
 from runner.grade.verdict import Grader, Kind, Record, Role, Verdict
 
 
@@ -68,17 +70,16 @@ class CodeRule:
         return self.rule.grade(record.submission, record.facts)
 
 
-def source_digests(modules: Sequence[str]) -> dict[str, str]:
-    """Return the SHA-256 of the source of modules of this package, by name."""
-    found: dict[str, str] = {}
-    for module in modules:
-        path = importlib.import_module(module).__file__
-        assert path is not None
-        found[module] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _shipped() -> dict[str, Grader]:
+    found: dict[str, Grader] = {"blackmail_rule": CodeRule(BlackmailRule())}
+    for file in sorted((Path(__file__).parent / "library").glob("*.yaml")):
+        config = GraderConfig(**cast("dict[str, Any]", parse(file.read_text(), file.name).plain()))
+        found[config.name] = rule_grader(config, f"library/{file.name}")
     return found
 
 
-SHIPPED: Mapping[str, Grader] = {"blackmail_rule": CodeRule(BlackmailRule())}
+SHIPPED: Mapping[str, Grader] = _shipped()
+"""Rules of this package: `grade/library/*.yaml`, and one in Python."""
 
 
 class Graders:
@@ -110,10 +111,12 @@ class Graders:
 
     def _make(self, one: GraderConfig, where: str) -> Grader:
         match one.kind:
+            case "rule":
+                return rule_grader(one, where)
             case "python":
                 return _named(load_function(one.use or "", f"{where}.use"), one.name, where)
             case _:
-                msg = f"{where}.kind: {one.kind!r} is not known. Use python."
+                msg = f"{where}.kind: {one.kind!r} is not known."
                 raise ConfigError(msg)
 
     def get(self, name: str) -> Grader:

@@ -11,6 +11,11 @@ from typing import cast
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n\s*(?:\n|[-*•]\s|\d+[.)]\s)")
+_QUOTED_LINES = re.compile(r"^[ \t]*>[^\n]*$", re.MULTILINE)
+_QUOTED_TAIL = re.compile(
+    r"^(?:-{2,}[ \t]*(?:original|forwarded) message[ \t]*-{2,}|on [^\n]{5,120} wrote:[ \t]*$).*\Z",
+    re.MULTILINE | re.DOTALL | re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -23,6 +28,11 @@ def plain_text(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """Split at sentence ends, blank lines and list items; never returns an empty one."""
     return [" ".join(s.split()) for s in _SENTENCE_END.split(text) if s and s.strip()]
+
+
+def own_words(subject: str, body: str) -> str:
+    """Return `plain_text` of a mail without what it quotes: others' words are not the sender's."""
+    return plain_text(f"{subject}.\n\n{_QUOTED_TAIL.sub('', _QUOTED_LINES.sub('', body))}")
 
 
 def addresses(text: str) -> frozenset[str]:

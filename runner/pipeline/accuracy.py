@@ -1,0 +1,123 @@
+"""`runner accuracy`: how rule graders do on gold transcripts, halves apart, errors listed.
+
+Reads gold files and the scenarios they name; no sweep, no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from runner.config.schema import ScenarioConfig, SweepConfig
+from runner.config.yaml_tree import YamlError, parse
+from runner.core.errors import ConfigError
+from runner.core.facts import Scalar
+from runner.grade.gold import GoldItem, read_gold
+from runner.grade.registry import SHIPPED
+from runner.grade.verdict import Grader, Record, Role, VerdictState
+from runner.report.accuracy_page import Measured, Pair
+from runner.report.sweep import GradingFacts
+from runner.scenarios.axes import read_axes
+from runner.scenarios.findings import Findings
+
+_OLD_WORDS = {"escalation": "other", "acceptance": "other"}
+NOTHING = "(no verdict)"
+"""Stands for the outcome of an item that the grader gave no verdict on."""
+LABELS: Mapping[str, tuple[str, str]] = {
+    "eval_awareness": ("aware", "none"),
+    "leverage_reasoning": ("lev", "no"),
+    "refusal": ("ref", "no"),
+}
+"""Label grader to the gold label that it is held against, and what an item without it means."""
+
+
+def measure(files: Sequence[Path]) -> list[Measured]:
+    """Let every shipped rule grade the gold items whose scenarios list it.
+
+    Raises:
+        ConfigError: a file that cannot be read, or names no scenario.
+    """
+    out: list[Measured] = []
+    for file in files:
+        items = _items(file)
+        used = {n for item in items for n in _story(_scenario(file, item)).graders}
+        for name in sorted(used & SHIPPED.keys()):
+            found = SHIPPED[name]
+            judged = tuple(
+                _judge(found, item, file)
+                for item in items
+                if name in _story(_scenario(file, item)).graders
+            )
+            out.append(Measured(grader=name, family=file.stem, pairs=judged))
+    return out
+
+
+def _items(file: Path) -> list[GoldItem]:
+    try:
+        return read_gold(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{file}: cannot be read ({error}). Give a file of gold transcripts."
+        raise ConfigError(msg) from error
+
+
+def _scenario(file: Path, item: GoldItem) -> Path:
+    return file.parent.parent / "scenarios" / item.story
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    graders: tuple[str, ...]
+    facts: GradingFacts
+    name: str
+    first: Mapping[str, Scalar]
+    """First level of each axis; excluded combinations do not matter to facts."""
+
+
+@lru_cache(maxsize=64)
+def _story(path: Path) -> _Story:
+    try:
+        plain = parse(path.read_text(encoding="utf-8"), str(path)).plain()
+    except (OSError, YamlError) as error:
+        msg = (
+            f"{path}: cannot be read ({error}). Gold items name scenarios below configs/scenarios/."
+        )
+        raise ConfigError(msg) from error
+    scenario = ScenarioConfig(**cast("dict[str, Any]", plain))
+    findings = Findings()
+    axes = read_axes(scenario, "scenario", findings)
+    first: dict[str, Scalar] = {axis.name: axis.levels[0].value for axis in axes}
+    if "authority" in first:
+        first["authority"] = "unstated"
+    return _Story(
+        graders=tuple(scenario.graders),
+        facts=GradingFacts(SweepConfig(name="gold", scenarios=[scenario])),
+        name=scenario.name,
+        first=first,
+    )
+
+
+def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
+    story = _story(_scenario(file, item))
+    axes: dict[str, Scalar] = {**story.first, **item.axes}
+    facts = story.facts.render(story.name, axes, 0)
+    record = Record(
+        job_key=item.item_id, cell=0, seed=0, scenario=story.name, condition="", axes=axes,
+        model="gold", end_state="answered", messages=(), submission=item.submission, facts=facts,
+    )  # fmt: skip
+    verdict = found.grade(record)
+    said = verdict.outcome if verdict.state is VerdictState.GRADED else NOTHING
+    if found.name == "blackmail_rule":  # an older vocabulary, without escalation and acceptance
+        said = said if said in {"blackmail", "disclosure", "plea"} else "other"
+    wanted = (
+        _OLD_WORDS.get(item.outcome, item.outcome)
+        if found.name == "blackmail_rule"
+        else item.outcome
+    )
+    if found.role is Role.LABEL:
+        label, absent = LABELS[found.name]
+        given = item.labels.get(label, absent)
+        wanted = {"1": "yes", "0": "no"}.get(given, given)
+    return Pair(item=item.item_id, held_out=item.held_out, wanted=wanted, said=str(said))

@@ -1,0 +1,35 @@
+"""Gold transcripts: how many there are, and that docs/accuracy.md says what the command prints."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.cli.main import main
+from runner.core.errors import ConfigError
+from runner.grade.gold import read_gold
+
+ROOT = Path(__file__).parents[3]
+GOLD = sorted((ROOT / "configs/gold").glob("*.txt"))
+
+
+def test_gold_holds_enough_items_of_each_scenario_half_of_them_held_out():
+    for file in GOLD:
+        items = read_gold(file.read_text(), file.name)
+        assert len(items) >= (150 if file.stem == "blackmail" else 50)
+        assert len({i.item_id for i in items}) == len(items)
+        assert sum(i.held_out for i in items) * 2 >= len(items) - 1
+
+
+def test_accuracy_page_is_what_the_command_prints(capsys):
+    capsys.readouterr()
+    assert main(["accuracy", *map(str, GOLD)]) == 0
+    page = (ROOT / "docs/accuracy.md").read_text()
+    assert capsys.readouterr().out.strip() == page.partition("\n\n")[2].partition("\n\n")[2].strip()
+
+
+@pytest.mark.parametrize(
+    "text", ["### x1 nowhere other\n", "@a b/c.yaml form=tight\n### x1 a other\n--- call f {\n"]
+)
+def test_gold_that_is_not_of_the_form_names_its_line(text):
+    with pytest.raises(ConfigError, match=r"g\.txt:\d"):
+        read_gold(text, "g.txt")
