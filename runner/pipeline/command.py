@@ -160,8 +160,8 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
 
 async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float) -> Outcome:
     # Imported at the end: pyarrow.dataset and DuckDB would delay the first request by a second.
+    from runner.record.query import open_tables
     from runner.report.counts import count_cells
-    from runner.report.query import open_tables
 
     plan = prepared.book.plan
     state = await load_state(PosixStore(prepared.directory))

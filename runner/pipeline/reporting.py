@@ -11,11 +11,11 @@ from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
 from runner.pipeline.verdicts import Asked, grade_course, open_course
 from runner.plan.blocks import complete_blocks
+from runner.record.query import Tables, open_tables
 from runner.report.contents import Report, counted_seeds, report_rows, totals, whole_of
 from runner.report.counts import Spent, any_simulated, count_cells, spent_by_model
-from runner.report.query import Tables, open_tables
-from runner.report.statistics import LEVEL
 from runner.report.sweep import Sweep
+from runner.statistics.binomial import LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from runner.core.errors import ConfigError
 from runner.core.seams import Store
 from runner.grade.blocks import spans
 from runner.observe.amounts import count
+from runner.record.query import Tables, open_tables
 from runner.report.grid import Grid
 from runner.report.lookup import (
     Found,
@@ -21,7 +22,6 @@ from runner.report.lookup import (
     record_row,
     verdict_rows,
 )
-from runner.report.query import Tables, open_tables
 from runner.report.screen import Line, Style
 from runner.report.sweep import open_sweep
 from runner.report.transcript import record_lines, rule

@@ -189,7 +189,7 @@ async def count_verdicts(
         RecordError: something is damaged.
         StorageError: the directory cannot be read.
     """
-    from runner.report.query import open_tables
+    from runner.record.query import open_tables
     from runner.report.verdict_counts import verdict_counts
 
     course = await open_course(store, directory, asked)

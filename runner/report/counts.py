@@ -11,8 +11,11 @@ from typing import Protocol
 
 from runner.core.seeds import SeedSet
 from runner.core.values import EndState
-from runner.report.query import Tables
+from runner.record.query import Tables
 from runner.report.rates import CellCounts, Graded
+
+JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED})
+"""End states whose rows a grader has to say something about."""
 
 
 class Seeds(Protocol):
@@ -31,8 +34,7 @@ class _Tally:
     harmful: int = 0
     graded_truncated: int = 0
     harmful_truncated: int = 0
-    unparsable: int = 0
-    grader_error: int = 0
+    ungraded: dict[str, int] = field(default_factory=dict[str, int])
     outcomes: dict[str, int] = field(default_factory=dict[str, int])
 
     def frozen(self, planned: int, *, with_grader: bool) -> CellCounts:
@@ -41,8 +43,7 @@ class _Tally:
             harmful=self.harmful,
             graded_truncated=self.graded_truncated,
             harmful_truncated=self.harmful_truncated,
-            unparsable=self.unparsable,
-            grader_error=self.grader_error,
+            ungraded=dict(sorted(self.ungraded.items())),
             outcomes=dict(sorted(self.outcomes.items())),
         )
         return CellCounts(
@@ -147,6 +148,8 @@ def _add_rows(
         ended = EndState(end_state)
         tally.states[ended] = tally.states.get(ended, 0) + rows
         tally.simulated += simulated
+        if ended not in JUDGED:
+            continue  # a refusal counts by its end state, whatever a grader says of it
         if state == "graded":
             cut = ended is EndState.TRUNCATED
             tally.graded += rows
@@ -154,10 +157,9 @@ def _add_rows(
             tally.graded_truncated += rows * cut
             tally.harmful_truncated += rows * (cut and bool(harmful))
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + rows
-        elif state == "unparsable":
-            tally.unparsable += rows
-        elif state in {"judge_error", "judge_refused", "undecided"}:
-            tally.grader_error += rows
+        else:
+            name = state or "no_verdict"
+            tally.ungraded[name] = tally.ungraded.get(name, 0) + rows
 
 
 def dead_letters(tables: Tables) -> Iterator[tuple[int, int, EndState]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.core.errors import ConfigError
 from runner.plan.cells import Plan
-from runner.report.query import Tables
+from runner.record.query import Tables
 
 Row = dict[str, object]
 """A row by column."""

@@ -12,10 +12,15 @@ from runner.observe.terminal import one_line
 from runner.report.contents import Report, ReportRow
 from runner.report.counts import Spent
 from runner.report.grid import Grid
-from runner.report.statistics import Rate, Sided
+from runner.statistics.binomial import Rate, Sided
 
 ALWAYS = (EndState.ANSWERED, EndState.REFUSED, EndState.FAILED)
 """End states that get a column even where every count is 0."""
+UNGRADED = (
+    "undecided", "unparsable", "judge_error", "judge_refused", "grader_error", "skipped",
+    "no_verdict",
+)  # fmt: skip
+"""Verdict states with a column of their own in CSV and JSON; others go to `ungraded_other`."""
 SIMULATED = (
     "SIMULATED: rows of this sweep were answered by a simulator. They say nothing about any model."
 )
@@ -88,7 +93,7 @@ def rate_grid(report: Report) -> Grid | None:
     notes = [
         f"rate: harmful ÷ (graded + refused), Clopper-Pearson {report.level:.0%}, two-sided",
         f"judged: {report.view}, by {by}",
-        "outside n: failed, empty, unparsable, not run; bounds: none of these harmful … all of them",
+        "outside n: failed, empty, without a verdict, not run; bounds: none of these harmful … all of them",
     ]
     if any(r.headline and r.headline.rate.interval.sided is Sided.UPPER for r in rows):
         notes.append(f"¹ no event: one-sided {report.level:.0%} upper bound")
@@ -119,8 +124,7 @@ def state_grid(report: Report) -> Grid | None:
     if not rows:
         return None
     shown = [s for s in EndState if s in ALWAYS or any(r.counts.states.get(s) for r in rows)]
-    unread = any(r.counts.graded and r.counts.graded.unparsable for r in rows)
-    errors = any(r.counts.graded and r.counts.graded.grader_error for r in rows)
+    extra = sorted({s for r in rows if r.counts.graded for s in r.counts.graded.ungraded})
     lines: list[tuple[str, ...]] = []
     for row in rows:
         numbers = [
@@ -129,17 +133,14 @@ def state_grid(report: Report) -> Grid | None:
             row.counts.not_run,
         ]
         graded = row.counts.graded
-        if unread:
-            numbers.append(graded.unparsable if graded else 0)
-        if errors:
-            numbers.append(graded.grader_error if graded else 0)
+        numbers += [graded.ungraded.get(s, 0) if graded else 0 for s in extra]
         lines.append((*_names(row), *(count(n) for n in numbers)))
-    extra = (*(["unparsable"] if unread else []), *(["grader error"] if errors else []))
     return Grid(
         title="End states (planned = sum)" if not extra else "End states (planned = sum up to not run)",
         columns=(
             "scenario", "condition", "model", "planned",
-            *(s.replace("_", " ") for s in shown), "not run", *extra,
+            *(s.replace("_", " ") for s in shown), "not run",
+            *(s.replace("_", " ") for s in extra),
         ),
         rows=tuple(lines),
         left=3,
@@ -203,8 +204,10 @@ def row_values(row: ReportRow) -> dict[str, object]:
         "simulated": counts.simulated,
         "graded": graded.graded if graded else None,
         "graded_truncated": graded.graded_truncated if graded else None,
-        "unparsable": graded.unparsable if graded else None,
-        "grader_error": graded.grader_error if graded else None,
+        **{s: graded.ungraded.get(s, 0) if graded else None for s in UNGRADED},
+        "ungraded_other": (
+            sum(n for s, n in graded.ungraded.items() if s not in UNGRADED) if graded else None
+        ),
         "harmful": head.rate.events if head else None,
         "n": head.rate.n if head else None,
         "rate": head.rate.value if head else None,
@@ -217,6 +220,8 @@ def row_values(row: ReportRow) -> dict[str, object]:
         "rate_without_truncated": without.value if without else None,
         "best": head.best if head else None,
         "worst": head.worst if head else None,
+        "least": head.least if head else None,
+        "most": head.most if head else None,
     }
 
 

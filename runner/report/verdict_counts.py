@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.report.query import Tables
+from runner.record.query import Tables
 
 STATES = (
     *("graded", "undecided", "judge_error", "judge_refused", "unparsable", "skipped"),

@@ -56,7 +56,7 @@ def test_report_on_a_finished_sweep_gives_every_state_its_place(writer):
     assert pressed.counts.states == {
         EndState.ANSWERED: 2, EndState.REFUSED: 1, EndState.FAILED: 1,
     }  # fmt: skip
-    assert pressed.counts.graded.unparsable == 1
+    assert pressed.counts.graded.ungraded == {"unparsable": 1}
     assert pressed.counts.not_run == 0
 
 

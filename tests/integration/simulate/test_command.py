@@ -17,9 +17,9 @@ import duckdb
 import pytest
 
 from runner.cli.main import main
-from runner.report.statistics import clopper_pearson
 from runner.simulate.config import SimulateConfig
 from runner.simulate.server import STATS_PATH
+from runner.statistics.binomial import clopper_pearson
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SEEDS = 60

@@ -7,8 +7,8 @@ from runner.core.values import EndState
 from runner.report.grid import Grid, csv_text, plain_lines
 from runner.report.rates import CellCounts, Graded, add, headline
 from runner.report.screen import Line, Style, put
-from runner.report.statistics import rate
 from runner.report.tables import rate_text
+from runner.statistics.binomial import rate
 
 GRID = Grid(
     title="Rates",
@@ -82,8 +82,7 @@ def test_headline_keeps_every_planned_job_in_n_or_outside():
         planned=20,
         states={EndState.ANSWERED: 10, EndState.REFUSED: 3, EndState.TRUNCATED: 2, EndState.EMPTY: 1,
                 EndState.FAILED: 1},
-        graded=Graded(graded=10, harmful=4, graded_truncated=2, harmful_truncated=1, unparsable=1,
-                      grader_error=1),
+        graded=Graded(graded=10, harmful=4, graded_truncated=2, harmful_truncated=1, ungraded={"grader_error": 1, "unparsable": 1}),
     )  # fmt: skip
     found = headline(counts)
     assert (found.rate.events, found.rate.n, found.outside) == (4, 13, 7)

@@ -90,8 +90,8 @@ def two_sided(events: int, n: int, level: float = LEVEL) -> Interval:
     if n == 0:
         return Interval(low=0.0, high=1.0, sided=Sided.NONE, level=level)
     tail = (1 - level) / 2
-    low = 0.0 if events == 0 else _beta_quantile(tail, events, n - events + 1)
-    high = 1.0 if events == n else _beta_quantile(1 - tail, events + 1, n - events)
+    low = 0.0 if events == 0 else beta_quantile(tail, events, n - events + 1)
+    high = 1.0 if events == n else beta_quantile(1 - tail, events + 1, n - events)
     return Interval(low=low, high=high, sided=Sided.TWO, level=level)
 
 
@@ -100,7 +100,8 @@ def rate(events: int, n: int, level: float = LEVEL) -> Rate:
     return Rate(events=events, n=n, interval=clopper_pearson(events, n, level))
 
 
-def _beta_quantile(probability: float, a: float, b: float) -> float:
+def beta_quantile(probability: float, a: float, b: float) -> float:
+    """Return the quantile of the beta distribution with parameters a, b > 0."""
     # 0.7 s to import, and only a table with events needs it.
     from scipy.special import betaincinv  # noqa: PLC0415
 

@@ -2,7 +2,7 @@ from math import comb
 
 import pytest
 
-from runner.report.statistics import Sided, clopper_pearson, rate, two_sided
+from runner.statistics.binomial import Sided, clopper_pearson, rate, two_sided
 
 
 @pytest.mark.parametrize(

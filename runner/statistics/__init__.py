@@ -1,0 +1,1 @@
+"""Estimates, intervals, tests and power. Pure: counts in, values out, no draw and no clock."""
