@@ -195,7 +195,7 @@ _TRANSCRIPT_ROW = (
     *("returned_model_id", "turns", "attempts", "input_tokens", "output_tokens"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
     *("request_digests", "request_ids", "started_at", "finished_at", "incarnation"),
-    *("simulated", "raw_content"),
+    *("simulated", "raw_content", "answer_digest"),
 )
 
 
@@ -217,6 +217,7 @@ def _transcript(job: Keyed) -> tuple[object, ...]:
         *(sum(not r.continues for r in replies), len(attempts), *usage, None),
         *(orjson.dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
         *(attempts[-1].incarnation, _simulated(attempts), raw),
+        scout.answer_digest(replies),
     )
 
 

@@ -158,7 +158,7 @@ def _add_rows(
             tally.harmful_truncated += rows * (cut and bool(harmful))
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + rows
         else:
-            name = state or "no_verdict"
+            name = state or "not_graded"
             tally.ungraded[name] = tally.ungraded.get(name, 0) + rows
 
 

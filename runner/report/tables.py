@@ -18,7 +18,7 @@ ALWAYS = (EndState.ANSWERED, EndState.REFUSED, EndState.FAILED)
 """End states that get a column even where every count is 0."""
 UNGRADED = (
     "undecided", "unparsable", "judge_error", "judge_refused", "grader_error", "skipped",
-    "no_verdict",
+    "not_graded",
 )  # fmt: skip
 """Verdict states with a column of their own in CSV and JSON; others go to `ungraded_other`."""
 SIMULATED = (
