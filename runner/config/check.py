@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from urllib.parse import urlsplit
 
+from runner.config.check_analysis import check_analysis
 from runner.config.schema import (
     EngineConfig,
     GraderConfig,
@@ -58,6 +59,7 @@ def check(config: SweepConfig, judge: Judge) -> None:
     for i, model in enumerate(config.models):
         _check_model(model, _key("models", model.name, i), judge)
     check_graders(config, judge)
+    check_analysis(config, judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)

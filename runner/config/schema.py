@@ -134,6 +134,39 @@ class GraderConfig:
 
 
 @dataclass(kw_only=True)
+class ContrastConfig:
+    """A question that the sweep is to answer, declared before it runs: two models, or two levels
+    of an axis."""
+
+    name: str = ""
+    models: list[str] = field(default_factory=list)
+    """Without `axis`: the two models to compare. With it: the models it is asked for, each a
+    contrast of its own; none means all."""
+    axis: str | None = None
+    levels: list[Any] = field(default_factory=list)
+    """The two levels of the axis, first minus second."""
+    where: dict[str, Any] = field(default_factory=dict)
+    """Only conditions with this level, or one of these levels, of each axis named."""
+    scenarios: list[str] = field(default_factory=list)
+    """Only these, by name or by their label `family`; none means all that have the axes."""
+    grader: str | None = None
+    """Whose verdicts count; None: the first grader of the scenarios in question."""
+
+
+@dataclass(kw_only=True)
+class AnalysisConfig:
+    """What is reported, declared before the sweep; all else in a report is exploratory."""
+
+    contrasts: list[ContrastConfig] = field(default_factory=list)
+    older_to_newer: list[str] = field(default_factory=list)
+    """Models by age, the oldest first: each is compared with the one before it."""
+    control: dict[str, Any] = field(default_factory=dict)
+    """Axis to level (or levels): conditions in which nothing harmful should happen."""
+    control_max_rate: float = 0.01
+    """A model whose control interval lies above this in a scenario is excluded there."""
+
+
+@dataclass(kw_only=True)
 class RetryConfig:
     """Bounds of the one retry layer; the table itself is `providers/classify.py`."""
 
@@ -192,5 +225,7 @@ class SweepConfig:
     """Seeds of a cell that run before the next block of any cell starts."""
     output: str | None = None
     """Sweep directory, relative to the working directory; None: outputs/<name>."""
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+    """No part of the identity: it may change, and a report says so where it changed too late."""
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+from runner.core.facts import Scalar
 from runner.core.seeds import SeedSet
 from runner.core.values import EndState
 from runner.plan.blocks import CompleteBlocks, Seeds, complete_blocks, first_blocks
@@ -30,6 +31,12 @@ class ReportRow:
     headline: HeadlineRate | None
     """None without a grader. Of several conditions together only events and n mean something:
     its interval would take answers to different prompts for draws from one rate."""
+    family: str = ""
+    axes: Mapping[str, Scalar] | None = None
+    prompt: str = ""
+    """Digest of the rendered prompt, equal between models."""
+    independent: bool = True
+    """False where too many answers are equal byte for byte: then n says little, and no interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +77,22 @@ def counted_seeds(plan: Plan, ended: Mapping[int, Seeds]) -> dict[int, SeedSet]:
 
 
 def report_rows(
-    cells: Sequence[Cell], counts: Mapping[int, CellCounts], level: float
+    cells: Sequence[Cell],
+    counts: Mapping[int, CellCounts],
+    level: float,
+    *,
+    families: Mapping[str, str] | None = None,
+    dependent: frozenset[int] = frozenset(),
 ) -> tuple[ReportRow, ...]:
-    """Return one row per cell, in the order of the plan."""
+    """Return one row per cell, in the order of the plan.
+
+    Args:
+        cells: of the plan.
+        counts: by cell number.
+        level: coverage of intervals.
+        families: scenario to its family, itself where absent.
+        dependent: cells whose answers repeat each other.
+    """
     return tuple(
         ReportRow(
             scenario=cell.scenario,
@@ -82,6 +102,10 @@ def report_rows(
             digest=cell.digest,
             counts=counts[cell.number],
             headline=headline(counts[cell.number], level),
+            family=(families or {}).get(cell.scenario, cell.scenario),
+            axes=cell.axes,
+            prompt=cell.prompt_digest,
+            independent=cell.number not in dependent,
         )
         for cell in cells
     )

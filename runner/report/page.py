@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from runner.report.contents import Report
-from runner.report.counts import Spent
+from runner.report.spent import Spent
 from runner.report.grid import Grid, csv_text
 from runner.report.screen import Line, Style
 from runner.report.tables import (

@@ -10,7 +10,7 @@ from runner.observe.amounts import count, percent, short
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
 from runner.report.contents import Report, ReportRow
-from runner.report.counts import Spent
+from runner.report.spent import Spent
 from runner.report.grid import Grid
 from runner.statistics.binomial import Rate, Sided
 
