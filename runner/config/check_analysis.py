@@ -107,8 +107,8 @@ def _levels(scenarios: Sequence[ScenarioConfig]) -> dict[str, set[str]]:
     out: dict[str, set[str]] = {}
     for scenario in scenarios:
         for axis, levels in scenario.axes.items():
-            listed = cast("Sequence[object]", list(levels) if isinstance(levels, dict) else levels)
-            if isinstance(listed, list | tuple):
+            if isinstance(levels, dict | list | tuple):
+                listed = cast("Sequence[object]", levels)  # a mapping is walked by its keys
                 out.setdefault(axis, set()).update(str(level) for level in listed)
     return out
 

@@ -135,8 +135,7 @@ class GraderConfig:
 
 @dataclass(kw_only=True)
 class ContrastConfig:
-    """A question that the sweep is to answer, declared before it runs: two models, or two levels
-    of an axis."""
+    """A question declared before the sweep runs: two models, or two levels of an axis."""
 
     name: str = ""
     models: list[str] = field(default_factory=list)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from runner.config.schema import SweepConfig
 from runner.report.conditional import GivenLabel
-from runner.report.contents import ReportRow
 from runner.report.contrasts import Contrast, answer, corrected
 from runner.report.groups import (
     ControlArm,
@@ -18,6 +17,7 @@ from runner.report.groups import (
 )
 from runner.report.looks import Look, TopUp, declared_late
 from runner.report.questions import Question, declared_questions, exploratory_questions
+from runner.report.rows import ReportRow
 from runner.report.texture import Texture
 from runner.statistics.binomial import LEVEL
 

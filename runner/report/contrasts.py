@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runner.report.contents import ReportRow
 from runner.report.questions import Key, Question
 from runner.report.rates import HeadlineRate
+from runner.report.rows import ReportRow
 from runner.statistics.binomial import LEVEL, Interval, clopper_pearson
 from runner.statistics.firth import OddsRatio, odds_ratio
 from runner.statistics.pooled import Cluster, Pooled, pooled_rate

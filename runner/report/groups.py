@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from runner.config.check_analysis import levels_of
-from runner.report.contents import ReportRow
 from runner.report.rates import CellCounts, add
+from runner.report.rows import ReportRow
 from runner.statistics.binomial import LEVEL, Rate, rate
 from runner.statistics.pooled import Cluster, Pooled, pooled_rate
 

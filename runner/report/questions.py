@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.config.check_analysis import levels_of
 from runner.config.schema import AnalysisConfig, ContrastConfig
-from runner.report.contents import ReportRow
+from runner.report.rows import ReportRow
 
 Key = tuple[str, ...]
 
@@ -37,7 +37,9 @@ class Question:
         axes = row.axes or {}
         if self.scenarios and not {row.scenario, row.family} & self.scenarios:
             return False
-        return all(axis in axes and str(axes[axis]) in levels for axis, levels in self.where.items())
+        return all(
+            axis in axes and str(axes[axis]) in levels for axis, levels in self.where.items()
+        )
 
     def side(self, row: ReportRow) -> int | None:
         """Return 0 for a row of the first group, 1 for one of the second, None for others."""
@@ -93,7 +95,9 @@ def _first_grader(scenarios: Sequence[str], grader_of: Mapping[str, str]) -> str
 def _of_contrast(
     contrast: ContrastConfig, models: Sequence[str], grader: str | None
 ) -> Iterator[Question]:
-    where = {a: frozenset(str(v) for v in levels_of(levels)) for a, levels in contrast.where.items()}
+    where = {
+        a: frozenset(str(v) for v in levels_of(levels)) for a, levels in contrast.where.items()
+    }
     scenarios = frozenset(contrast.scenarios)
     if contrast.axis is None:
         yield Question(
