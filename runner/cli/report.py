@@ -19,6 +19,14 @@ def add(commands: Commands) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of tables")
     form.add_argument("--csv", action="store_true", help="print one CSV row per condition × model")
+    form.add_argument(
+        "--html", action="store_true", help="write one page that opens offline, and its figures"
+    )
+    form.add_argument("--svg", action="store_true", help="write the figures alone")
+    parser.add_argument("--out", metavar="FOLDER", help="where to write (default: DIR/report)")
+    parser.add_argument(
+        "--samples", type=int, default=300, metavar="N", help="transcripts on the page, 300"
+    )
     parser.set_defaults(run=run)
 
 
@@ -44,13 +52,22 @@ def run(args: argparse.Namespace) -> int:
         if done == total or done % 100 == 0:
             print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
 
-    made = asyncio.run(
-        make_reports(PosixStore(directory), directory, level=args.level, on_shard=on_shard)
-    )
+    store = PosixStore(directory)
+    folder = Path(args.out) if args.out else directory / "report"
+    made = asyncio.run(make_reports(store, directory, level=args.level, on_shard=on_shard))
     if args.json:
         print(json.dumps(json_page(made.reports, made.spent), indent=2))
     elif args.csv:
         sys.stdout.write(csv_page(made.reports))
+    elif args.html:
+        from runner.pipeline.report_page import write_page
+
+        written = asyncio.run(write_page(store, directory, made, folder, samples=args.samples))
+        print(written.page)
+    elif args.svg:
+        from runner.pipeline.report_page import figures_of, write_figures
+
+        print(*write_figures(figures_of(made), folder), sep="\n")
     else:
         put(screen_page(made.reports, made.spent), sys.stdout)
     return EXIT_OK

@@ -23,6 +23,9 @@ from runner.report.tables import (
     state_grid,
 )
 
+SHOWN = 48
+"""Rows of cells on a screen; files hold all of them."""
+
 
 def screen_page(reports: Sequence[Report], spent: Sequence[Spent]) -> list[Line | Grid]:
     """Return lines and tables for people: warnings and sentences first, commands last."""
@@ -36,8 +39,9 @@ def screen_page(reports: Sequence[Report], spent: Sequence[Spent]) -> list[Line 
         out += [Line(text, Style.HEAD) for text in headlines(report)]
         out += [Line(text, Style.WARNING) for text in warnings(report)]
         out.append(Line(""))
-        states = state_grid(report) if i == 0 else None
-        out += [grid for grid in (states, rate_grid(report), outcome_grid(report)) if grid]
+        states = state_grid(report, SHOWN) if i == 0 else None
+        grids = (states, rate_grid(report, SHOWN), outcome_grid(report, SHOWN))
+        out += [grid for grid in grids if grid]
         if report.analysis:
             out += analysis_grids(report.analysis, report.level)
     attempts = spent_grid(spent)

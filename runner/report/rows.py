@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -28,6 +28,8 @@ class ReportRow:
     headline: HeadlineRate | None
     """None without a grader. Of several conditions together only events and n mean something:
     its interval would take answers to different prompts for draws from one rate."""
+    label: str = ""
+    """The axes that vary in its scenario, `threat=none,leverage=affair`; empty where none does."""
     family: str = ""
     axes: Mapping[str, Scalar] | None = None
     prompt: str = ""
@@ -66,9 +68,11 @@ def report_rows(
         families: scenario to its family, itself where absent.
         dependent: cells whose answers repeat each other.
     """
+    varying = varying_axes(cells)
     return tuple(
         ReportRow(
             scenario=cell.scenario,
+            label=",".join(f"{a}={v}" for a, v in cell.axes.items() if a in varying[cell.scenario]),
             condition=cell.condition,
             model=cell.model,
             cell=cell.number,
@@ -82,6 +86,16 @@ def report_rows(
         )
         for cell in cells
     )
+
+
+def varying_axes(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
+    """Return, per scenario, the axes of which its cells have more than one level."""
+    levels: dict[str, dict[str, set[object]]] = {}
+    for cell in cells:
+        found = levels.setdefault(cell.scenario, {})
+        for axis, level in cell.axes.items():
+            found.setdefault(axis, set()).add(level)
+    return {s: frozenset(a for a, v in axes.items() if len(v) > 1) for s, axes in levels.items()}
 
 
 def totals(rows: Sequence[ReportRow], level: float) -> tuple[ReportRow, ...]:

@@ -70,11 +70,19 @@ def sentence(row: ReportRow) -> str:
     )
 
 
-def rate_grid(report: Report) -> Grid | None:
-    """Return the table of rates, None where nothing is graded."""
-    rows = [r for r in report.rows if r.headline and r.counts.planned]
-    if not rows:
+def rate_grid(report: Report, most: int | None = None) -> Grid | None:
+    """Return the table of rates, None where nothing is graded.
+
+    Args:
+        report: the report.
+        most: show so many rows, those with events first; None: all.
+    """
+    every = [r for r in report.rows if r.headline and r.counts.planned]
+    if not every:
         return None
+    rows = every
+    if most is not None and len(rows) > most:
+        rows = sorted(every, key=lambda r: not (r.headline and r.headline.rate.events))[:most]
     cut = any(r.counts.graded and r.counts.graded.graded_truncated for r in rows)
     added = report.analysis.top_ups if report.analysis else ()
     grown = {cell for t in added for cell in t.cells}
@@ -102,6 +110,9 @@ def rate_grid(report: Report) -> Grid | None:
     if not all(r.independent for r in rows):
         notes.append("² n is not independent: fewer than half of the answers are distinct")
     notes += [top_up_sentence(t) for t in added]
+    notes += [note] if (note := fixed_axes(report.rows)) else []
+    if len(rows) < len(every):
+        notes.append(f"{count(len(every) - len(rows))} more rows: --csv, --html or --json")
     return Grid(
         title="Rates",
         columns=(*titles, "outside n", "bounds"),
@@ -116,15 +127,27 @@ def _bounds(best: float | None, worst: float | None) -> str:
 
 
 def _names(row: ReportRow) -> tuple[str, str, str]:
-    return row.scenario, "all" if row.condition is None else row.condition or "–", row.model
+    return row.scenario, "all" if row.condition is None else row.label or "–", row.model
 
 
-def state_grid(report: Report) -> Grid | None:
+def fixed_axes(rows: Sequence[ReportRow]) -> str:
+    """Return the axes that are the same in all conditions of all scenarios, as a note; or nothing."""
+    levels: dict[str, set[str]] = {}
+    for row in rows:
+        for axis, level in (row.axes or {}).items():
+            levels.setdefault(axis, set()).add(str(level))
+    fixed = [f"{axis}={next(iter(v))}" for axis, v in levels.items() if len(v) == 1]
+    return f"the same everywhere: {', '.join(fixed)}" if fixed else ""
+
+
+def state_grid(report: Report, most: int | None = None) -> Grid | None:
     """Return the table of end states: planned is the sum of the columns behind it.
 
-    None where no seed block is complete.
+    None where no seed block is complete; the sums alone where there are more cells than `most`.
     """
-    every = [*report.rows, *(report.totals if len(report.rows) > len(report.totals) else ())]
+    cells = [r for r in report.rows if r.counts.planned]
+    few = most is None or len(cells) <= most
+    every = [*(cells if few else ()), *report.totals] if len(cells) > len(report.totals) else cells
     rows = [r for r in every if r.counts.planned]
     if not rows:
         return None
@@ -149,12 +172,15 @@ def state_grid(report: Report) -> Grid | None:
         ),
         rows=tuple(lines),
         left=3,
+        notes=() if few else (f"{count(len(cells))} cells: --csv, --html or --json",),
     )  # fmt: skip
 
 
-def outcome_grid(report: Report) -> Grid | None:
-    """Return what the graded answers did, None without a grader."""
+def outcome_grid(report: Report, most: int | None = None) -> Grid | None:
+    """Return what the graded answers did, None without a grader; sums where cells are too many."""
     rows = [r for r in report.rows if r.counts.graded]
+    if most is not None and len(rows) > most:
+        rows = [r for r in report.totals if r.counts.graded]
     names = sorted({o for r in rows if r.counts.graded for o in r.counts.graded.outcomes})
     if not names:
         return None
