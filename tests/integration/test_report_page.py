@@ -14,9 +14,7 @@ SCRIPT = (
     "<img src=x onerror='window.ran = 1'><svg onload='window.ran = 1'>"
     "<style>body{display:none}</style>&lt;b&gt; {{ 7*7 }} "
 )
-CONTROLS = (
-    "\x1b[2J\x1b]0;taken\x07 before \u202eright to left\u202c \u2066inside\u2069 \x00null\x00 \udc80 end"
-)
+CONTROLS = "\x1b[2J\x1b]0;taken\x07 before \u202eright to left\u202c \u2066inside\u2069 \x00null\x00 \udc80 end"
 HUGE = "A" * 5_000_000
 
 
