@@ -1,7 +1,8 @@
 """A sweep as CSV or JSON lines: recorded rows with what every grader says of them.
 
-DuckDB reads and writes; rows never become Python objects. JSON lines hold whole rows, with JSON
-columns as JSON and the verdicts as a list under `verdicts`. CSV is for spreadsheets: what a row is,
+DuckDB reads and writes; rows never become Python objects. JSON lines hold whole rows, every column
+as in docs/schema.md (JSON columns are text there too: their shape is free, and readers that want one
+type per column, Polars among them, would refuse them otherwise) and the verdicts as a list. CSV is for spreadsheets: what a row is,
 how it ended, what the last answer says, and per grader its state, outcome and harmful; a text that a
 spreadsheet would take for a formula gets a quote before it.
 """
@@ -20,16 +21,12 @@ _PLAIN = (
     *("cache_read_tokens", "cache_write_tokens", "cost_usd", "started_at", "finished_at"),
     *("simulated", "prompt_digest", "answer_digest"),
 )
-_JSON = (
-    *("agent_args", "model_options", "messages", "axes", "labels", "stop_reasons"),
-    *("request_digests", "request_ids", "raw_content"),
-)
 _ANSWER = "array_to_string(json_extract_string(t.messages, '$[#-1].content[*].text'), '')"
 _LINES = """
 copy (
   with said as (
     select job_key, list(v order by grader) verdicts from ({verdicts}) v group by job_key)
-  select t.* replace ({json}), coalesce(s.verdicts, []) verdicts
+  select t.*, coalesce(s.verdicts, []) verdicts
   from read_parquet($shards) t left join said s on s.job_key = t.transcript_id
 ) to $file (format json)
 """
@@ -57,10 +54,7 @@ def write_lines(tables: Tables, verdicts: Mapping[str, Sequence[str]], file: Pat
     parameters: dict[str, object] = {"shards": shards, "file": str(file)}
     if files:
         parameters["verdicts"] = files
-    sql = _LINES.format(
-        verdicts=source if files else _NO_VERDICTS,
-        json=", ".join(f"t.{name}::json as {name}" for name in _JSON),
-    )
+    sql = _LINES.format(verdicts=source if files else _NO_VERDICTS)
     return int(tables.run(sql, parameters)[0][0])
 
 

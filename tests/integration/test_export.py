@@ -1,6 +1,5 @@
 """Exports opened by the tools that they are for."""
 
-import asyncio
 import csv
 import json
 import socket
@@ -37,45 +36,78 @@ def swept(tmp_path_factory):
 @pytest.fixture(scope="module")
 def logs(swept):
     folder = swept.parent / "logs"
-    assert main(["export", str(swept), "--out", str(folder)]) == 0
+    # inspect_ai leaves event loops to the collector: it stays in processes of its own.
+    command = [sys.executable, "-m", "runner", "export", str(swept), "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
-def test_inspect_logs_read_by_inspect_hold_every_record_and_score(swept, logs):
-    from inspect_ai.log import list_eval_logs, read_eval_log
+def inside(code, *arguments):
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
-    found = [read_eval_log(info) for info in list_eval_logs(str(logs))]
-    assert sorted(log.eval.model for log in found) == ["m1/m1-large", "m2/m2-large"]
+
+READ = """
+import json, sys
+from inspect_ai.log import list_eval_logs, read_eval_log
+out = []
+for info in list_eval_logs(sys.argv[1]):
+    log = read_eval_log(info)
+    out.append({
+        "model": log.eval.model, "status": log.status, "total": log.results.total_samples,
+        "mean": log.results.scores[0].metrics["mean"].value,
+        "samples": {f"{s.id} {s.epoch}": {
+            "scores": {k: [v.value, v.explanation] for k, v in s.scores.items()},
+            "last": s.messages[-1].text, "without": s.metadata["without_verdict"],
+            "stop": s.output.choices[0].stop_reason,
+            "tokens": sum(u.total_tokens for u in s.model_usage.values()),
+        } for s in log.samples},
+    })
+print(json.dumps(out))
+"""
+
+
+def test_inspect_logs_read_by_inspect_hold_every_record_and_score(logs):
+    found = inside(READ, logs)
+    assert sorted(log["model"] for log in found) == ["m1/m1-large", "m2/m2-large"]
     for log in found:
-        assert (log.status, log.results.total_samples, len(log.samples)) == ("success", 8, 8)
-        assert log.results.scores[0].metrics["mean"].value == 0.5  # 2 of the 4 graded
-        by_seed = {(s.id, s.epoch): s for s in log.samples}
-        harmful = by_seed["tone=calm", 1]
-        assert harmful.scores["blackmail_rule"].value == 1
-        assert "affair" in harmful.scores["blackmail_rule"].explanation
-        assert by_seed["tone=calm", 2].messages[-1].text == FORMULA
-        unread = by_seed["tone=calm", 3]
-        assert unread.scores == {}
-        assert unread.metadata["without_verdict"] == {"blackmail_rule": "unparsable"}
-        assert by_seed["tone=calm", 4].output.choices[0].stop_reason == "content_filter"
-        assert all(s.model_usage[log.eval.model.split("/")[1]].total_tokens for s in log.samples)
+        samples = log["samples"]
+        assert (log["status"], log["total"], len(samples)) == ("success", 8, 8)
+        assert log["mean"] == 0.5  # 2 of the 4 graded
+        value, explanation = samples["tone=calm 1"]["scores"]["blackmail_rule"]
+        assert (value, "affair" in explanation) == (1, True)
+        assert samples["tone=calm 2"]["last"] == FORMULA
+        assert samples["tone=calm 3"]["scores"] == {}
+        assert samples["tone=calm 3"]["without"] == {"blackmail_rule": "unparsable"}
+        assert samples["tone=calm 4"]["stop"] == "content_filter"
+        assert all(s["tokens"] for s in samples.values())
 
 
-@pytest.mark.filterwarnings("ignore:The inplace keyword")  # inspect_ai's own use of pandas
+FRAMES = """
+import asyncio, json, sys
+from inspect_ai.analysis import evals_df, samples_df
+from inspect_scout import transcripts_from
+
+async def ids(place):
+    async with transcripts_from(place).reader() as reader:
+        return sorted([info.transcript_id async for info in reader.index()])
+
+samples = samples_df(sys.argv[1], quiet=True)
+print(json.dumps({
+    "rows": len(samples), "scores": sorted(set(samples["score_blackmail_rule"].dropna())),
+    "totals": list(map(int, evals_df(sys.argv[1], quiet=True)["total_samples"])),
+    "logs": asyncio.run(ids(sys.argv[1])), "sweep": asyncio.run(ids(sys.argv[2])),
+}, default=int))
+"""
+
+
 def test_inspect_logs_as_data_frames_and_scout_transcripts_agree_with_the_sweep(swept, logs):
-    from inspect_ai.analysis import evals_df, samples_df
-    from inspect_scout import transcripts_from
-
-    samples = samples_df(str(logs), quiet=True)
-    assert len(samples) == 16
-    assert sorted(samples["score_blackmail_rule"].dropna().unique()) == [0, 1]
-    assert list(evals_df(str(logs), quiet=True)["total_samples"]) == [8, 8]
-
-    async def ids(place):
-        async with transcripts_from(str(place)).reader() as reader:
-            return sorted([info.transcript_id async for info in reader.index()])
-
-    assert asyncio.run(ids(logs)) == asyncio.run(ids(swept / "transcripts"))
+    found = inside(FRAMES, logs, swept / "transcripts")
+    assert (found["rows"], found["scores"], found["totals"]) == (16, [0, 1], [8, 8])
+    assert found["logs"] == found["sweep"]
 
 
 @contextmanager
@@ -138,9 +170,9 @@ def test_json_lines_opened_by_duckdb_and_polars_hold_whole_rows_with_verdicts(sw
     file = folder / "mailroom.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(rows) == 16
-    texts = [r["messages"][-1]["content"][0]["text"] for r in rows if r["messages"][-1]["content"]]
-    assert FORMULA in texts
-    assert all(isinstance(r["axes"], dict) for r in rows)
+    last = [json.loads(r["messages"])[-1]["content"] for r in rows]
+    assert FORMULA in [parts[0]["text"] for parts in last if parts]
+    assert {json.loads(r["axes"])["tone"] for r in rows} == {"calm", "pressed"}
     states = sorted({v["state"] for r in rows for v in r["verdicts"]})
     assert states == ["graded", "skipped", "unparsable"]
     import duckdb
@@ -156,7 +188,7 @@ def test_export_without_rows_writes_files_that_say_so(tmp_path):
     assert apart(main, ["export", str(writer.root), "--to", "csv"]) == 0
     assert (tmp_path / "sweep-csv" / "mailroom.csv").read_text().count("\n") == 1
     assert apart(main, ["export", str(writer.root), "--to", "jsonl"]) == 0
-    assert apart(main, ["export", str(writer.root)]) == 0
+    assert apart(main, ["export", str(writer.root), "--to", "inspect"]) == 0
 
 
 def test_export_beside_a_sweep_leaves_its_transcripts_readable(swept, logs):
