@@ -141,7 +141,7 @@ def test_inspect_view_in_a_browser_shows_the_exported_logs(logs):
     with viewer(logs) as address, chromium() as browser:
         page = browser.new_page()
         page.goto(address)
-        page.goto(f"{address}/#/tasks/{sorted(logs.iterdir())[0].name}")
+        page.goto(f"{address}/#/tasks/{min(logs.iterdir()).name}")
         page.get_by_text("tone=calm").first.wait_for(timeout=60_000)
         assert "blackmail_rule" in page.inner_text("body")
 
@@ -157,11 +157,11 @@ def test_csv_opened_by_duckdb_polars_and_csv_has_a_line_per_record_and_no_formul
     assert sum(r["blackmail_rule_harmful"] == "true" for r in rows) == 4
     assert {r["blackmail_rule_state"] for r in rows} >= {"graded", "unparsable"}
     import duckdb
-    import polars
+    import polars as pl
 
     counted = duckdb.sql(f"select count(*), count_if(blackmail_rule_harmful) from '{file}'")
     assert counted.fetchall() == [(16, 4)]
-    assert polars.read_csv(file, infer_schema_length=None).height == 16
+    assert pl.read_csv(file, infer_schema_length=None).height == 16
 
 
 def test_json_lines_opened_by_duckdb_and_polars_hold_whole_rows_with_verdicts(swept):
@@ -176,11 +176,11 @@ def test_json_lines_opened_by_duckdb_and_polars_hold_whole_rows_with_verdicts(sw
     states = sorted({v["state"] for r in rows for v in r["verdicts"]})
     assert states == ["graded", "skipped", "unparsable"]
     import duckdb
-    import polars
+    import polars as pl
 
     read = duckdb.sql(f"select count(*), count(distinct transcript_id) from read_json('{file}')")
     assert read.fetchall() == [(16, 16)]
-    assert polars.read_ndjson(file).height == 16
+    assert pl.read_ndjson(file).height == 16
 
 
 def test_export_without_rows_writes_files_that_say_so(tmp_path):
