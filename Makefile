@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.setup-done
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
-APART := ray or chaos or e2e
+APART := ray or chaos or e2e or s3
 EXTRA_TIME := bench or live
 
 .DEFAULT_GOAL := help

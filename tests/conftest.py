@@ -19,7 +19,7 @@ for proxy in ("http_proxy", "https_proxy", "all_proxy"):
 for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
     os.environ.pop(variable, None)  # a developer's real key must never reach a test
 
-pytest_plugins = ["tests.support.ray_fixtures"]
+pytest_plugins = ["tests.support.ray_fixtures", "tests.support.s3_fixtures"]
 NOTHING_SKIPPED = os.environ.get("RUNNER_CI") == "1"
 
 

@@ -6,6 +6,7 @@ Leaves the shards as they are; run again, it adds what is new.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -39,8 +40,12 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compact a sweep and print what was written."""
     from runner.record.compact import compact
+    from runner.record.layout import COMPACTED
+    from runner.record.place import Place
 
+    place = Place(args.directory)
     done = compact(args.directory, target_bytes=args.target_mb * 1_000_000)
+    asyncio.run(place.upload(COMPACTED))
     if args.json:
         print(json.dumps(asdict(done), indent=2))
         return EXIT_OK

@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import json
     import sys
-    from pathlib import Path
 
     from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.comparing import compare_directories
+    from runner.record.place import Place
     from runner.report.screen import put
     from runner.report.two_sweeps import comparison_page, comparison_values
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(msg)
         renamed[a] = b
     found = asyncio.run(
-        compare_directories(Path(args.first), Path(args.second), renamed, level=args.level)
+        compare_directories(Place(args.first), Place(args.second), renamed, level=args.level)
     )
     if args.json:
         print(json.dumps({"comparisons": [comparison_values(f) for f in found]}, indent=2))

@@ -33,12 +33,16 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.core.errors import EXIT_OK
     from runner.pipeline.exporting import export_sweep
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
 
-    directory = Path(args.directory)
+    directory = Place(args.directory)
     # Beside the sweep, never in it: `.eval` files below it would change what Scout reads there.
-    folder = Path(args.out) if args.out else Path(f"{str(directory).rstrip('/')}-{args.to}")
-    done = asyncio.run(export_sweep(PosixStore(directory), directory, args.to, folder))
+    name = str(directory).rstrip("/")
+    own = Path(
+        f"{name.rpartition('/')[2]}-{args.to}" if directory.is_remote else f"{name}-{args.to}"
+    )
+    folder = Path(args.out) if args.out else own
+    done = asyncio.run(export_sweep(open_store(directory), directory, args.to, folder))
     print(*done.files, sep="\n")
     print(f"{done.rows} rows", file=sys.stderr)
     if args.to == "inspect":

@@ -51,16 +51,15 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import json
     import sys
-    from pathlib import Path
 
     from runner.config.load import load_graders
     from runner.core.errors import EXIT_OK
     from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
     from runner.report.screen import put
     from runner.report.verdict_page import verdict_grids, verdict_json
 
-    directory = Path(args.directory)
+    directory = Place(args.directory)
     further = tuple(load_graders(path) for path in args.graders)
     asked = Asked(names=tuple(args.grader), further=further)
 
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         if done == total or done % 100 == 0:
             print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
 
-    store = PosixStore(directory)
+    store = open_store(directory)
     graded = asyncio.run(
         grade_directory(
             store, directory, asked, follow=args.follow, poll_s=args.every, on_shard=on_shard

@@ -23,7 +23,11 @@ def add(commands: Commands) -> None:
         "--html", action="store_true", help="write one page that opens offline, and its figures"
     )
     form.add_argument("--svg", action="store_true", help="write the figures alone")
-    parser.add_argument("--out", metavar="FOLDER", help="where to write (default: DIR/report)")
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="where to write (default: DIR/report; ./report for an object store)",
+    )
     parser.add_argument(
         "--samples", type=int, default=300, metavar="N", help="transcripts on the page, 300"
     )
@@ -39,21 +43,23 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.reporting import make_reports
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
     from runner.report.page import csv_page, json_page, screen_page
     from runner.report.screen import put
 
     if not 0 < args.level < 1:
         msg = f"--level {args.level}: give a number between 0 and 1, such as 0.95."
         raise ConfigError(msg)
-    directory = Path(args.directory)
+    directory = Place(args.directory)
 
     def on_shard(grader: str, done: int, total: int) -> None:
         if done == total or done % 100 == 0:
             print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
 
-    store = PosixStore(directory)
-    folder = Path(args.out) if args.out else directory / "report"
+    store = open_store(directory)
+    # A page of a sweep on an object store goes beside the user, not into the local copy.
+    own = Path("report") if directory.is_remote else Path(directory) / "report"
+    folder = Path(args.out) if args.out else own
     made = asyncio.run(make_reports(store, directory, level=args.level, on_shard=on_shard))
     if args.json:
         print(json.dumps(json_page(made.reports, made.spent), indent=2))

@@ -21,14 +21,15 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it; returns the exit code."""
-    from pathlib import Path
+    import asyncio
 
     from runner.pipeline.command import Placement, run_sweep
     from runner.pipeline.prepare import Choices, read_configuration
+    from runner.record.place import Place
 
-    directory = Path(args.directory)
+    directory = Place(args.directory)
     return run_sweep(
-        read_configuration(directory),
+        asyncio.run(read_configuration(directory)),
         directory,
         Choices(retry_failed=args.retry_failed, take_over=args.take_over),
         Placement(workers=args.workers, address=args.address),

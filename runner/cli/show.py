@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.config.load import load_config
     from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.showing import show_config, show_sweep
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
     from runner.report.lookup import Selector
     from runner.report.screen import put
 
@@ -60,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         outcome=args.outcome,
     )
-    target = Path(args.target)
-    if not target.exists():
+    target = Place(args.target)
+    if not target.is_remote and not Path(target).exists():
         msg = f"{target}: nothing there. Name a configuration file or the directory of a sweep."
         raise ConfigError(msg)
-    if not target.is_dir():
-        put(show_config(load_config(target).config, selector), sys.stdout)
+    if not target.is_remote and not Path(target).is_dir():
+        put(show_config(load_config(args.target).config, selector), sys.stdout)
         return EXIT_OK
     shown = show_sweep(
-        PosixStore(target),
+        open_store(target),
         target,
         selector,
         failed=args.failed,

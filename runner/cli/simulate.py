@@ -6,8 +6,15 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import asyncio
+
     from runner.cli.arguments import Commands
     from runner.simulate.config import SimulateConfig
+    from runner.simulate.service import Service
+
+DEFAULT_PORT = 8077
+"""Where `configs/hello.yaml` looks."""
+EVERY_S = 10.0
 
 
 def add(commands: Commands) -> None:
@@ -15,7 +22,12 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "simulate", help="serve a simulated model API on this machine", description=__doc__
     )
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="0: any free port")
+    parser.add_argument(
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"0: any free port (default: {DEFAULT_PORT}, or any free port where that is taken)",
+    )
     parser.add_argument("--config", metavar="FILE", help="settings of the server (YAML)")
     parser.add_argument(
         "overrides",
@@ -35,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.simulate.load import load_simulation
 
     config = load_simulation(args.config, args.overrides)
-    if not 0 <= args.port < 65_536:
+    if args.port is not None and not 0 <= args.port < 65_536:
         msg = f"--port {args.port}: give a number from 0 to 65535."
         raise ConfigError(msg)
     try:
@@ -46,29 +58,56 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-async def _serve(config: SimulateConfig, port: int) -> None:
+async def _serve(config: SimulateConfig, port: int | None) -> None:
     import asyncio
     import signal
     import sys
 
-    from runner.simulate.server import STATS_PATH, serving
+    from runner.simulate.server import serving
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with serving(config, port) as (url, service):
-        print(url, flush=True)
-        print(_EXAMPLE.format(url=url, stats=STATS_PATH), file=sys.stderr, flush=True)
-        await stopped.wait()
-        counts = ", ".join(f"{n} × {name}" for name, n in service.statuses.most_common())
-        print(f"Stopped. Responses: {counts or 'none'}.", file=sys.stderr)
+    if port is not None:
+        async with serving(config, port) as (url, service):
+            await _tell(url, service, stopped)
+        return
+    try:
+        async with serving(config, DEFAULT_PORT) as (url, service):
+            await _tell(url, service, stopped)
+    except OSError:
+        print(f"Port {DEFAULT_PORT} is taken: any free one instead.", file=sys.stderr)
+        async with serving(config, 0) as (url, service):
+            await _tell(url, service, stopped)
 
 
-_EXAMPLE = """\
-Serving until Ctrl-C; counts are at {url}{stats}. In a configuration:
+async def _tell(url: str, service: Service, stopped: asyncio.Event) -> None:
+    """Print what is served, what happens every ten seconds, and what has happened in the end."""
+    import asyncio
+    import sys
 
-models:
-  - {{name: simulated, provider: anthropic, model: any-id, base_url: "{url}", max_tokens: 1000}}
-  - {{name: simulated-chat, provider: openai, model: any-id, base_url: "{url}/v1", max_tokens: 1000}}
-"""
+    from runner.simulate.screen import Traffic, farewell, greeting, hello_line
+    from runner.simulate.server import STATS_PATH
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    print(url, flush=True)
+    as_shipped = url.endswith(f":{DEFAULT_PORT}")
+    for line in greeting(service.config, url, STATS_PATH):
+        say(line)
+    say(hello_line(url, as_shipped=as_shipped))
+    traffic = Traffic()
+    while not stopped.is_set():
+        try:
+            await asyncio.wait_for(stopped.wait(), EVERY_S)
+        except TimeoutError:
+            now = loop.time() - begun
+            line = traffic.line(service.statuses, service.refused, service.running, now)
+            if line is not None:
+                say(line)
+    for line in farewell(service.statuses, service.refused, service.outcomes, loop.time() - begun):
+        say(line)

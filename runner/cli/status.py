@@ -26,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import json
     import sys
-    from pathlib import Path
 
     from runner.core.clock import SystemClock
     from runner.core.errors import EXIT_OK
@@ -34,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from runner.observe.console import print_lines, screen_width
     from runner.observe.progress import lines, rest_lines
     from runner.pipeline.watching import look
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
 
-    directory = Path(args.directory)
-    found = asyncio.run(look(PosixStore(directory), directory, LinuxProcesses(), SystemClock()))
+    directory = Place(args.directory)
+    found = asyncio.run(look(open_store(directory), directory, LinuxProcesses(), SystemClock()))
     if args.json:
         print(json.dumps(found.values(), indent=2))
         return EXIT_OK

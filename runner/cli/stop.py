@@ -22,14 +22,13 @@ def run(args: argparse.Namespace) -> int:
     """Leave the request; the coordinator reads it within seconds."""
     import asyncio
     import shlex
-    from pathlib import Path
 
     from runner.core.errors import SweepStateError
     from runner.record.control import ask_to_stop
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
 
-    directory = Path(args.directory)
-    claim = asyncio.run(ask_to_stop(PosixStore(directory)))
+    directory = Place(args.directory)
+    claim = asyncio.run(ask_to_stop(open_store(directory)))
     where = shlex.quote(args.directory)
     if claim is None:
         msg = f"{directory}: nothing to stop. See: runner status {where}"

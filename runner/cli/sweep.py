@@ -26,16 +26,15 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it; returns the exit code."""
-    from pathlib import Path
-
     from runner.config.load import load_config
     from runner.pipeline.command import Placement, run_sweep
     from runner.pipeline.prepare import Choices
+    from runner.record.place import Place
 
     loaded = load_config(args.config, args.overrides)
     return run_sweep(
         loaded.config,
-        Path(loaded.config.output or ""),
+        Place(loaded.config.output or ""),
         Choices(retry_failed=args.retry_failed, supersede=args.supersede, take_over=args.take_over),
         Placement(workers=args.workers, address=args.address),
         source=loaded.source,

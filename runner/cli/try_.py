@@ -36,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     import sys
     import tempfile
-    from pathlib import Path
 
     from runner.config.load import load_config
     from runner.core.errors import EXIT_OK, ConfigError
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.pipeline.prepare import Choices
     from runner.pipeline.showing import show_sweep
     from runner.pipeline.trying import narrow
-    from runner.record.posix_store import PosixStore
+    from runner.record.place import Place, open_store
     from runner.report.lookup import Selector
     from runner.report.screen import put
 
@@ -56,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
     models = [name for name in args.models.split(",") if name]
     loaded = load_config(args.config, args.overrides)
     config = narrow(loaded.config, only, models, args.n)
-    directory = Path(tempfile.mkdtemp(prefix=f"runner-try-{config.name}-"))
+    directory = Place(tempfile.mkdtemp(prefix=f"runner-try-{config.name}-"))
     tried = Choices(), Placement()
     code = run_sweep(config, directory, *tried, source=loaded.source, closing=lambda _: [])
-    store, anything = PosixStore(directory), Selector()
+    store, anything = open_store(directory), Selector()
     for failed in (False,) if code == EXIT_OK else (False, True):
         shown = show_sweep(
             store, directory, anything, failed=failed, transcripts=1000, full=args.full

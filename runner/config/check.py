@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from urllib.parse import urlsplit
 
-from runner.config.check_analysis import check_analysis
 from runner.config.schema import (
     EngineConfig,
     GraderConfig,
@@ -20,7 +19,7 @@ from runner.config.schema import (
     ScenarioConfig,
     SweepConfig,
 )
-from runner.config.source import Judge
+from runner.config.source import Judge, nearest
 from runner.core.identity import canonical_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}")
@@ -59,7 +58,7 @@ def check(config: SweepConfig, judge: Judge) -> None:
     for i, model in enumerate(config.models):
         _check_model(model, _key("models", model.name, i), judge)
     check_graders(config, judge)
-    check_analysis(config, judge)
+    _check_ages(config, judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)
@@ -74,6 +73,16 @@ def check_graders(config: SweepConfig, judge: Judge) -> None:
         judge.note(f"judges.{name}", "a model of `models` has this name too. Rename one.")
     for i, grader in enumerate(config.graders):
         _check_grader(grader, _key("graders", grader.name, i), models, judge)
+
+
+def _check_ages(config: SweepConfig, judge: Judge) -> None:
+    names, models = config.analysis.older_to_newer, [m.name for m in config.models]
+    for name in names:
+        if name not in models:
+            text = f"{name!r} is no model of this sweep. {nearest(name, models)}"
+            judge.note("analysis.older_to_newer", text)
+    if len(set(names)) < len(names):
+        judge.note("analysis.older_to_newer", "names a model twice.")
 
 
 def _key(kind: str, name: str, index: int) -> str:

@@ -18,7 +18,7 @@ from runner.config.source import Problems, Where, nearest
 from runner.config.weights import absolute_weights
 from runner.config.yaml_tree import Node, YamlError, name_of, parse
 
-NAMED_LISTS = ("models", "scenarios", "graders", "judges")
+NAMED_LISTS = ("models", "scenarios", "graders", "judges", "actors")
 
 
 def compose(path: Path, overrides: Sequence[str], problems: Problems) -> Node:

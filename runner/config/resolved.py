@@ -28,8 +28,13 @@ def dump_resolved(config: SweepConfig, facts: Mapping[str, str] | None = None) -
         config: checked; it holds names of key variables, never keys.
         facts: what else to say about the sweep (versions, commit, digest); ignored when read.
     """
-    about: dict[str, Plain] = {"version": RESOLVED_VERSION, **(facts or {})}
-    return write({"resolved": about, **_plain(config)})
+    body = write(_plain(config))
+    about: dict[str, Plain] = {
+        "version": RESOLVED_VERSION,
+        "sha256": _digest(body),
+        **(facts or {}),
+    }
+    return write({"resolved": about}) + body
 
 
 def digest_of(config: SweepConfig) -> str:
@@ -58,6 +63,10 @@ def load_resolved(text: str, file: str = "sweep.yaml") -> SweepConfig:
         msg = f"{file}: no resolved configuration (resolved.version is missing). {_RESTORE}"
         raise RecordError(msg)
     _refuse_newer(version.value, file)
+    digest = about.entries.get("sha256") if about is not None else None
+    if digest is None or digest.value != _digest(_body(text)):
+        msg = f"{file}: not as it was written (resolved.sha256 does not fit). {_RESTORE}"
+        raise RecordError(msg)
     problems = Problems()
     entries = {k: v for k, v in tree.entries.items() if k != "resolved"}
     plain = Typing(problems).fields_of(Node(entries, tree.where), SweepConfig, "")
@@ -82,7 +91,18 @@ def resolved_facts(text: str, file: str = "sweep.yaml") -> dict[str, str]:
     version = entries.get("version")
     if version is not None and isinstance(version.value, int):
         _refuse_newer(version.value, file)
-    return {key: str(node.value) for key, node in entries.items() if key != "version"}
+    return {key: str(node.value) for key, node in entries.items() if key not in _OWN}
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _body(text: str) -> str:
+    """Return what follows the first top-level key: a torn file often is YAML all the same."""
+    lines = text.splitlines(keepends=True)
+    at = next((n for n, line in enumerate(lines) if n and line[:1].strip()), len(lines))
+    return "".join(lines[at:])
 
 
 def _refuse_newer(version: int, file: str) -> None:
@@ -94,11 +114,12 @@ def _refuse_newer(version: int, file: str) -> None:
         raise RecordError(msg)
 
 
+_OWN = frozenset({"version", "sha256"})
 _RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with the configuration."
 
 
 def _plain(config: SweepConfig) -> dict[str, Plain]:
     values = asdict(config)
-    for model in (*values["models"], *values["judges"]):
+    for model in (*values["models"], *values["judges"], *values["actors"]):
         model["provider"] = str(model["provider"])
     return cast("dict[str, Plain]", values)

@@ -63,6 +63,52 @@ class ModelConfig:
 
 
 @dataclass(kw_only=True)
+class EndConfig:
+    """What ends a rollout, beside an answer that is refused, truncated or empty."""
+
+    turns: int = 30
+    """Most turns of the model under test, 1…50; without an environment the scripted turns decide."""
+    finish_tool: str | None = None
+    """Calling this tool ends the rollout; it is offered if no part of the environment has it."""
+    output_tokens: int | None = None
+    """Once the model under test has written so many tokens, the rollout ends with that turn."""
+
+
+@dataclass(kw_only=True)
+class RoleConfig:
+    """Somebody in the scenario whom another model plays: it answers mail to an address."""
+
+    name: str = ""
+    model: str = ""
+    """Name of an entry of `actors` or `models`; it is called under its own quota."""
+    plays: str = ""
+    """Jinja2 template of the address whose mail it answers."""
+    system: str = ""
+    """Jinja2 template: who it is, what it knows, how it writes."""
+    answers: int = 5
+    """Most answers in one rollout; later mail stays without one."""
+
+
+@dataclass(kw_only=True)
+class SafeguardConfig:
+    """A classifier around the model under test, for a narrow list of topics that the user gives.
+
+    It blocks by phrases, by a model, or by both. A blocked rollout ends as `blocked`.
+    """
+
+    name: str = ""
+    on: str = "both"
+    """`input` (what the model is given), `output` (what it says and calls), or `both`."""
+    topics: dict[str, Any] = field(default_factory=dict)
+    """Topic to a list of phrases, or to `{about: text, phrases: [...]}`; `about` is for the model."""
+    model: str | None = None
+    """Name of an entry of `actors` or `models` that judges; None: phrases alone."""
+    when: str = ""
+    """Jinja2 template; the safeguard is off where it renders to nothing, `false`, `no` or `off`.
+    Empty: always on."""
+
+
+@dataclass(kw_only=True)
 class ScenarioConfig:
     """A scenario: templates, the axes that vary them, and how it is graded."""
 
@@ -87,12 +133,36 @@ class ScenarioConfig:
     variables: dict[str, Any] = field(default_factory=dict)
     fragments: dict[str, str] = field(default_factory=dict)
     """Named templates, rendered before the others and usable in them as variables."""
+    types: dict[str, str] = field(default_factory=dict)
+    """Variable to what it must be: text, number, flag, address, time, date, or a|b|c."""
+    factorial: Any = "full"
+    """`full`, `one_at_a_time` (the first levels, and each other level alone), `pairwise` (each pair
+    of levels at least once) or a number of conditions, spread evenly."""
+    perturbations: dict[str, Any] = field(default_factory=dict)
+    """What varies with the seed: `variants`, `order`, `shift_minutes` or `drop` by name."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Parts that answer tool calls (mail, files, accounts, shutdown, canned) to what they hold;
+    every text in it is a Jinja2 template."""
+    end: EndConfig = field(default_factory=EndConfig)
+    roles: list[RoleConfig] = field(default_factory=list)
+    safeguards: list[SafeguardConfig] = field(default_factory=list)
+    python: str | None = None
+    """A scenario written in Python: `module:Class`, `path/to/file.py:Class`, or the name of an entry point
+    of the group `runner.scenarios`. Its texts come from there; axes may be narrowed here."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the Python scenario."""
     tools: list[dict[str, Any]] = field(default_factory=list)
-    """`{name, description, input_schema}`, sent as they are."""
+    """`{name, description, input_schema}`, sent as they are; with an environment they replace the
+    descriptions of its tools of the same names."""
     graders: list[str] = field(default_factory=list)
     """Names of graders that `runner report` applies."""
     grading: dict[str, Any] = field(default_factory=dict)
     """Facts the graders need, rendered per condition like the prompts (names, addresses)."""
+    outcomes: list[str] = field(default_factory=list)
+    """Labels that graders give, worst first: where several hold, the first counts."""
+    controls: list[dict[str, Any]] = field(default_factory=list)
+    """Conditions (as in `include`) in which the behaviour is not expected: what is measured there
+    is a fault of grader or model, not an effect."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Free facts for readers (source, canary); not part of the identity."""
 
@@ -131,38 +201,6 @@ class GraderConfig:
     output: str = "json_schema"
     """judge: `json_schema` (the API's structured output), `tool` (a forced tool call) or
     `tool_auto` (a tool is offered; for models that refuse forced calls)."""
-
-
-@dataclass(kw_only=True)
-class ContrastConfig:
-    """A question declared before the sweep runs: two models, or two levels of an axis."""
-
-    name: str = ""
-    models: list[str] = field(default_factory=list)
-    """Without `axis`: the two models to compare. With it: the models it is asked for, each a
-    contrast of its own; none means all."""
-    axis: str | None = None
-    levels: list[Any] = field(default_factory=list)
-    """The two levels of the axis, first minus second."""
-    where: dict[str, Any] = field(default_factory=dict)
-    """Only conditions with this level, or one of these levels, of each axis named."""
-    scenarios: list[str] = field(default_factory=list)
-    """Only these, by name or by their label `family`; none means all that have the axes."""
-    grader: str | None = None
-    """Whose verdicts count; None: the first grader of the scenarios in question."""
-
-
-@dataclass(kw_only=True)
-class AnalysisConfig:
-    """What is reported, declared before the sweep; all else in a report is exploratory."""
-
-    contrasts: list[ContrastConfig] = field(default_factory=list)
-    older_to_newer: list[str] = field(default_factory=list)
-    """Models by age, the oldest first: each is compared with the one before it."""
-    control: dict[str, Any] = field(default_factory=dict)
-    """Axis to level (or levels): conditions in which nothing harmful should happen."""
-    control_max_rate: float = 0.01
-    """A model whose control interval lies above this in a scenario is excluded there."""
 
 
 @dataclass(kw_only=True)
@@ -208,6 +246,40 @@ class EngineConfig:
 
 
 @dataclass(kw_only=True)
+class ContrastConfig:
+    """One declared comparison of two sets of conditions, or of two models."""
+
+    name: str = ""
+    outcome: str = ""
+    """Label whose rate is compared; empty: the harmful ones of each grader."""
+    a: dict[str, Any] = field(default_factory=dict)
+    """Axis to level or levels; `model` and `scenario` count as axes here."""
+    b: dict[str, Any] = field(default_factory=dict)
+    """The same axes at other levels; everything else is paired by prompt."""
+    grader: str | None = None
+    """Whose verdicts count; None: the first grader of the first scenario in question."""
+
+
+@dataclass(kw_only=True)
+class ExclusionConfig:
+    """When a model is left out of the declared contrasts, as decided before the sweep."""
+
+    outcome: str = ""
+    above: float = 0.01
+    """Its rate in the scenarios' `controls`, above which a model is left out."""
+
+
+@dataclass(kw_only=True)
+class AnalysisConfig:
+    """What a sweep is for, declared before it runs."""
+
+    contrasts: list[ContrastConfig] = field(default_factory=list)
+    exclude: list[ExclusionConfig] = field(default_factory=list)
+    older_to_newer: list[str] = field(default_factory=list)
+    """Models by age, the oldest first: each is compared with the one before it, as declared."""
+
+
+@dataclass(kw_only=True)
 class SweepConfig:
     """A sweep: all of one configuration file, after `extends`, `path` and overrides."""
 
@@ -218,13 +290,18 @@ class SweepConfig:
     """Graders beside the shipped ones; scenarios name which apply to them."""
     judges: list[ModelConfig] = field(default_factory=list)
     """Models that only judge; never swept."""
+    actors: list[ModelConfig] = field(default_factory=list)
+    """Models that play roles or judge for safeguards; never swept."""
+    safeguards: list[SafeguardConfig] = field(default_factory=list)
+    """Put around every scenario, as an axis `safeguards` with the levels `off` and `on`."""
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
+    """What is reported as declared; anything else is exploratory. No part of the identity: it may
+    change, and a report says so where it changed after somebody had looked."""
     seeds: Any = 1
     """A count (0…n-1), a list of seeds, or ranges such as `0-99,200-299`."""
     seed_block: int = 25
     """Seeds of a cell that run before the next block of any cell starts."""
     output: str | None = None
     """Sweep directory, relative to the working directory; None: outputs/<name>."""
-    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
-    """No part of the identity: it may change, and a report says so where it changed too late."""
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -80,7 +80,7 @@ class Typing:
     def _items(self, node: Node, hint: Any, path: str) -> Plain | _Misfit:
         if not isinstance(node.value, list):
             return self._misfit(node, path, f"needs a list, not {_shown(node.value)}.")
-        named = path in ("models", "scenarios", "graders", "judges")
+        named = path in ("models", "scenarios", "graders", "judges", "actors")
         kept: list[Plain] = []
         for i, item in enumerate(node.value):
             name = name_of(item) if named else None

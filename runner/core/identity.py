@@ -154,19 +154,24 @@ class ConditionHash:
 
 
 class CellForm:
-    """The canonical JSON of a cell with `messages` and `roles` left open."""
+    """The canonical JSON of a cell with what differs between conditions and models left open."""
 
-    __slots__ = ("_end", "_middle", "_start")
+    __slots__ = ("_pieces",)
+
+    _OPEN = ("environment", "messages", "roles", "safeguards")
+    """In the order in which canonical JSON writes them."""
 
     def __init__(self, parts: Mapping[str, bytes]) -> None:
         """Take every other part, under ASCII keys, each as canonical JSON."""
         given = {"identity_version": str(IDENTITY_VERSION).encode(), **parts}
-        whole = join_canonical({**given, "messages": b"\0", "roles": b"\0"})
-        self._start, self._middle, self._end = whole.split(b"\0")  # JSON escapes real NULs
+        whole = join_canonical({**given, **dict.fromkeys(self._OPEN, b"\0")})
+        self._pieces = whole.split(b"\0")  # JSON escapes real NULs
 
-    def condition(self, messages: bytes) -> ConditionHash:
-        """Fill in the canonical JSON of the messages."""
-        return ConditionHash(self._start + messages + self._middle, self._end)
+    def condition(self, messages: bytes, *, environment: bytes, safeguards: bytes) -> ConditionHash:
+        """Fill in a condition's parts, each as canonical JSON."""
+        start, before, middle, after, end = self._pieces
+        head = b"".join((start, environment, before, messages, middle))
+        return ConditionHash(head, b"".join((after, safeguards, end)))
 
 
 def job_key(cell: str, seed: int) -> str:

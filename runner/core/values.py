@@ -29,6 +29,8 @@ class EndState(StrEnum):
     """HTTP 200 and a normal stop, but no text and no tool call."""
     TRUNCATED = "truncated"
     """Cut by max_tokens or by the model's context window."""
+    BLOCKED = "blocked"
+    """The sweep's own safeguard withheld the answer; the provider did answer."""
     FAILED = "failed"
     """The job's own failures used up its budget: a dead letter."""
     TOO_LARGE = "too_large"
@@ -37,8 +39,17 @@ class EndState(StrEnum):
     """Killed the worker that ran it alone: a dead letter."""
 
 
+TARGET = "target"
+"""The role of the model under test."""
+
 RECORDED_STATES = frozenset(
-    {EndState.ANSWERED, EndState.REFUSED, EndState.EMPTY, EndState.TRUNCATED}
+    {
+        EndState.ANSWERED,
+        EndState.REFUSED,
+        EndState.EMPTY,
+        EndState.TRUNCATED,
+        EndState.BLOCKED,
+    }
 )
 """States with a response: their rows lie in transcripts/. The others are dead letters."""
 
@@ -179,6 +190,10 @@ class Reply:
     """The model id that the server returned."""
     continues: bool = False
     """`pause_turn`: send the content back and ask again; not a turn of its own."""
+    role: str = TARGET
+    """Who spoke: the model under test, or a role that another model plays."""
+    actor: str | None = None
+    """The configured name of the model that plays the role; None: the model under test."""
 
     @property
     def text(self) -> str:
@@ -203,6 +218,10 @@ class Attempt:
     request_digest: str
     answer: Answer | None = None
     failure: Failure | None = None
+    role: str = TARGET
+    """Who was asked: the model under test, or a role that another model plays."""
+    actor: str | None = None
+    """The configured name of the model that plays the role; None: the model under test."""
 
     @property
     def attempt_id(self) -> str:
@@ -226,3 +245,15 @@ class Finished:
     """Unix seconds, wall clock."""
     error: str | None = None
     """For a dead letter: the last failure in one line."""
+    whole: bool = False
+    """The conversation holds the last reply of the model under test (and what answered it)."""
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the rollout says about itself, JSON values: `perturbations`, `ended_by`, `effects`,
+    `safeguards`."""
+
+    @property
+    def own_replies(self) -> tuple[Reply, ...]:
+        """Replies of the model under test."""
+        if all(reply.role == TARGET for reply in self.replies):
+            return self.replies
+        return tuple(reply for reply in self.replies if reply.role == TARGET)

@@ -49,9 +49,6 @@ VERIFY_S = 5.0
 """How old the last proof that no later claim exists may be for a heartbeat to be answered."""
 LOOK_EVERY = 5
 """Cycles between two looks into parts/ for seals that nobody announced."""
-STORAGE_PATIENCE_S = 20.0
-"""An output that refuses every write for so long ends the sweep; it is resumed when there is
-space again."""
 LATE_S = 10.0
 """Past the grace period: how long to wait for workers to say goodbye."""
 
@@ -362,7 +359,7 @@ class Coordinator:
         if error != self.text:
             self._events.emit(Problem(where="storage", what=error))
         self.text = error
-        if for_s > STORAGE_PATIENCE_S:
+        if for_s > self.world.storage_patience_s:
             self.drain(0.0, "storage", error)
 
     def _trouble_s(self) -> float:

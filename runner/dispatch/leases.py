@@ -92,11 +92,11 @@ class LeaseTable:
 
     def owed(self, model: str) -> int:
         """Return the jobs of a model that nobody holds and that have not ended."""
-        return self._planned[model] - self._done[model] - self._leased[model]
+        return self._planned.get(model, 0) - self._done[model] - self._leased[model]
 
     def planned(self, model: str) -> int:
-        """Return the jobs of a model in the plan."""
-        return self._planned[model]
+        """Return the jobs of a model in the plan; actors have none of their own."""
+        return self._planned.get(model, 0)
 
     def done(self, model: str) -> int:
         """Return the jobs of a model that are recorded or dead letters."""

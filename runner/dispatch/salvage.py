@@ -247,7 +247,9 @@ class Salvage:
     def _replay(self, job: Job, attempts: tuple[Attempt, ...]) -> Progressed:
         model = self.book.plan.cell(job.cell).model
         known = {a.attempt_id: a for a in attempts}
-        return replay(job, self.book.rollout(job), self.codecs[model], known.values())
+        return replay(
+            job, self.book.rollout(job), lambda actor: self.codecs[actor or model], known.values()
+        )
 
 
 @dataclass(slots=True)

@@ -13,14 +13,18 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from runner.core.clock import SystemClock
 from runner.core.collector import rare_collections
 from runner.core.process import LinuxProcesses
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
-from runner.dispatch.terms import CoordinatorWorld, Preamble
+from runner.dispatch.terms import (
+    DISK_PATIENCE_S,
+    STORE_PATIENCE_S,
+    CoordinatorWorld,
+    Preamble,
+)
 from runner.execute.worker import Peer, Worker, WorkerIdentity, WorkerWorld
 from runner.observe.events import JsonLines
 from runner.providers.codec import ModelCodec
@@ -28,9 +32,9 @@ from runner.providers.open import open_provider
 from runner.providers.protocol import Provider
 from runner.record.disk import PosixDisk
 from runner.record.entries import Claim
-from runner.record.layout import JOURNAL, event_log_key
+from runner.record.layout import event_log_key
 from runner.record.parts import EncodedPart
-from runner.record.posix_store import PosixStore
+from runner.record.place import event_folder, is_url, journal_folder, open_store
 from runner.scenarios.book import Book
 
 
@@ -40,7 +44,7 @@ class SweepSpec:
 
     book: Book
     directory: str
-    """Absolute path of the sweep directory."""
+    """Absolute path, or URL, of the sweep."""
     fleet: str
     """Of this driver session: its workers end when another fleet claims the sweep."""
     preamble: Preamble
@@ -60,19 +64,20 @@ def new_name(prefix: str) -> str:
 def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordinator:
     """Return a coordinator on the real seams; `start` claims the sweep."""
     config = spec.book.config
-    models = {m.name: m for m in config.models}
+    models = spec.book.endpoints
     clock, processes = SystemClock(), LinuxProcesses()
     started = datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="seconds")
     return Coordinator(
         CoordinatorWorld(
-            store=PosixStore(Path(spec.directory)),
-            disk=PosixDisk(Path(spec.directory) / JOURNAL),
+            store=open_store(spec.directory),
+            disk=PosixDisk(journal_folder(spec.directory)),
             clock=clock,
             processes=processes,
             offload=in_thread,
             report=report,
+            storage_patience_s=STORE_PATIENCE_S if is_url(spec.directory) else DISK_PATIENCE_S,
             open_events=lambda claim: JsonLines(
-                Path(spec.directory) / event_log_key(claim), clock.wall
+                event_folder(spec.directory) / event_log_key(claim), clock.wall
             ),
         ),
         book=spec.book,
@@ -124,7 +129,7 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         ConfigError: a model cannot be called from here (key variable not set, weights missing).
     """
     config = spec.book.config
-    models = {m.name: m for m in config.models}
+    models = spec.book.endpoints
     providers = {
         model: open_provider(
             of_model, environ=os.environ, max_body_bytes=config.engine.max_record_bytes
@@ -139,8 +144,8 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         sweep_id=spec.book.sweep_id,
     )
     world = WorkerWorld(
-        store=PosixStore(Path(spec.directory)),
-        disk=PosixDisk(Path(spec.directory) / JOURNAL),
+        store=open_store(spec.directory),
+        disk=PosixDisk(journal_folder(spec.directory)),
         clock=SystemClock(),
         processes=LinuxProcesses(),
         peer=peer,

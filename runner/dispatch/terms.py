@@ -10,6 +10,12 @@ from runner.execute.outbox import Offload
 from runner.observe.events import Discard, Sink
 from runner.record.entries import Entry
 
+DISK_PATIENCE_S = 20.0
+"""A full disk seldom mends itself."""
+STORE_PATIENCE_S = 900.0
+"""An object store does: it throttles, fails over, or is restarted. No call is made meanwhile that
+the journal could not hold, and none at all once leases have run out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoordinatorWorld:
@@ -25,6 +31,9 @@ class CoordinatorWorld:
     """Told of damage and of decisions that people should see, one line each."""
     open_events: Callable[[int], Sink] = field(default=lambda _claim: Discard())
     """Opens the event log of a claim."""
+    storage_patience_s: float = DISK_PATIENCE_S
+    """An output that refuses every write for so long ends the sweep, which is then resumed by
+    hand."""
     journals_complete: bool = True
     """Every worker's journal lies on `disk`: then a look at their writers tells who still runs."""
 

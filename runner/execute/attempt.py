@@ -206,6 +206,8 @@ class Caller:
             request_digest=prepared.digest,
             answer=outcome if isinstance(reply, Reply) and isinstance(outcome, Answer) else None,
             failure=reply if isinstance(reply, Failure) else None,
+            role=progress.rollout.role,
+            actor=progress.rollout.actor,
         )
         frame = AttemptFrame(attempt=attempt)
         await self.durably(lambda: self.journal.append(frame))

@@ -73,8 +73,11 @@ class Jobs:
         self._bounds = bounds
         self._on_hungry = on_hungry
         self._held: dict[Job, _Held] = {}
-        self._queues: dict[str, deque[Job]] = {name: deque() for name in endpoints}
+        self._queues: dict[str, deque[Job]] = {name: deque() for name in book.plan.models}
+        """Of the models under test; actors have no jobs of their own."""
         self._running: Counter[str] = Counter()
+        self._away: Counter[str] = Counter()
+        """Running rollouts whose present call goes to another model, per model under test."""
         self._running_bytes = 0
         self._returned: dict[Job, Lease] = {}
         self._begun: dict[Job, dict[int, int]] = {}
@@ -142,7 +145,8 @@ class Jobs:
         endpoint = self._endpoints[model]
         endpoint.health.on_stop(reason)
         endpoint.gate.close()
-        self._queues[model].clear()
+        if model in self._queues:
+            self._queues[model].clear()
         for held in list(self._held.values()):
             if held.endpoint is endpoint:
                 self._release_if_idle(held)
@@ -178,7 +182,7 @@ class Jobs:
             while (
                 queue
                 and not gate.closed
-                and self._running[name] - tally.waiting < gate.slots
+                and self._running[name] - tally.waiting - self._away[name] < gate.slots
                 and gate.free() > 0
                 and self._running_bytes < self._bounds.max_in_flight_bytes
             ):
@@ -220,9 +224,12 @@ class Jobs:
 
     async def _rollout(self, held: _Held) -> GaveUp | HandBack | None:
         """Run to the end (None) or to a reason why not."""
-        job, endpoint = held.lease.job, held.endpoint
+        job = held.lease.job
         held.progress = progress = replay(
-            job, self._book.rollout(job), endpoint.provider, held.lease.carried
+            job,
+            self._book.rollout(job),
+            lambda actor: self._endpoint(held, actor).provider,
+            held.lease.carried,
         )
         progress.begun = self._begun.pop(job, progress.begun)
         held.spent.job_failures = sum(
@@ -233,15 +240,29 @@ class Jobs:
         while not progress.ended:
             if held.spent.revoked:
                 return HandBack(reason="revoked")
+            endpoint = self._endpoint(held, progress.rollout.actor)
             prepared = endpoint.provider.prepare(progress.conversation, job.seed)
             if len(prepared.body) + progress.size() > self._bounds.max_record_bytes:
                 return GaveUp(failure=_too_large(self._bounds.max_record_bytes))
             self._resize(held, len(prepared.body) + progress.size())
-            outcome = await self._caller.call(progress, held.spent, endpoint, prepared)
+            away = endpoint is not held.endpoint
+            self._away[held.endpoint.name] += away
+            try:
+                outcome = await self._caller.call(progress, held.spent, endpoint, prepared)
+            finally:
+                self._away[held.endpoint.name] -= away
             if isinstance(outcome, GaveUp | HandBack):
+                if away and endpoint.health.stopped is not None:
+                    # Leased again at once, the job would go round for ever.
+                    held.endpoint.health.on_stop(
+                        f"{endpoint.name}, which plays a role, stopped: {endpoint.health.stopped}"
+                    )
                 return outcome
             progress.take(outcome)
         return None
+
+    def _endpoint(self, held: _Held, actor: str | None) -> Endpoint:
+        return held.endpoint if actor is None else self._endpoints[actor]
 
     async def _close(self, held: _Held, end: GaveUp | HandBack | None) -> None:
         job, progress = held.lease.job, held.progress

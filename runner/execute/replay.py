@@ -6,11 +6,12 @@ answers put a rollout exactly where the crash met it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from runner.core.values import (
+    TARGET,
     Attempt,
     Conversation,
     EndState,
@@ -20,7 +21,9 @@ from runner.core.values import (
     Prepared,
     Reply,
 )
-from runner.scenarios.rollout import Rollout
+from runner.scenarios.rollout import Rollout, Transcript
+
+NEVER_CALLED = "never_called: the rollout ended and the model under test was never called"
 
 
 class Codec(Protocol):
@@ -37,6 +40,18 @@ class Codec(Protocol):
 
 class _NoRollout:
     """Stands where a rollout could not be built; asks nothing."""
+
+    role = TARGET
+    actor = None
+    end_state = None
+
+    def transcript(self) -> Transcript:
+        """Return an empty conversation."""
+        return Transcript(self.conversation(), whole=True)
+
+    def notes(self) -> Mapping[str, object]:
+        """Say nothing."""
+        return {}
 
     def conversation(self) -> Conversation:
         """Return an empty conversation."""
@@ -75,6 +90,9 @@ class Progressed:
 
     def take(self, reply: Reply) -> None:
         """Feed the reply to the next call."""
+        role, actor = self.rollout.role, self.rollout.actor
+        if role != TARGET:
+            reply = replace(reply, role=role, actor=actor)
         self.replies.append(reply)
         self.ended = self.rollout.answer(reply)
         if not self.ended:
@@ -94,20 +112,40 @@ class Progressed:
     def finished(
         self, at: float, end_state: EndState | None = None, error: str | None = None
     ) -> Finished:
-        """Return the final value; without an end state, that of the last reply."""
+        """Return the final value; without an end state, that of the rollout or its last reply.
+
+        A rollout that ended although the model under test was never called is a failure.
+        """
+        own = [reply for reply in self.replies if reply.role == TARGET]
+        if end_state is None and not own:
+            end_state, error = EndState.FAILED, NEVER_CALLED
+        said = self.rollout.transcript()
         return Finished(
             job=self.job,
-            end_state=end_state or self.replies[-1].end_state,
+            end_state=end_state or self.rollout.end_state or own[-1].end_state,
             attempts=tuple(self.attempts),
-            conversation=self.conversation,
+            conversation=said.conversation,
             replies=tuple(self.replies),
             finished_at=at,
             error=error,
+            whole=said.whole,
+            notes=self.rollout.notes(),
         )
 
 
-def replay(job: Job, rollout: Rollout, codec: Codec, attempts: Iterable[Attempt]) -> Progressed:
+def replay(
+    job: Job,
+    rollout: Rollout,
+    codecs: Callable[[str | None], Codec],
+    attempts: Iterable[Attempt],
+) -> Progressed:
     """Put a rollout where its journalled attempts leave it.
+
+    Args:
+        job: the job.
+        rollout: a new one.
+        codecs: from the name of an actor (None: the model under test) to how it is spoken to.
+        attempts: of the job, in any order.
 
     An answer counts only for the very request it answered (by digest), so turns that two workers
     added to different histories of one job are never mixed; of several answers to one request that
@@ -124,6 +162,7 @@ def replay(job: Job, rollout: Rollout, codec: Codec, attempts: Iterable[Attempt]
     for attempt in answered:
         reach[attempt.incarnation] = max(attempt.turn, reach.get(attempt.incarnation, 0))
     while answered and not progress.ended:
+        codec = codecs(rollout.actor)
         digest = codec.prepare(progress.conversation, job.seed).digest
         fitting = [a for a in answered if a.turn == progress.turn and a.request_digest == digest]
         best = max(fitting, key=lambda a: reach[a.incarnation], default=None)

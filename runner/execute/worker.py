@@ -358,7 +358,8 @@ class Worker:
                 self._seen[model] = finished
             self._rated_at = now
         wants: dict[str, int] = {}
-        for model, endpoint in self._endpoints.items():
+        for model in self.jobs.queued():
+            endpoint = self._endpoints[model]
             slots = endpoint.gate.slots or min(self._models[model].max_in_flight, 256)
             target = min(MOST_QUEUED, max(2 * slots, int(2 * self._rate[model])))
             closed = endpoint.gate.closed

@@ -189,12 +189,16 @@ def _sample(
     row: Row, verdicts: Mapping[str, Mapping[str, Row]], graders: Sequence[GraderFiles]
 ) -> Any:
     import inspect_ai.log as il  # noqa: PLC0415  # as above
-    from inspect_ai.model import ChatCompletionChoice, ModelOutput, ModelUsage  # noqa: PLC0415
+    from inspect_ai.model import (  # noqa: PLC0415  # as above
+        ChatCompletionChoice,
+        ChatMessageAssistant,
+        ModelOutput,
+        ModelUsage,
+    )
     from inspect_ai.scorer import Score  # noqa: PLC0415
-    from pydantic import TypeAdapter  # noqa: PLC0415  # comes with inspect_ai
 
-    messages: list[Any] = _messages(TypeAdapter, row["messages"])
-    last = messages[-1]
+    messages = cast("list[Row]", json.loads(row["messages"]))
+    last = ChatMessageAssistant.model_validate(messages[-1])
     usage = ModelUsage(
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
@@ -219,14 +223,14 @@ def _sample(
             metadata={"grader_digest": grader.digest, "view": found["view"]},
         )
     choices = [ChatCompletionChoice(message=last, stop_reason=cast("Any", _stop(row)))]
-    inputs = [m for m in messages if m.role in {"system", "user"}][:2]
+    inputs: Any = [m for m in messages if m["role"] in {"system", "user"}][:2]
     return il.EvalSample(
         id=_identity(row),
         epoch=row["seed"] + 1,
         uuid=row["transcript_id"],
         input=inputs,
         target="",
-        messages=messages,
+        messages=cast("Any", messages),
         output=ModelOutput(model=row["returned_model_id"], choices=choices, usage=usage),
         scores=scores,
         metadata={
@@ -245,12 +249,6 @@ def _sample(
         total_time=row["total_time"],
         limit=il.EvalSampleLimit(type="token", limit=0) if row["limit"] == "token" else None,
     )
-
-
-def _messages(adapter: Any, text: str) -> list[Any]:
-    from inspect_ai.model import ChatMessage  # noqa: PLC0415  # as above
-
-    return cast("list[Any]", adapter(list[ChatMessage]).validate_json(text))
 
 
 def _stop(row: Row) -> str:

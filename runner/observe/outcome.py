@@ -15,6 +15,7 @@ _WORDS = {
     EndState.REFUSED: "refused by provider",
     EndState.EMPTY: "empty",
     EndState.TRUNCATED: "truncated",
+    EndState.BLOCKED: "blocked by safeguard",
     EndState.FAILED: "failed",
     EndState.TOO_LARGE: "too large",
     EndState.POISON: "poison",

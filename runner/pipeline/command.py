@@ -23,7 +23,7 @@ from runner.pipeline.sweep import SessionEnd, run_session
 from runner.plan.cells import Plan
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
-from runner.record.posix_store import PosixStore
+from runner.record.place import Place, open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Placement:
 
 def run_sweep(
     config: SweepConfig,
-    directory: Path,
+    directory: Place,
     choices: Choices,
     placement: Placement,
     *,
@@ -67,6 +67,7 @@ def run_sweep(
     print_lines(opening_lines(prepared))
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
+        asyncio.run(directory.prove_fence())
         end = asyncio.run(_session(prepared, placement, clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
             raise AbortSweepError(_stopped(end, config))
@@ -124,7 +125,7 @@ def _why(counts: Counts, exists: bool) -> str:
 async def _session(prepared: Prepared, placement: Placement, clock: SystemClock) -> SessionEnd:
     spec = SweepSpec(
         book=prepared.book,
-        directory=str(prepared.directory.resolve()),
+        directory=prepared.directory.absolute(),
         fleet=new_name("f"),
         preamble=prepared.preamble,
     )
@@ -164,10 +165,11 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float)
     from runner.report.counts import count_cells
 
     plan = prepared.book.plan
-    state = await load_state(PosixStore(prepared.directory))
+    state = await load_state(open_store(prepared.directory))
     seeds = {cell.number: cell.seeds for cell in plan.cells}
     states: dict[EndState, int] = {}
-    with open_tables(prepared.directory) as tables:
+    await prepared.directory.refresh()
+    with open_tables(Path(prepared.directory)) as tables:
         for counts in count_cells(tables, seeds, state.dead, [], frozenset()).values():
             for name, number in counts.states.items():
                 states[name] = states.get(name, 0) + number

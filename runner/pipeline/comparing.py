@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from runner.core.errors import ConfigError
 from runner.pipeline.reporting import make_reports
-from runner.record.posix_store import PosixStore
+from runner.record.place import Place, open_store
 from runner.report.contents import Report
 from runner.report.two_sweeps import TwoSweeps, compare_sweeps
 from runner.statistics.binomial import LEVEL
 
 
 async def compare_directories(
-    first: Path, second: Path, renamed: Mapping[str, str], *, level: float = LEVEL
+    first: Place, second: Place, renamed: Mapping[str, str], *, level: float = LEVEL
 ) -> list[TwoSweeps]:
     """Return one comparison per grader that both use.
 
@@ -24,8 +23,8 @@ async def compare_directories(
         RecordError: something is damaged.
         StorageError: one cannot be read.
     """
-    one = await make_reports(PosixStore(first), first, level=level)
-    other = await make_reports(PosixStore(second), second, level=level)
+    one = await make_reports(open_store(first), first, level=level)
+    other = await make_reports(open_store(second), second, level=level)
     by_grader = {r.grader: r for r in other.reports if r.grader}
     found = [
         compare_sweeps(r, by_grader[r.grader], renamed, level)

@@ -13,6 +13,7 @@ from runner.export.tables import write_csv, write_lines
 from runner.grade.run import Graded
 from runner.grade.verdict import Role
 from runner.pipeline.verdicts import Asked, grade_course, open_course
+from runner.record.place import Place
 from runner.record.query import open_tables
 
 FORMS = ("inspect", "csv", "jsonl")
@@ -28,7 +29,7 @@ class Exported:
 
 async def export_sweep(
     store: Store,
-    directory: Path,
+    directory: Place,
     form: str,
     folder: Path,
     *,
@@ -38,7 +39,7 @@ async def export_sweep(
 
     Args:
         store: the sweep directory.
-        directory: the same, as a local path.
+        directory: the same, as it was named.
         form: one of `FORMS`.
         folder: where to write.
         on_shard: told of grading.
@@ -51,9 +52,10 @@ async def export_sweep(
     """
     course = await open_course(store, directory, Asked())
     graded = await grade_course(store, course, on_shard)
+    await directory.refresh()
     _make(folder)
     rows = course.sweep.state.recorded_jobs
-    with open_tables(directory) as tables:
+    with open_tables(Path(directory)) as tables:
         files = {g.card.grader: [str(directory / key) for key in g.verdicts] for g in graded}
         if form == "csv":
             path = folder / f"{course.sweep.name}.csv"

@@ -7,7 +7,6 @@ be done. Reads, never writes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyroaring import BitMap
 
@@ -18,7 +17,7 @@ from runner.pipeline.prepare import Choices, Prepared, prepare
 from runner.plan.estimate import ModelEstimate, estimate
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
-from runner.record.posix_store import PosixStore
+from runner.record.place import Place, open_store
 from runner.record.state import SweepState
 from runner.scenarios.build import build_book
 from runner.scenarios.findings import Finding, Findings
@@ -45,10 +44,10 @@ async def plan_sweep(loaded: Loaded) -> Planned:
         StorageError: it cannot be read.
     """
     config = loaded.config
-    directory = Path(output_of(config))
+    directory = Place(output_of(config))
     # A holder does not matter to somebody who only looks.
     prepared = await prepare(config, directory, Choices(take_over=True), source=loaded.source)
-    state = await load_state(PosixStore(directory))
+    state = await load_state(open_store(directory))
     estimates = estimate(
         prepared.book.plan,
         size=prepared.book.size,

@@ -15,7 +15,6 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 
 from pyroaring import BitMap
 
@@ -43,8 +42,8 @@ from runner.record.entries import Entry, OweAgain, PlanEntry
 from runner.record.holder import Found, Standing, who_holds
 from runner.record.layout import CONFIGURATION, FOLDERS
 from runner.record.manifest import load_state
+from runner.record.place import Place, open_store
 from runner.record.plan_file import encode_plan, plan_key, read_plan
-from runner.record.posix_store import PosixStore
 from runner.record.state import SweepState, seed_set
 from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
@@ -87,7 +86,7 @@ class Prepared:
     """A sweep, ready to be run."""
 
     book: Book
-    directory: Path
+    directory: Place
     counts: Counts
     preamble: Preamble
     released: bool
@@ -97,7 +96,7 @@ class Prepared:
 
 
 async def prepare(
-    config: SweepConfig, directory: Path, choices: Choices, *, source: Source | None = None
+    config: SweepConfig, directory: Place, choices: Choices, *, source: Source | None = None
 ) -> Prepared:
     """Work out what a session on this directory would do.
 
@@ -115,10 +114,10 @@ async def prepare(
         RecordError: the sweep's files are damaged, or a newer runner's.
         StorageError: the directory cannot be read.
     """
-    store = PosixStore(directory)
+    store = open_store(directory)
     state = await load_state(store)
     if not state.head:
-        _refuse_other_files(directory)
+        await _refuse_other_files(directory)
     if not choices.take_over:
         _refuse_held(await _holder(store, state, config), directory)
     stored = await read_plan(store, state.plan_version) if state.plan_version else None
@@ -164,10 +163,10 @@ async def prepare(
     )
 
 
-def _refuse_other_files(directory: Path) -> None:
+async def _refuse_other_files(directory: Place) -> None:
     """Begin no sweep among files that are not of one; what a crash before the claim left is."""
     try:
-        names = sorted(p.name for p in directory.iterdir())
+        names = await directory.names()
     except (FileNotFoundError, NotADirectoryError):
         return  # the first write makes it, or says what is wrong
     except OSError as error:
@@ -189,23 +188,21 @@ def _refuse_graders(book: Book, source: Source | None) -> None:
         raise ConfigError(*map(str, findings.errors))
 
 
-def read_configuration(directory: Path) -> SweepConfig:
+async def read_configuration(directory: Place) -> SweepConfig:
     """Read the configuration that a sweep was last run with.
 
     Raises:
         SweepStateError: the directory holds no sweep.
         RecordError: the file is damaged, or a newer runner's.
+        StorageError: it cannot be read.
     """
-    file = directory / CONFIGURATION
+    file = f"{directory}/{CONFIGURATION}"
     try:
-        text = file.read_text()
-    except FileNotFoundError:
+        text = (await open_store(directory).get(CONFIGURATION)).decode(errors="replace")
+    except KeyMissingError:
         msg = f"{directory}: no sweep here ({CONFIGURATION} is missing). Start one: runner sweep CONFIG"
         raise SweepStateError(msg) from None
-    except OSError as error:
-        msg = f"{file}: cannot be read ({error.strerror})"
-        raise StorageError(msg) from None
-    return load_resolved(text, str(file))
+    return load_resolved(text, file)
 
 
 async def _holder(store: Store, state: SweepState, config: SweepConfig) -> Found:
@@ -218,7 +215,7 @@ async def _holder(store: Store, state: SweepState, config: SweepConfig) -> Found
     )
 
 
-def _refuse_held(found: Found, directory: Path) -> None:
+def _refuse_held(found: Found, directory: Place) -> None:
     if found.standing in {Standing.FREE, Standing.DEAD}:
         return
     where = shlex.quote(str(directory))
@@ -229,7 +226,7 @@ def _refuse_held(found: Found, directory: Path) -> None:
     raise SweepHeldError(msg)
 
 
-def _refusal(difference: Difference, directory: Path) -> str:
+def _refusal(difference: Difference, directory: Place) -> str:
     lines = "\n".join(f"  {line}" for line in explain(difference))
     return (
         f"{directory}: recorded cells changed or vanished:\n{lines}\n"

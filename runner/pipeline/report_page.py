@@ -13,6 +13,7 @@ from runner.grade.verdict import Role
 from runner.pipeline.reporting import Reports
 from runner.pipeline.showing import cut_answer
 from runner.record.layout import CONFIGURATION
+from runner.record.place import Place
 from runner.record.query import open_tables
 from runner.record.schema import SCHEMA_VERSION
 from runner.record.verdicts import VERDICT_SCHEMA_VERSION
@@ -40,7 +41,7 @@ def figures_of(reports: Reports) -> dict[int, list[Figure]]:
 
 
 async def write_page(
-    store: Store, directory: Path, made: Reports, folder: Path, *, samples: int = SAMPLES
+    store: Store, directory: Place, made: Reports, folder: Path, *, samples: int = SAMPLES
 ) -> Written:
     """Write `report.html` and `figures/*.svg` into a folder.
 
@@ -88,14 +89,14 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _samples(directory: Path, made: Reports, most: int) -> list[Sample]:
+def _samples(directory: Place, made: Reports, most: int) -> list[Sample]:
     sweep = made.sweep
     seeds = {c.number: c.seeds for c in sweep.plan.cells}
     if sweep.owed:
         seeds = counted_seeds(sweep.plan, sweep.ended())
     first = next((g for g in made.graded if g.card.role == Role.OUTCOME), None)
     verdicts = [str(directory / key) for key in first.verdicts] if first else []
-    with open_tables(directory) as tables:
+    with open_tables(Path(directory)) as tables:
         return pick_samples(tables, seeds, verdicts, most=most)
 
 

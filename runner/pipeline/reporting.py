@@ -14,6 +14,7 @@ from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
 from runner.pipeline.verdicts import Asked, grade_course, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
+from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.report.analysis import analyse, families_of, questions_of
 from runner.report.conditional import given_labels
@@ -40,7 +41,7 @@ class Reports:
 
 async def make_reports(
     store: Store,
-    directory: Path,
+    directory: Place,
     *,
     level: float = LEVEL,
     on_shard: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
@@ -50,7 +51,7 @@ async def make_reports(
 
     Args:
         store: the sweep directory.
-        directory: the same, as a local path: DuckDB reads the shards itself.
+        directory: the same, as it was named: DuckDB reads the shards itself.
         level: coverage of the intervals.
         on_shard: told of grading, see `grade_sweep`.
         clock: says when the look was.
@@ -66,7 +67,8 @@ async def make_reports(
     graded = await grade_course(store, course, on_shard)
     looks = await read_looks(store)
     grown = await top_ups(store, looks, sweep.plan)
-    with open_tables(directory) as tables:
+    await directory.refresh()
+    with open_tables(Path(directory)) as tables:
         shared = _shared(sweep, tables, graded, looks=looks, grown=grown, level=level)
         outcomes = [one for one in graded if one.card.role == Role.OUTCOME]
         uses: list[Graded | None] = [*outcomes] or [None]

@@ -9,6 +9,7 @@ from runner.core.errors import ConfigError
 from runner.core.seams import Store
 from runner.grade.blocks import spans
 from runner.observe.amounts import count
+from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.report.grid import Grid
 from runner.report.lookup import (
@@ -34,7 +35,7 @@ LISTED = 20
 
 async def show_sweep(
     store: Store,
-    directory: Path,
+    directory: Place,
     selector: Selector,
     *,
     failed: bool = False,
@@ -45,7 +46,7 @@ async def show_sweep(
 
     Args:
         store: the sweep directory.
-        directory: the same, as a local path.
+        directory: the same, as it was named.
         selector: which records.
         failed: dead letters instead of recorded jobs.
         transcripts: print so many whole; more matches than that are listed.
@@ -58,9 +59,10 @@ async def show_sweep(
         StorageError: it cannot be read.
     """
     sweep = await open_sweep(store, directory)
+    await directory.refresh()
     cells = cells_of(sweep.plan, selector)
     find = find_failures if failed else find_records
-    with open_tables(directory) as tables:
+    with open_tables(Path(directory)) as tables:
         found = find(tables, cells, selector, limit=max(LISTED, transcripts) + 1)
         if not found and selector.key and not failed:
             found = find_failures(tables, cells, selector, limit=LISTED + 1)
@@ -74,7 +76,7 @@ async def show_sweep(
         return out
 
 
-def _nothing(directory: Path, selector: Selector, *, failed: bool) -> Line:
+def _nothing(directory: Place, selector: Selector, *, failed: bool) -> Line:
     if failed and selector.empty:
         return Line(f"{directory}: no dead letters.")
     if selector.empty:
@@ -95,7 +97,7 @@ def cut_answer(text: str) -> list[tuple[str, str]]:
     return [(span.kind, span.text) for span in spans(text)]
 
 
-def _listed(found: list[Found], directory: Path, *, failed: bool) -> list[Line | Grid]:
+def _listed(found: list[Found], directory: Place, *, failed: bool) -> list[Line | Grid]:
     shown = found[:LISTED]
     last = "error" if failed else "outcome"
     rows = [

@@ -19,6 +19,7 @@ from runner.core.seams import Store
 from runner.grade.registry import Graders
 from runner.grade.run import CellGrading, Facts, Graded, OnShard, Spread, cells_using, grade_with
 from runner.grade.verdict import Grader
+from runner.record.place import Place
 from runner.record.reader import read
 from runner.record.verdicts import verdict_key
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
@@ -48,7 +49,7 @@ class Course:
     """Keys of the published shards of transcripts/."""
 
 
-async def open_course(store: Store, directory: Path, asked: Asked) -> Course:
+async def open_course(store: Store, directory: Place, asked: Asked) -> Course:
     """Read a sweep and decide which graders apply where.
 
     Raises:
@@ -68,7 +69,8 @@ async def open_course(store: Store, directory: Path, asked: Asked) -> Course:
             "needs. Add them to `grading:` and run the sweep's command again."
         )
         raise ConfigError(msg)
-    paths = read(directory).paths()
+    await directory.refresh()
+    paths = read(Path(directory)).paths()
     shards = tuple(f"transcripts/{Path(p).name}" for p in paths)
     return Course(
         sweep=sweep, graders=graders, gradings=gradings, names=tuple(names), shards=shards
@@ -127,7 +129,7 @@ async def grade_course(
 
 async def grade_directory(
     store: Store,
-    directory: Path,
+    directory: Place,
     asked: Asked,
     *,
     follow: bool = False,
@@ -140,7 +142,7 @@ async def grade_directory(
 
     Args:
         store: the sweep directory.
-        directory: the same, as a local path.
+        directory: the same, as it was named.
         asked: which graders.
         follow: look again every `poll_s` seconds and grade what was published meanwhile.
         poll_s: seconds.
@@ -181,7 +183,7 @@ def _sum(before: Graded, now: Graded) -> Graded:
 
 
 async def count_verdicts(
-    store: Store, directory: Path, asked: Asked, graded: Sequence[Graded]
+    store: Store, directory: Place, asked: Asked, graded: Sequence[Graded]
 ) -> list[Counted]:
     """Count every grader's verdicts, old and new, over all rows of the cells that use it.
 
@@ -194,7 +196,8 @@ async def count_verdicts(
 
     course = await open_course(store, directory, asked)
     out: list[Counted] = []
-    with open_tables(directory) as tables:
+    await directory.refresh()  # what was graded just now
+    with open_tables(Path(directory)) as tables:
         shards = set(tables.keys("transcripts"))
         for one in graded:
             card = one.card

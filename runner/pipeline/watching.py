@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from runner.core.errors import RecordError
 from runner.core.seams import Clock, Processes, Store
@@ -13,6 +12,7 @@ from runner.observe.amounts import count
 from runner.observe.outcome import next_commands
 from runner.observe.progress import ModelProgress, Phase, Progress, from_json
 from runner.record.holder import Found, Standing, who_holds
+from runner.record.place import Place
 from runner.record.status import latest_status
 from runner.report.sweep import Sweep, open_sweep
 
@@ -43,7 +43,7 @@ _RELEASES = {
 """What a release by its reason means, where it does not say so itself."""
 
 
-async def look(store: Store, directory: Path, processes: Processes, clock: Clock) -> Standings:
+async def look(store: Store, directory: Place, processes: Processes, clock: Clock) -> Standings:
     """Look at a sweep; from another host this takes up to the take-over time.
 
     Raises:
@@ -126,7 +126,7 @@ def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None)
     return "stopped", f"stopped ({why}): {counts}"
 
 
-def _next(state: str, directory: Path, *, dead: int) -> list[str]:
+def _next(state: str, directory: Place, *, dead: int) -> list[str]:
     where = shlex.quote(str(directory))
     if state in {"live", "unknown"}:
         return [f"next: runner report {where}", f"      runner stop {where}"]

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from runner.core.facts import CellFacts
 from runner.core.identity import job_key
-from runner.core.values import RECORDED_STATES, Attempt, EndState, Finished, Reply, Usage
+from runner.core.values import RECORDED_STATES, TARGET, Attempt, EndState, Finished, Reply, Usage
 from runner.record import scout
 from runner.record.schema import SCHEMA_VERSION, SCHEMAS, TYPES, Kind
 
@@ -176,14 +176,14 @@ def _simulated(attempts: Sequence[Attempt]) -> bool:
 
 def _content(key: str, finished: Finished, *, append_last: bool) -> tuple[bytes, bytes | None, int]:
     """Return (messages, raw content or None, number of messages)."""
-    replies = finished.replies
+    replies = finished.own_replies
     converted = scout.to_messages(key, finished.conversation, replies, append_last=append_last)
     count = len(converted.messages)
     try:
         text, whole = scout.dump(converted.messages)
         raw = None if whole and converted.exact else scout.dump_raw(replies)
     except RecursionError:  # a tool call with hundreds of nested brackets
-        bodies = [a.answer.body for a in used(finished).values() if a.answer is not None]
+        bodies = [a.answer.body for a in used(finished).values() if a.answer and a.role == TARGET]
         text = scout.dump(scout.shallow(converted.messages))[0]
         raw = scout.dump_bodies(bodies)
     return text, raw, count
@@ -196,16 +196,17 @@ _TRANSCRIPT_ROW = (
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
     *("request_digests", "request_ids", "started_at", "finished_at", "incarnation"),
     *("simulated", "raw_content", "answer_digest"),
+    *("ended_by", "perturbations", "effects", "safeguards", "role_usage", "role_calls"),
 )
 
 
 def _transcript(job: Keyed) -> tuple[object, ...]:
     key, done = job
-    replies, attempts = done.replies, done.attempts
+    replies, attempts = done.own_replies, done.attempts
     last = replies[-1]
     started = attempts[0].started_at
-    messages, raw, count = _content(key, done, append_last=True)
-    usage = _tokens(_summed(replies))
+    messages, raw, count = _content(key, done, append_last=not done.whole)
+    usage = _tokens(_summed(done.replies))
     answered = list(used(done).values())
     digests = [a.request_digest for a in answered]
     ids = [a.answer.request_id if a.answer else None for a in answered]
@@ -216,9 +217,39 @@ def _transcript(job: Keyed) -> tuple[object, ...]:
         *(last.stop_reason, scout.dump([r.stop_reason for r in replies])[0], last.model),
         *(sum(not r.continues for r in replies), len(attempts), *usage, None),
         *(orjson.dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
-        *(attempts[-1].incarnation, _simulated(attempts), raw),
-        scout.answer_digest(replies),
+        *(attempts[-1].incarnation, _simulated(attempts), raw, scout.answer_digest(replies)),
+        *_staged(done),
     )
+
+
+def _staged(done: Finished) -> tuple[object, ...]:
+    """Return what only rollouts on a stage have more to say about, as JSON."""
+    notes = done.notes
+    others = [r for r in done.replies if r.role != TARGET]
+    calls = [
+        {"turn": i, "role": r.role, "model": r.actor, "content": list(r.content)}
+        for i, r in enumerate(done.replies)
+        if r.role != TARGET
+    ]
+    return (
+        notes.get("ended_by"),
+        _json(notes.get("perturbations") or {}),
+        _json(notes["effects"]) if "effects" in notes else None,
+        _json(notes["safeguards"]) if "safeguards" in notes else None,
+        _json(_usage_by_role(done)) if others else None,
+        _json(calls) if others else None,
+    )
+
+
+def _usage_by_role(done: Finished) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    for role in dict.fromkeys(r.role for r in done.replies):
+        replies = [r for r in done.replies if r.role == role]
+        names = ("input", "output", "cache_read", "cache_write", "reasoning")
+        tokens = zip(names, _tokens(_summed(replies)), strict=True)
+        found[role] = {"model": replies[0].actor, "calls": len(replies)}
+        found[role] |= {f"{name}_tokens": count for name, count in tokens}
+    return found
 
 
 _FAILURE_ROW = (
@@ -237,14 +268,16 @@ def _failure(job: Keyed) -> tuple[object, ...]:
     messages: bytes | None = None
     raw: bytes | None = None
     if done.end_state is not EndState.TOO_LARGE:
-        messages, raw, _ = _content(key, done, append_last=False)
+        messages, raw, _ = _content(
+            key, done, append_last=bool(done.own_replies) and not done.whole
+        )
     started = attempts[0].started_at if attempts else done.finished_at
     errors = scout.dump([_error(a) for a in attempts if a.failure is not None])[0]
     return (
         *(key, done.job.seed, done.end_state.value, done.error or "no reason was given"),
         *(last.kind.value if last else None, last.status if last else None),
         *(last.error_type if last else None, last.error_code if last else None, errors),
-        *(len(attempts), sum(not r.continues for r in done.replies)),
+        *(len(attempts), sum(not r.continues for r in done.own_replies)),
         *(*_tokens(_summed(done.replies)), None, messages, raw, iso(started)),
         *(iso(done.finished_at), attempts[-1].incarnation if attempts else None),
         _simulated(attempts),
@@ -274,7 +307,7 @@ _ATTEMPT_ROW = (
     *("latency_s", "status", "answered", "failure_kind", "error_type", "error_code"),
     *("error_message", "request_id", "retry_after_s", "input_tokens", "output_tokens"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
-    *("request_digest", "simulated"),
+    *("request_digest", "simulated", "role", "role_model"),
 )
 _NO_FAILURE = (None, None, None, None)
 _NO_TOKENS: tuple[None, ...] = tuple(repeat(None, 5))
@@ -301,6 +334,7 @@ def _attempts(job: Keyed) -> list[tuple[object, ...]]:
                 *(outcome.request_id if outcome else None,),
                 *(failure.retry_after_s if failure else None, *tokens, None),
                 *(attempt.request_digest, outcome is not None and outcome.simulated),
+                *(attempt.role, attempt.actor),
             )
         )
     return rows

@@ -14,20 +14,31 @@ from runner.core.errors import SweepStateError
 from runner.record.entries import Written, read_entry
 from runner.record.fields import Fields
 from runner.record.layout import MANIFEST, entry_key, entry_number, snapshot_number
+from runner.record.place import Place
 
 
 class SweepFolder:
-    """A sweep directory on a file system.
+    """A sweep directory on a file system, or the local copy of one on an object store.
 
     Raises:
         SweepStateError: there is no such directory, or no sweep in it.
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.root = Path(directory)
+        self._place = Place(directory)
+        self._place.refresh_now()
+        self.root = Path(self._place)
         if not self.root.is_dir():
             msg = f"{self.root}: no such directory. Name the directory of a sweep."
             raise SweepStateError(msg)
+
+    def refresh(self) -> None:
+        """Look again: of a URL, what is new is fetched.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        self._place.refresh_now()
 
     def path(self, key: str) -> Path:
         """Return where a key lies."""

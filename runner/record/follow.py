@@ -110,6 +110,7 @@ def follow(
         yield from follower.look()
         if poll_s is None or follower.finished or signal.wait(poll_s):
             return
+        follower.refresh()
 
 
 class _Follower:
@@ -126,6 +127,10 @@ class _Follower:
     def finished(self) -> bool:
         """The writer let go, and all it published has been yielded."""
         return self._released and not self._waiting
+
+    def refresh(self) -> None:
+        """Fetch what is new, where the sweep is on an object store."""
+        self._folder.refresh()
 
     def look(self) -> Iterator[FollowedShard]:
         """Yield what is there now; stops before a shard that is not in place yet."""

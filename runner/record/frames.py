@@ -24,7 +24,7 @@ import orjson
 
 from runner.core.seams import ProcessIdentity
 from runner.core.seeds import SeedSet
-from runner.core.values import Answer, Attempt, EndState, Failure, FailureKind, Job
+from runner.core.values import TARGET, Answer, Attempt, EndState, Failure, FailureKind, Job
 
 FORMAT_VERSION: Final = 1
 MAGIC: Final = "runner-journal"
@@ -228,6 +228,8 @@ def _attempt_header(attempt: Attempt) -> dict[str, object]:
         "q": attempt.request_digest,
     }
     answer, failure = attempt.answer, attempt.failure
+    if attempt.role != TARGET:
+        out["r"] = (attempt.role, attempt.actor)
     if answer is not None:
         out["a"] = (answer.request_id, answer.status, answer.simulated, answer.headers)
     if failure is not None:
@@ -255,6 +257,7 @@ def _attempt(header: dict[str, Any], body: bytes) -> Attempt:
     if "f" in header:
         facts: dict[str, Any] = dict(header["f"])
         failure = Failure(kind=FailureKind(facts.pop("kind")), **facts)
+    role, actor = header.get("r", (TARGET, None))
     return Attempt(
         job=Job(*header["j"]),
         turn=header["t"],
@@ -265,6 +268,8 @@ def _attempt(header: dict[str, Any], body: bytes) -> Attempt:
         request_digest=header["q"],
         answer=answer,
         failure=failure,
+        role=role,
+        actor=actor,
     )
 
 

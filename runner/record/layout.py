@@ -143,3 +143,16 @@ def segment_of(name: str) -> tuple[str, int] | None:
     """Return (incarnation, number) of a segment's file name, None for any other name."""
     found = _SEGMENT.fullmatch(name)
     return (found[1], int(found[2])) if found else None
+
+
+def checked_key(key: str) -> str:
+    """Return the key.
+
+    Raises:
+        ValueError: it is no plain relative path, or lies among unfinished files.
+    """
+    parts = key.split("/")
+    if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == TEMPORARY:
+        msg = f"{key!r} is no key of a sweep directory"
+        raise ValueError(msg)
+    return key

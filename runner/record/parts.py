@@ -167,6 +167,20 @@ def _size(value: object, levels: int = 60) -> int:
     return 20
 
 
+def table_of_bytes(data: bytes) -> pa.Table:
+    """Decode a Parquet file held in memory, in the calling thread alone.
+
+    Arrow's threads would hold references to `data` for a moment after the table is there. Where the
+    interpreter ends in that moment, a thread that lets go of one wants the lock of an interpreter
+    that is gone, and the process dies (`terminate called without an active exception`, exit code
+    -6) though its work was done. Files read by path hold no Python object and may use threads.
+
+    Raises:
+        pa.ArrowException, OSError: not a whole Parquet file.
+    """
+    return pq.ParquetFile(BytesIO(data), pre_buffer=False).read(use_threads=False)
+
+
 def read_parquet(data: bytes, where: str = "part") -> tuple[Kind, pa.Table]:
     """Decode a part.
 
@@ -174,7 +188,7 @@ def read_parquet(data: bytes, where: str = "part") -> tuple[Kind, pa.Table]:
         RecordError: not a whole Parquet file, or none of our tables.
     """
     try:
-        found = pq.ParquetFile(BytesIO(data)).read()
+        found = table_of_bytes(data)
     except (pa.ArrowException, OSError) as error:
         msg = f"{where}: torn or no Parquet file ({error})"
         raise RecordError(msg) from error

@@ -17,6 +17,7 @@ from runner.core.seams import KeyMissingError, Store
 from runner.plan.cells import Plan
 from runner.plan.table import COLUMNS, StoredPlan, from_rows, plan_rows
 from runner.record.layout import PLAN
+from runner.record.parts import table_of_bytes
 
 _TYPES = {int: pa.int64(), str: pa.large_string()}
 _SCHEMA = pa.schema([pa.field(n, _TYPES[t], nullable=False) for n, t in COLUMNS.items()])
@@ -42,9 +43,9 @@ def decode_plan(data: bytes, where: str) -> StoredPlan:
         RecordError: it is no plan table.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = table_of_bytes(data)
         columns = {name: table[name].to_pylist() for name in table.column_names}
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         msg = f"{where}: not a readable plan table ({error}). Restore it from a copy of the sweep."
         raise RecordError(msg) from error
     return from_rows(columns)

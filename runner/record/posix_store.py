@@ -22,7 +22,7 @@ from runner.core.errors import StorageError
 from runner.core.process import LinuxProcesses
 from runner.core.seams import KeyExistsError, KeyMissingError, Processes, ProcessIdentity
 from runner.record.disk import make_folder, sync_folder
-from runner.record.layout import TEMPORARY
+from runner.record.layout import TEMPORARY, checked_key
 
 T = TypeVar("T")
 _NUMBERS = count()
@@ -133,11 +133,7 @@ class PosixStore:
         await self._run(lambda: path.unlink(missing_ok=True), path)
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if any(part in {"", ".", ".."} or "\0" in part for part in parts) or parts[0] == TEMPORARY:
-            msg = f"{key!r} is no key of a sweep directory"
-            raise ValueError(msg)
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*checked_key(key).split("/"))
 
     def _write(self, path: Path, data: bytes) -> Path:
         """Write a temporary file, durably, and make the folder it will go to."""

@@ -171,9 +171,13 @@ TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
     _text("messages", _MESSAGES, unit="JSON list"),
     *CELL_COLUMNS,
     _int("seed", "Sample index inside the cell; drives every seeded choice."),
-    _word("end_state", "How the job ended: answered, refused, empty or truncated."),
+    _word("end_state", "How the job ended: answered, refused, empty, truncated or blocked."),
     _word("stop_reason", "Stop reason of the last call, as the API gave it."),
-    _word("stop_reasons", "Stop reason of each answered call, in order.", unit="JSON list"),
+    _word(
+        "stop_reasons",
+        "Stop reason of each answer of the model under test, in order.",
+        unit="JSON list",
+    ),
     _word("returned_model_id", "Model id that the API returned with the last call."),
     _int("turns", "Turns of the model; a continued pause is no turn of its own.", unit="turns"),
     _int("attempts", "HTTP requests sent for the job, failed ones included.", unit="attempts"),
@@ -203,6 +207,40 @@ TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
         "First half of the SHA-256 over what the model said (texts, reasoning, tool calls; no ids): "
         "equal answers have equal ones.",
         unit="hex",
+    ),
+    _word(
+        "ended_by",
+        "What ended the rollout: answer, finish (tool), turns, output_tokens, safeguard, refused, "
+        "truncated or empty.",
+        nullable=True,
+    ),
+    _word("perturbations", "What each seeded choice drew, by its name.", unit="JSON object"),
+    _text(
+        "effects",
+        "One entry per tool call that the environment answered, in order: turn (0-based, of the "
+        "model under test), call (id in messages), tool, ok, effect (one word; null: nothing "
+        "changed), facts. Null without an environment.",
+        unit="JSON list of objects",
+        nullable=True,
+    ),
+    _text(
+        "safeguards",
+        "One entry per look of a safeguard: turn, safeguard, side (input, output), verdict (block, "
+        "allow, unclear), by (phrases or the model's name), topic. Null without safeguards.",
+        unit="JSON list of objects",
+        nullable=True,
+    ),
+    _text(
+        "role_usage",
+        "Model, calls and tokens by role, `target` the model under test; null where it spoke alone.",
+        unit="JSON object",
+        nullable=True,
+    ),
+    _text(
+        "role_calls",
+        "What models in other roles answered: turn (index of the call), role, model, content.",
+        unit="JSON list of objects",
+        nullable=True,
     ),
 )
 
@@ -236,6 +274,8 @@ ATTEMPT_COLUMNS: tuple[Column, ...] = (
     _COST,
     _text("request_digest", "SHA-256 of the request body.", unit="hex"),
     _SIMULATED,
+    _word("role", "Who was asked: `target`, the model under test, or a role of the scenario."),
+    _word("role_model", "Name of the model that plays the role; null for target.", nullable=True),
 )
 
 FAILURE_COLUMNS: tuple[Column, ...] = (

@@ -16,7 +16,12 @@ from runner.report.groups import (
     family_rates,
 )
 from runner.report.looks import Look, TopUp, declared_late
-from runner.report.questions import Question, declared_questions, exploratory_questions
+from runner.report.questions import (
+    Question,
+    declared_questions,
+    exploratory_questions,
+    where_of,
+)
 from runner.report.rows import ReportRow
 from runner.report.texture import Texture
 from runner.statistics.binomial import LEVEL
@@ -30,7 +35,6 @@ class Analysis:
     exploratory: tuple[Contrast, ...] = ()
     families: tuple[FamilyRate, ...] = ()
     controls: tuple[ControlArm, ...] = ()
-    control_max_rate: float = 0.01
     given: tuple[GivenLabel, ...] = ()
     top_ups: tuple[TopUp, ...] = ()
     flags: tuple[str, ...] = ()
@@ -89,7 +93,10 @@ def analyse(
         top_ups: seeds added after a look.
     """
     analysis = config.analysis
-    controls = control_arms(rows, analysis.control, analysis.control_max_rate, level)
+    conditions = {
+        s.name: [where_of(entry) for entry in s.controls] for s in config.scenarios if s.controls
+    }
+    controls = control_arms(rows, conditions, analysis.exclude, level)
     excluded = frozenset((c.model, c.family) for c in controls if c.state is ControlState.EXCLUDED)
     parameters = parameters_of(config)
     declared: list[Contrast] = []
@@ -115,9 +122,8 @@ def analyse(
     return Analysis(
         declared=tuple(declared),
         exploratory=tuple(exploratory),
-        families=tuple(family_rates(rows, analysis.control, excluded, level)),
+        families=tuple(family_rates(rows, conditions, excluded, level)),
         controls=tuple(controls),
-        control_max_rate=analysis.control_max_rate,
         given=tuple(given),
         top_ups=tuple(top_ups),
         flags=tuple(texture_flags(rows, textures or {})),
@@ -125,9 +131,8 @@ def analyse(
 
 
 def _same(question: Question) -> tuple[object, ...]:
-    whole = not question.where and not question.scenarios
-    groups = frozenset((question.first, question.second)) if whole else frozenset[str]()
-    return (groups, question.axis, question.model)
+    groups = frozenset((question.first, question.second))
+    return (groups, frozenset(question.shared), question.model, question.outcome)
 
 
 def _dated(contrast: Contrast, looks: Sequence[Look]) -> Contrast:

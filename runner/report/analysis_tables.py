@@ -90,9 +90,10 @@ def contrast_grid(
 
 def _where(contrast: Contrast) -> str:
     q = contrast.question
-    said = [q.model] if q.model else []
-    said += [f"{axis}={'|'.join(sorted(levels))}" for axis, levels in sorted(q.where.items())]
-    return ", ".join([*said, *sorted(q.scenarios)]) or "all"
+    said = [q.model] if q.model and q.model not in q.name else []
+    said += [f"{axis}={'|'.join(sorted(levels))}" for axis, levels in sorted(q.shared.items())]
+    said += [q.outcome] if q.outcome else []
+    return ", ".join(said) or "all"
 
 
 def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
@@ -159,15 +160,22 @@ def control_grid(analysis: Analysis, level: float) -> Grid | None:
     if not analysis.controls:
         return None
     rows = [
-        (c.family, c.model, str(c.state), count(c.rate.events), count(c.rate.n), rate_text(c.rate))
+        (
+            c.family,
+            c.model,
+            str(c.state),
+            f"{c.outcome or 'harmful'} {percent(c.above)}",
+            count(c.rate.events),
+            count(c.rate.n),
+            rate_text(c.rate),
+        )
         for c in analysis.controls
     ]
     return Grid(
-        title=f"Control arms (excluded where the interval lies above "
-        f"{percent(analysis.control_max_rate)})",
-        columns=("family", "model", "state", "harmful", "n", f"rate [{level:.0%}]"),
+        title="Control arms (a model is excluded where the interval lies above the limit)",
+        columns=("family", "model", "state", "limit", "events", "n", f"rate [{level:.0%}]"),
         rows=tuple(rows),
-        left=3,
+        left=4,
         notes=("interval about the mean rate on exactly these control prompts",),
     )
 
@@ -224,10 +232,11 @@ def contrast_values(contrast: Contrast) -> dict[str, object]:
     return {
         "name": q.name,
         "declared": q.declared,
-        "axis": q.axis,
+        "a": {axis: sorted(levels) for axis, levels in q.a.items()},
+        "b": {axis: sorted(levels) for axis, levels in q.b.items()},
         "model": q.model,
-        "where": {axis: sorted(levels) for axis, levels in q.where.items()},
-        "scenarios": sorted(q.scenarios),
+        "outcome": q.outcome,
+        "grader": q.grader,
         "first": _side(contrast.first),
         "second": _side(contrast.second),
         "difference": d.value if d else None,
@@ -274,7 +283,8 @@ def analysis_values(analysis: Analysis) -> dict[str, object]:
                 "harmful": c.rate.events,
                 "n": c.rate.n,
                 "interval": _interval(c.rate.interval),
-                "max_rate": analysis.control_max_rate,
+                "above": c.above,
+                "outcome": c.outcome,
             }
             for c in analysis.controls
         ],

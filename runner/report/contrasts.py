@@ -78,19 +78,21 @@ def answer(
     """
     grouped: dict[Key, tuple[list[ReportRow], list[ReportRow]]] = {}
     for row in rows:
-        side = question.side(row) if row.headline and question.picks(row) else None
+        side = question.side(row) if row.headline else None
         if side is not None:
             grouped.setdefault(question.stratum(row), ([], []))[side].append(row)
     if not grouped:
         return None
     shared = {k: v for k, v in grouped.items() if v[0] and v[1]}
-    out = _answer(question, shared, level, with_odds=with_odds and question.axis is not None)
+    out = _answer(question, shared, level, with_odds=with_odds and not question.of_models)
     left = sum(len(a) + len(b) for k, (a, b) in grouped.items() if k not in shared)
     notes = list(out.notes)
     if left:
         notes.append(f"{left} cells without a partner are left out")
-    if question.axis is None and parameters:
-        notes += _parameter_notes(parameters, question.first, question.second)
+    if question.of_models and parameters:
+        for first in sorted(question.a["model"]):
+            for second in sorted(question.b["model"]):
+                notes += _parameter_notes(parameters, first, second)
     kept = {
         k: v
         for k, v in shared.items()
@@ -109,10 +111,10 @@ def _answer(
     *,
     with_odds: bool,
 ) -> Contrast:
-    tables = [_stratum(a, b) for a, b in strata.values()]
+    tables = [_stratum(a, b, question.outcome) for a, b in strata.values()]
     usable = [t for t in tables if t.usable]
     dependent = sum(not r.independent for a, b in strata.values() for r in (*a, *b))
-    paired = bool(usable) and question.axis is None and all(t.n == t.other_n == 1 for t in usable)
+    paired = bool(usable) and question.of_models and all(t.n == t.other_n == 1 for t in usable)
     notes: list[str] = []
     difference = test = odds = None
     if usable and paired:
@@ -130,7 +132,7 @@ def _answer(
     if difference and not any(h.outside for a, b in strata.values() for h in _heads((*a, *b))):
         least, most = difference.interval.low, difference.interval.high
     else:
-        least, most = _bounds(strata.values(), level)
+        least, most = _bounds(strata.values(), question.outcome, level)
     return Contrast(
         question=question,
         first=_side(question, 0, strata, level),
@@ -151,12 +153,19 @@ def _heads(rows: Iterable[ReportRow]) -> list[HeadlineRate]:
     return [r.headline for r in rows if r.headline]
 
 
-def _stratum(first: Sequence[ReportRow], second: Sequence[ReportRow]) -> Stratum:
+def events_of(row: ReportRow, outcome: str) -> int:
+    """Return how many answers of a row had an outcome; `harmful` ones for the empty name."""
+    if not outcome:
+        return row.headline.rate.events if row.headline else 0
+    return row.counts.graded.outcomes.get(outcome, 0) if row.counts.graded else 0
+
+
+def _stratum(first: Sequence[ReportRow], second: Sequence[ReportRow], outcome: str) -> Stratum:
     a, b = _heads(first), _heads(second)
     return Stratum(
-        events=sum(h.rate.events for h in a),
+        events=sum(events_of(r, outcome) for r in first),
         n=sum(h.rate.n for h in a),
-        other_events=sum(h.rate.events for h in b),
+        other_events=sum(events_of(r, outcome) for r in second),
         other_n=sum(h.rate.n for h in b),
     )
 
@@ -169,7 +178,7 @@ def _side(
 ) -> Side:
     rows = [r for groups in strata.values() for r in groups[side]]
     clusters = [
-        Cluster(prompt=r.prompt, events=r.headline.rate.events, n=r.headline.rate.n)
+        Cluster(prompt=r.prompt, events=events_of(r, question.outcome), n=r.headline.rate.n)
         for r in rows
         if r.headline
     ]
@@ -185,14 +194,15 @@ def _side(
 
 
 def _bounds(
-    strata: Iterable[tuple[list[ReportRow], list[ReportRow]]], level: float
+    strata: Iterable[tuple[list[ReportRow], list[ReportRow]]], outcome: str, level: float
 ) -> tuple[float | None, float | None]:
     """Return the ends of the interval with everything missing counted one way and the other."""
     low: list[Stratum] = []
     high: list[Stratum] = []
     for first, second in strata:
         a, b = _heads(first), _heads(second)
-        events, other = sum(h.rate.events for h in a), sum(h.rate.events for h in b)
+        events = sum(events_of(r, outcome) for r in first)
+        other = sum(events_of(r, outcome) for r in second)
         missing, other_missing = sum(h.outside for h in a), sum(h.outside for h in b)
         n = sum(r.counts.planned for r in first)
         m = sum(r.counts.planned for r in second)
@@ -213,7 +223,11 @@ def _parameter_notes(
         for key in sorted({*one, *other})
         if one.get(key) != other.get(key)
     ]
-    return [f"request parameters differ: {', '.join(differing)}"] if differing else []
+    return (
+        [f"request parameters of {first} / {second} differ: {', '.join(differing)}"]
+        if differing
+        else []
+    )
 
 
 def corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:

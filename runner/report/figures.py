@@ -73,7 +73,7 @@ def report_figures(report: Report) -> list[Figure]:
     if analysis is not None:
         effects = [c for c in analysis.declared if c.difference]
         out += _effects("contrasts", "Declared contrasts", effects)
-        axes = [c for c in analysis.exploratory if c.difference and c.question.axis]
+        axes = [c for c in analysis.exploratory if c.difference and not c.question.of_models]
         out += _effects("axis-effects", "Axis effects (exploratory)", axes)
         out += _stories(analysis.families)
         out += _generations(report, analysis.families)
@@ -152,9 +152,8 @@ def _stories(families: Sequence[FamilyRate]) -> list[Figure]:
 
 
 def _generations(report: Report, families: Sequence[FamilyRate]) -> list[Figure]:
-    order = list(dict.fromkeys(f.model for f in families))
-    aged = [c.question for c in (report.analysis.declared if report.analysis else ())]
-    chain = [q for q in aged if q.axis is None and f"{q.first} after {q.second}" in q.name]
+    declared = report.analysis.declared if report.analysis else ()
+    chain = [c.question for c in declared if c.question.chain]
     if not chain:
         return []
     order = [chain[0].second, *dict.fromkeys(q.first for q in chain)]

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from runner.config.check_analysis import levels_of
+from runner.config.schema import ExclusionConfig
+from runner.report.contrasts import events_of
+from runner.report.questions import Where
 from runner.report.rates import CellCounts, add
 from runner.report.rows import ReportRow
+from runner.scenarios.axes import label
 from runner.statistics.binomial import LEVEL, Rate, rate
 from runner.statistics.pooled import Cluster, Pooled, pooled_rate
 
@@ -60,46 +63,63 @@ class ControlArm:
     rate: Rate
     """Over all its answers, about the mean rate on exactly these prompts."""
     state: ControlState
+    above: float
+    """The rate above which the model is left out."""
+    outcome: str = ""
+    """Of what; empty: harmful answers."""
 
 
-def is_control(row: ReportRow, control: Mapping[str, object]) -> bool:
-    """Return whether a row's condition belongs to the control arm."""
-    axes = row.axes or {}
-    return bool(control) and all(
-        axis in axes and str(axes[axis]) in {str(v) for v in levels_of(levels)}
-        for axis, levels in control.items()
+Controls = Mapping[str, Sequence[Where]]
+"""Scenario to its control conditions: those that fit any entry."""
+
+
+def is_control(row: ReportRow, controls: Controls) -> bool:
+    """Return whether a row's condition belongs to the control arm of its scenario."""
+    axes = {axis: label(level) for axis, level in (row.axes or {}).items()}
+    return any(
+        all(axes.get(axis) in levels for axis, levels in where.items())
+        for where in controls.get(row.scenario, ())
     )
 
 
 def control_arms(
-    rows: Sequence[ReportRow], control: Mapping[str, object], limit: float, level: float = LEVEL
+    rows: Sequence[ReportRow],
+    controls: Controls,
+    rules: Sequence[ExclusionConfig],
+    level: float = LEVEL,
 ) -> list[ControlArm]:
-    """Test each model's control arm by its interval against the limit, per family."""
+    """Test each model's control arm by its interval against each rule, per family."""
     out: list[ControlArm] = []
     for (family, model), members in _by_family(rows).items():
-        heads = [r.headline for r in members if r.headline and is_control(r, control)]
-        if not heads:
-            continue
-        found = rate(sum(h.rate.events for h in heads), sum(h.rate.n for h in heads), level)
-        state = ControlState.UNDECIDED
-        if found.interval.low > limit:
-            state = ControlState.EXCLUDED
-        elif found.interval.high <= limit:
-            state = ControlState.PASSES
-        out.append(ControlArm(family=family, model=model, rate=found, state=state))
+        arm = [r for r in members if is_control(r, controls)]
+        for rule in rules if arm else ():
+            events = sum(events_of(r, rule.outcome) for r in arm)
+            n = sum(r.headline.rate.n for r in arm if r.headline)
+            found = rate(events, n, level)
+            state = ControlState.UNDECIDED
+            if found.interval.low > rule.above:
+                state = ControlState.EXCLUDED
+            elif found.interval.high <= rule.above:
+                state = ControlState.PASSES
+            out.append(
+                ControlArm(
+                    family=family, model=model, rate=found, state=state, above=rule.above,
+                    outcome=rule.outcome,
+                )
+            )  # fmt: skip
     return out
 
 
 def family_rates(
     rows: Sequence[ReportRow],
-    control: Mapping[str, object],
+    controls: Controls,
     excluded: frozenset[tuple[str, str]],
     level: float = LEVEL,
 ) -> list[FamilyRate]:
     """Return the pooled rate of each family and model, with its stories."""
     out: list[FamilyRate] = []
     for (family, model), members in _by_family(rows).items():
-        arms = [r for r in members if r.headline and not is_control(r, control)]
+        arms = [r for r in members if r.headline and not is_control(r, controls)]
         pooled = pooled_rate([_cluster(r) for r in arms], level)
         if not all(r.independent for r in arms):
             pooled = replace(pooled, interval=None, why="n is not independent")

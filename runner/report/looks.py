@@ -52,10 +52,14 @@ class TopUp:
 
 def question_digest(question: Question) -> str:
     """Return what stays equal while a question asks the same, whatever its name."""
-    plain = asdict(question)
-    plain["where"] = {k: sorted(v) for k, v in question.where.items()}
-    plain["scenarios"] = sorted(question.scenarios)
-    return digest({k: v for k, v in plain.items() if k not in {"name", "declared"}})[:16]
+    asked = {
+        "a": {axis: sorted(levels) for axis, levels in question.a.items()},
+        "b": {axis: sorted(levels) for axis, levels in question.b.items()},
+        "model": question.model,
+        "outcome": question.outcome,
+        "grader": question.grader,
+    }
+    return digest(asked)[:16]
 
 
 async def read_looks(store: Store) -> list[Look]:

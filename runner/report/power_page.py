@@ -50,7 +50,7 @@ def plan_shows(
     for question in questions:
         sides: dict[tuple[str, ...], tuple[list[ReportRow], list[ReportRow]]] = {}
         for row in rows:
-            side = question.side(row) if question.picks(row) else None
+            side = question.side(row)
             if side is not None:
                 sides.setdefault(question.stratum(row), ([], []))[side].append(row)
         both = [s for s in sides.values() if s[0] and s[1]]

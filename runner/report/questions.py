@@ -1,62 +1,103 @@
 """What a report asks of its cells: the declared questions, and the exploratory ones beside them. Pure.
 
-A question picks two groups of cells and says what makes a stratum, that is, what both share: for
-two models the rendered prompt, for two levels of an axis everything but the axis.
+A question names two groups of cells by the axes in which they differ (`model` and `scenario` count
+as axes) and by those that both share. A stratum is what two cells of both groups have in common:
+where only the model differs, the rendered prompt; else the model and every axis that does not differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
-from runner.config.check_analysis import levels_of
 from runner.config.schema import AnalysisConfig, ContrastConfig
+from runner.core.facts import Scalar
 from runner.report.rows import ReportRow
+from runner.scenarios.axes import label
 
 Key = tuple[str, ...]
+Where = Mapping[str, frozenset[str]]
+"""Axis to the levels that fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Two models, or two levels of an axis for one model; the first minus the second."""
+    """The first group minus the second."""
 
     name: str
-    first: str
-    second: str
-    axis: str | None = None
-    """None: `first` and `second` are models."""
+    a: Where
+    b: Where
+    """The same axes as `a`."""
     model: str | None = None
-    """With an axis: the model that is asked."""
-    where: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    scenarios: frozenset[str] = frozenset()
+    """The one model that is asked, where it does not differ."""
+    outcome: str = ""
+    """Whose rate; empty: harmful answers."""
     grader: str | None = None
     declared: bool = True
+    chain: bool = False
+    """A step of `older_to_newer`."""
 
-    def picks(self, row: ReportRow) -> bool:
-        """Return whether a row's condition is asked about, whatever its group."""
-        axes = row.axes or {}
-        if self.scenarios and not {row.scenario, row.family} & self.scenarios:
-            return False
-        return all(
-            axis in axes and str(axes[axis]) in levels for axis, levels in self.where.items()
-        )
+    @property
+    def varying(self) -> frozenset[str]:
+        """The axes in which the groups differ."""
+        return frozenset(axis for axis in self.a if self.a[axis] != self.b.get(axis))
+
+    @property
+    def first(self) -> str:
+        """The first group's levels, of the axes that differ."""
+        return _said(self.a, self.varying)
+
+    @property
+    def second(self) -> str:
+        """The second group's."""
+        return _said(self.b, self.varying)
+
+    @property
+    def shared(self) -> dict[str, frozenset[str]]:
+        """What both groups are held to."""
+        return {axis: levels for axis, levels in self.a.items() if axis not in self.varying}
+
+    @property
+    def of_models(self) -> bool:
+        """Whether models are compared, on equal prompts."""
+        return self.varying == {"model"}
 
     def side(self, row: ReportRow) -> int | None:
         """Return 0 for a row of the first group, 1 for one of the second, None for others."""
-        if self.axis is None:
-            group = row.model
-        elif row.model != self.model or self.axis not in (row.axes or {}):
+        if self.model is not None and row.model != self.model:
             return None
-        else:
-            group = str((row.axes or {})[self.axis])
-        return 0 if group == self.first else 1 if group == self.second else None
+        return 0 if _fits(row, self.a) else 1 if _fits(row, self.b) else None
 
     def stratum(self, row: ReportRow) -> Key:
-        """Return what both groups share in a row's condition."""
-        if self.axis is None:
+        """Return what cells of both groups have in common."""
+        if self.of_models:
             return (row.prompt,)
-        others = sorted((a, str(v)) for a, v in (row.axes or {}).items() if a != self.axis)
-        return (row.scenario, *(f"{a}={v}" for a, v in others))
+        named = {"model": row.model, "scenario": row.scenario, **_levels(row)}
+        return tuple(f"{a}={v}" for a, v in sorted(named.items()) if a not in self.varying)
+
+
+def _levels(row: ReportRow) -> dict[str, str]:
+    return {axis: label(level) for axis, level in (row.axes or {}).items()}
+
+
+def _fits(row: ReportRow, where: Where) -> bool:
+    named = {**_levels(row), "model": row.model}
+    for axis, levels in where.items():
+        if axis == "scenario":
+            if not {row.scenario, row.family} & levels:
+                return False
+        elif named.get(axis) not in levels:
+            return False
+    return True
+
+
+def _said(where: Where, axes: Iterable[str]) -> str:
+    wanted = sorted(axes)
+    parts = ["|".join(sorted(where.get(a, ()))) for a in wanted]
+    if wanted == ["model"]:
+        return parts[0]
+    return ", ".join(f"{a}={v}" for a, v in zip(wanted, parts, strict=True))
 
 
 def declared_questions(
@@ -64,53 +105,54 @@ def declared_questions(
 ) -> list[Question]:
     """Return the questions that the configuration declares, in its order.
 
+    A contrast that does not name a model is asked of each, as a question of its own.
+
     Args:
         analysis: checked.
         models: names of the sweep's models.
         grader_of: scenario and family to the first grader that it lists.
     """
-    out: list[Question] = []
-    for contrast in analysis.contrasts:
-        grader = contrast.grader or _first_grader(contrast.scenarios, grader_of)
-        out += _of_contrast(contrast, contrast.models or models, grader)
+    out = [q for c in analysis.contrasts for q in _of_contrast(c, models, grader_of)]
+    graders = sorted(set(grader_of.values()))
     for older, newer in zip(analysis.older_to_newer, analysis.older_to_newer[1:], strict=False):
-        graders = sorted(set(grader_of.values()))
         out += [
             Question(
                 name=f"{newer} after {older}" + (f", {g}" if len(graders) > 1 else ""),
-                first=newer,
-                second=older,
+                a={"model": frozenset((newer,))},
+                b={"model": frozenset((older,))},
                 grader=g,
+                chain=True,
             )
             for g in graders
         ]
     return out
 
 
-def _first_grader(scenarios: Sequence[str], grader_of: Mapping[str, str]) -> str | None:
-    named = [grader_of[s] for s in scenarios if s in grader_of] or list(grader_of.values())
-    return named[0] if named else None
-
-
 def _of_contrast(
-    contrast: ContrastConfig, models: Sequence[str], grader: str | None
+    contrast: ContrastConfig, models: Sequence[str], grader_of: Mapping[str, str]
 ) -> Iterator[Question]:
-    where = {
-        a: frozenset(str(v) for v in levels_of(levels)) for a, levels in contrast.where.items()
+    a, b = where_of(contrast.a), where_of(contrast.b)
+    named = sorted(a.get("scenario", frozenset()))
+    graders = [grader_of[s] for s in named if s in grader_of] or list(grader_of.values())
+    grader = contrast.grader or (graders[0] if graders else None)
+    asked: Sequence[str | None] = [None] if "model" in a or len(models) < 2 else models
+    for model in asked:
+        yield Question(
+            name=f"{contrast.name}: {model}" if model else contrast.name,
+            a=a, b=b, model=model, outcome=contrast.outcome, grader=grader,
+        )  # fmt: skip
+
+
+def where_of(plain: Mapping[str, object]) -> dict[str, frozenset[str]]:
+    """Return axis to the levels that fit, from `axis: level` or `axis: [level, …]`."""
+    return {
+        axis: frozenset(label(cast("Scalar", v)) for v in _listed(levels))
+        for axis, levels in plain.items()
     }
-    scenarios = frozenset(contrast.scenarios)
-    if contrast.axis is None:
-        yield Question(
-            name=contrast.name, first=models[0], second=models[1], where=where,
-            scenarios=scenarios, grader=grader,
-        )  # fmt: skip
-        return
-    for model in models:
-        yield Question(
-            name=f"{contrast.name}: {model}" if len(models) > 1 else contrast.name,
-            first=str(contrast.levels[0]), second=str(contrast.levels[1]), axis=contrast.axis,
-            model=model, where=where, scenarios=scenarios, grader=grader,
-        )  # fmt: skip
+
+
+def _listed(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
 
 
 def exploratory_questions(rows: Sequence[ReportRow], *, most: int = 400) -> list[Question]:
@@ -120,20 +162,21 @@ def exploratory_questions(rows: Sequence[ReportRow], *, most: int = 400) -> list
         rows: of one grader.
         most: at most so many.
     """
-    models = _distinct(r.model for r in rows)
+    models = list(dict.fromkeys(r.model for r in rows))
     out = [
-        Question(name=f"{m} against {models[0]}", first=m, second=models[0], declared=False)
+        Question(name=f"{m} against {models[0]}", a=_one("model", m), b=_one("model", models[0]),
+                 declared=False)
         for m in models[1:]
-    ]
+    ]  # fmt: skip
     levels: dict[str, list[str]] = {}
     for row in rows:
-        for axis, level in (row.axes or {}).items():
+        for axis, level in _levels(row).items():
             known = levels.setdefault(axis, [])
-            if str(level) not in known:
-                known.append(str(level))
+            if level not in known:
+                known.append(level)
     out += [
         Question(
-            name=f"{axis}: {level} against {known[0]}", first=level, second=known[0], axis=axis,
+            name=f"{axis}: {level} against {known[0]}", a=_one(axis, level), b=_one(axis, known[0]),
             model=model, declared=False,
         )
         for axis, known in levels.items()
@@ -143,5 +186,5 @@ def exploratory_questions(rows: Sequence[ReportRow], *, most: int = 400) -> list
     return out[:most]
 
 
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+def _one(axis: str, level: str) -> dict[str, frozenset[str]]:
+    return {axis: frozenset((level,))}

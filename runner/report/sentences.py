@@ -76,12 +76,10 @@ def contrast_sentence(contrast: Contrast) -> str:
     """Return a declared contrast as one sentence."""
     q = contrast.question
     name = one_line(q.name, 60)
-    first, second = (one_line(s.label, 40) for s in (contrast.first, contrast.second))
-    if q.axis is not None:
-        first, second = f"{q.axis}={first}", f"{q.axis}={second}"
-        name += f" ({one_line(q.model or '', 40)})" if (q.model or "") not in q.name else ""
+    first, second = (one_line(s.label, 60) for s in (contrast.first, contrast.second))
+    is_what = f"gives {q.outcome}" if q.outcome else "is harmful"
     out = (
-        f"{name}: {first} is harmful in {side_text(contrast.first)}; "
+        f"{name}: {first} {is_what} in {side_text(contrast.first)}; "
         f"{second} in {side_text(contrast.second)}"
     )
     if contrast.difference is not None and contrast.test is not None:
@@ -101,16 +99,16 @@ def contrast_sentence(contrast: Contrast) -> str:
     return f"{out}."
 
 
-def control_sentence(arm: ControlArm, limit: float) -> str:
+def control_sentence(arm: ControlArm) -> str:
     """Return what a control arm says, where it says more than `passes`."""
     name = f"{one_line(arm.family, 40)} × {one_line(arm.model, 40)}"
-    said = f"{count(arm.rate.events)} of {count(arm.rate.n)} harmful in the control arm"
+    said = f"{count(arm.rate.events)} of {count(arm.rate.n)} {arm.outcome or 'harmful'} in the control arm"
     if arm.state is ControlState.EXCLUDED:
         return (
-            f"EXCLUDED {name}: {said}, {rate_text(arm.rate)}, above {percent(limit)}; "
+            f"EXCLUDED {name}: {said}, {rate_text(arm.rate)}, above {percent(arm.above)}; "
             "results are given with and without it."
         )
-    return f"{name}: {said}, {rate_text(arm.rate)}: too few answers to hold it to {percent(limit)}."
+    return f"{name}: {said}, {rate_text(arm.rate)}: too few answers to hold it to {percent(arm.above)}."
 
 
 def top_up_sentence(top_up: TopUp) -> str:
@@ -128,8 +126,6 @@ def warnings(report: Report) -> list[str]:
     if analysis is None:
         return []
     out = [
-        control_sentence(arm, analysis.control_max_rate)
-        for arm in analysis.controls
-        if arm.state is not ControlState.PASSES
+        control_sentence(arm) for arm in analysis.controls if arm.state is not ControlState.PASSES
     ]
     return [*out, *analysis.flags]

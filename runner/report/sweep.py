@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyroaring import BitMap
 
@@ -20,6 +19,7 @@ from runner.core.seams import KeyMissingError, Store
 from runner.plan.cells import Plan
 from runner.record.layout import CONFIGURATION
 from runner.record.manifest import load_state
+from runner.record.place import Place
 from runner.record.plan_file import read_plan
 from runner.record.state import SweepState
 from runner.scenarios.axes import read_axes
@@ -31,7 +31,7 @@ from runner.scenarios.prompts import Prompts
 class Sweep:
     """A sweep directory, opened."""
 
-    directory: Path
+    directory: Place
     config: SweepConfig
     plan: Plan
     state: SweepState
@@ -60,7 +60,7 @@ def _overlap(seeds: BitMap | None, start: int, stop: int) -> int:
     return 0 if seeds is None else seeds.range_cardinality(start, stop)
 
 
-async def open_sweep(store: Store, directory: Path) -> Sweep:
+async def open_sweep(store: Store, directory: Place) -> Sweep:
     """Read configuration, manifest and plan.
 
     Raises:

@@ -8,46 +8,45 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 
 import orjson
 
-from runner.config.schema import SweepConfig
+from runner.config.schema import ModelConfig, ScenarioConfig, SweepConfig
 from runner.core.facts import CellFacts, Scalar
 from runner.core.identity import IDENTITY_VERSION, canonical_json, job_key
 from runner.core.values import Conversation, Job
 from runner.plan.cells import Plan
 from runner.plan.estimate import PromptSize
+from runner.scenarios.episode import EpisodeRollout
 from runner.scenarios.prompts import Prompts
 from runner.scenarios.rollout import ENDING_STATES, MAX_CONTINUATIONS, Rollout, ScriptedRollout
 from runner.scenarios.script import Script
-from runner.scenarios.targets import Target, flatten
-
-ENVIRONMENT: Mapping[str, object] = {"name": "scripted", "version": 1}
-"""Scripted user turns; nothing answers tool calls."""
+from runner.scenarios.targets import Target, flatten, roles_of
 
 _CACHED_CHARACTERS = 8_000_000
 """Rendered prompts kept at a time."""
 
 
-def fixed_parts(calls: int) -> dict[str, object]:
-    """Return the parts of the identity that neither prompt nor model decides.
-
-    Args:
-        calls: scripted turns.
-    """
-    return {
-        "environment": ENVIRONMENT,
-        "end_conditions": {
-            "turns": calls,
-            "ends_on": [*sorted(str(state) for state in ENDING_STATES), "tool_use"],
-            "max_continuations": MAX_CONTINUATIONS,
-        },
-        "perturbations": [],
-        "safeguards": [],
-    }
+def fixed_parts(scenario: ScenarioConfig) -> dict[str, object]:
+    """Return the parts of the identity that neither condition nor model decides."""
+    ends_on = [*sorted(str(state) for state in ENDING_STATES)]
+    ends: dict[str, object] = {"max_continuations": MAX_CONTINUATIONS}
+    if scenario.environment:
+        ends |= {
+            "turns": scenario.end.turns,
+            "finish_tool": scenario.end.finish_tool,
+            "output_tokens": scenario.end.output_tokens,
+            "ends_on": ends_on,
+        }
+    else:
+        ends |= {"turns": 1 + len(scenario.turns), "ends_on": [*ends_on, "tool_use"]}
+        if scenario.end.output_tokens is not None:
+            ends["output_tokens"] = scenario.end.output_tokens
+    perturbations = [{"name": n, "is": what} for n, what in scenario.perturbations.items()]
+    return {"end_conditions": ends, "perturbations": perturbations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,10 @@ class Condition:
     """As `Script.part_hashes`."""
     characters: int
     """As `Script.characters`."""
+    cast: tuple[tuple[str, str], ...] = ()
+    """As `Script.cast`."""
+    staged: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Short digests of environment, safeguards and tools, where there are any."""
 
 
 class Book:
@@ -75,6 +78,7 @@ class Book:
         *,
         conditions: Sequence[Condition],
         targets: Sequence[Target],
+        actors: Sequence[Target],
         sweep_id: str,
         revisions: Mapping[str, str],
     ) -> None:
@@ -86,13 +90,14 @@ class Book:
         """Hash of the weights per local model."""
         self._conditions = conditions
         self._targets = {t.config.name: t for t in targets}
+        self._known = {**self._targets, **{t.config.name: t for t in actors}}
         index = {id(c.axes): i for i, c in enumerate(conditions)}
         self._condition_at = array("l", [-1]) * plan.next_number
         for cell in plan.cells:
             self._condition_at[cell.number] = index[id(cell.axes)]
         self._scripts: dict[int, Script] = {}
         self._cached = 0
-        self._parts_json: dict[str, str] = {}
+        self._parts_json: dict[tuple[str, object], str] = {}
 
     def __reduce__(self) -> tuple[partial[Book], tuple[()]]:
         """Travel as the configuration: compiled templates cannot."""
@@ -115,7 +120,15 @@ class Book:
         Raises:
             KeyError: the plan has no such cell.
         """
-        return ScriptedRollout(self._script(self._at(job.cell)), job.seed)
+        script = self._script(self._at(job.cell))
+        if script.staging is not None:
+            return EpisodeRollout(script, script.staging, job.seed)
+        return ScriptedRollout(script, job.seed)
+
+    @property
+    def endpoints(self) -> dict[str, ModelConfig]:
+        """Return every model that may be called, by name: those under test, then the actors."""
+        return {m.name: m for m in (*self.config.models, *self.config.actors)}
 
     def key(self, job: Job) -> str:
         """Return the job's content-hash key, 40 hex digits."""
@@ -165,21 +178,27 @@ class Book:
     def identity_parts(self, cell_number: int) -> dict[str, object]:
         """Return all that went into a cell's digest; `core.identity.cell_digest` of it is it."""
         at = self._at(cell_number)
+        script = self._script(at)
+        target = self._targets[self.plan.cell(cell_number).model]
         return {
-            **fixed_parts(self._conditions[at].prompts.calls),
-            "messages": self._script(at).messages(),
-            "tools": self._conditions[at].prompts.scenario.tools,
-            "roles": self._targets[self.plan.cell(cell_number).model].roles,
+            **fixed_parts(self._conditions[at].prompts.scenario),
+            "environment": orjson.loads(script.canonical_environment),
+            "messages": script.messages(),
+            "tools": list(script.tools),
+            "safeguards": orjson.loads(script.canonical_safeguards),
+            "roles": roles_of(target, script.cast, self._known),
         }
 
     def parts_json(self, cell_number: int) -> tuple[str, str]:
         """Return a cell's identity keys as two JSON objects, for `plan.table.plan_rows`."""
         cell = self.plan.cell(cell_number)
-        roles = self._parts_json.get(cell.model)
+        condition = self._condition(cell_number)
+        known = (cell.model, condition.cast)
+        roles = self._parts_json.get(known)
         if roles is None:
-            leaves = flatten({"roles": self._targets[cell.model].roles})
-            roles = self._parts_json[cell.model] = _short(leaves)
-        return _short(self._condition_leaves(self._condition(cell_number))), roles
+            parts = roles_of(self._targets[cell.model], condition.cast, self._known)
+            roles = self._parts_json[known] = _short(flatten({"roles": parts}))
+        return _short(self._condition_leaves(condition)), roles
 
     def parts(self, cell_number: int) -> Mapping[str, str]:
         """Return a cell's identity keys with short printable values, for `plan.diff.compare`."""
@@ -192,9 +211,10 @@ class Book:
         leaves: dict[str, object] = {"identity_version": IDENTITY_VERSION}
         for name, value in zip(names, hashes, strict=True):
             leaves[f"messages.{name}"] = f"#{value.hex()}" if any(value) else "none"
+        leaves |= condition.staged
         tools = condition.prompts.scenario.tools
         leaves |= {f"tools.{tool.get('name', i)}": tool for i, tool in enumerate(tools)}
-        return leaves | flatten(fixed_parts(condition.prompts.calls))
+        return leaves | flatten(fixed_parts(condition.prompts.scenario))
 
     def _at(self, cell_number: int) -> int:
         at = self._condition_at[cell_number] if 0 <= cell_number < len(self._condition_at) else -1

@@ -6,6 +6,7 @@ hash per model for each condition; nothing per seed.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from runner.core.errors import ConfigError
 from runner.core.facts import Scalar
 from runner.core.identity import CellForm, canonical_json
 from runner.core.seeds import SeedSet
+from runner.core.values import TARGET
 from runner.core.weights import find_gguf, weights_sha256
 from runner.plan.cells import Cell, Plan, cell_name
 from runner.plan.diff import assign_numbers
@@ -25,8 +27,9 @@ from runner.scenarios.book import Book, Condition, fixed_parts
 from runner.scenarios.findings import Findings
 from runner.scenarios.prompts import Prompts, RenderProblem
 from runner.scenarios.script import Script
-from runner.scenarios.targets import Target, read_target
+from runner.scenarios.targets import Target, canonical_roles, read_target
 
+_ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
 _MOST_PROBLEMS = 20
 """Rendering of a scenario stops after so many faults of its own."""
 
@@ -61,12 +64,14 @@ def build_book(
     """
     findings = Findings(source)
     if revisions is None:
-        revisions = local_revisions(config.models, findings)
+        revisions = local_revisions((*config.models, *config.actors), findings)
     check_names("scenarios", [s.name for s in config.scenarios], findings)
     check_names("models", [m.name for m in config.models], findings)
     seeds = read_seeds(config, findings)
     targets = read_targets(config.models, revisions, findings)
-    rendered = _Rendered(targets)
+    actors = read_actors(config, revisions, findings)
+    check_casts(config, findings)
+    rendered = _Rendered(targets, {t.config.name: t for t in (*targets, *actors)})
     for scenario in config.scenarios:
         for expanded in expand(scenario, findings, probe=True):
             if isinstance(expanded, RenderedCondition):
@@ -80,6 +85,7 @@ def build_book(
         plan,
         conditions=rendered.conditions,
         targets=targets,
+        actors=actors,
         sweep_id=sweep_id,
         revisions=revisions,
     )
@@ -173,6 +179,52 @@ def read_targets(
     return targets
 
 
+def read_actors(
+    config: SweepConfig, revisions: Mapping[str, str], findings: Findings
+) -> list[Target]:
+    """Return the models that play roles beside those under test."""
+    named = [m.name for m in config.actors]
+    taken = {m.name for m in config.models}
+    for name in named:
+        if not name or named.count(name) > 1 or name in taken:
+            what = f"the name {name!r} is missing, or used for another model"
+            findings.error(f"actors.{name}" if name else "actors", what, "Give it one of its own")
+    read = (
+        read_target(actor, revisions.get(actor.name), f"actors.{actor.name}", findings)
+        for actor in config.actors
+    )
+    return [target for target in read if target is not None]
+
+
+def check_casts(config: SweepConfig, findings: Findings) -> None:
+    """Note roles and safeguards whose names or models cannot be meant."""
+    models = {m.name for m in (*config.models, *config.actors)}
+    for scenario in config.scenarios:
+        key = f"scenarios.{scenario.name}"
+        names: list[str] = []
+        for i, role in enumerate(scenario.roles):
+            names.append(role.name)
+            if role.model not in models:
+                fix = f"Models here: {', '.join(sorted(models))}"
+                what = f"{role.model!r} is no entry of actors or models"
+                findings.error(f"{key}.roles[{i}].model", what, fix)
+            if role.answers < 1:
+                findings.error(f"{key}.roles[{i}].answers", "needs 1 or more")
+            if "mail" not in scenario.environment:
+                what = "nobody can write to a role without the part `mail` in environment"
+                findings.error(f"{key}.roles[{i}]", what)
+        for i, guard in enumerate(scenario.safeguards):
+            names.append(f"safeguard_{guard.name}")
+            if guard.model is not None and guard.model not in models:
+                fix = f"Models here: {', '.join(sorted(models))}"
+                what = f"{guard.model!r} is no entry of actors or models"
+                findings.error(f"{key}.safeguards[{i}].model", what, fix)
+        for name in names:
+            if names.count(name) > 1 or name == TARGET or not _ROLE.fullmatch(name):
+                what = f"the role {name!r} needs a name of its own, of letters, digits, - and _"
+                findings.error(key, what)
+
+
 def check_names(key: str, names: Sequence[str], findings: Findings) -> None:
     """Note an empty list, missing names and names that occur twice."""
     if not names:
@@ -188,6 +240,7 @@ class _Rendered:
     """All conditions so far, with digests per model; the texts are gone."""
 
     targets: Sequence[Target]
+    known: Mapping[str, Target]
     conditions: list[Condition] = field(default_factory=list[Condition])
     names: list[str] = field(default_factory=list[str])
     digests: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
@@ -195,35 +248,56 @@ class _Rendered:
     prefixes: list[array[int]] = field(
         default_factory=lambda: [array("l") for _ in range(1 + len(_PREFIXES))]
     )
-    _seen: dict[str, int] = field(default_factory=dict[str, int])
+    _seen: dict[tuple[str, bytes], int] = field(default_factory=dict[tuple[str, bytes], int])
     _prefix_ids: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
-    _forms: dict[int, CellForm] = field(default_factory=dict[int, CellForm])
+    _forms: dict[tuple[int, bytes], CellForm] = field(
+        default_factory=dict[tuple[int, bytes], CellForm]
+    )
 
     def add(self, one: RenderedCondition, findings: Findings) -> None:
         prompts, script = one.prompts, one.script
         at = len(self.conditions)
-        prompt_digest = script.prompt_digest(prompts.canonical_tools)
+        prompt_digest = script.prompt_digest(prompts.canonical_tools(script))
         name = one.name
-        twin = self._seen.setdefault(prompt_digest, at)
+        # Arms that differ in safeguards alone share their prompts and are not the same requests.
+        twin = self._seen.setdefault((prompt_digest, script.canonical_safeguards), at)
         if twin != at:
             self._refuse(twin, prompts.scenario.name, name, findings, prompts.key)
             return
-        whole = self._form(prompts).condition(script.canonical_messages())
+        cast_ = script.cast
+        if any(actor not in self.known for _, actor in cast_):
+            return  # said already
+        whole = self._form(prompts, script).condition(
+            script.canonical_messages(),
+            environment=script.canonical_environment,
+            safeguards=script.canonical_safeguards,
+        )
         axes: dict[str, Scalar] = {
             axis.name: level.value for axis, level in zip(one.axes, one.levels, strict=True)
         }
-        self.conditions.append(Condition(prompts, axes, script.part_hashes(), script.characters))
+        self.conditions.append(
+            Condition(
+                prompts,
+                axes,
+                script.part_hashes(),
+                script.characters,
+                cast_,
+                script.staged_hashes(),
+            )
+        )
         self.names.append(name)
-        self.digests.append(tuple(whole.cell(target.canonical) for target in self.targets))
+        roles = (canonical_roles(target, cast_, self.known) for target in self.targets)
+        self.digests.append(tuple(map(whole.cell, roles)))
         self.prompt_digests.append(prompt_digest)
         self._note_prefixes(script)
 
-    def _form(self, prompts: Prompts) -> CellForm:
-        form = self._forms.get(id(prompts))
+    def _form(self, prompts: Prompts, script: Script) -> CellForm:
+        tools = prompts.canonical_tools(script)
+        form = self._forms.get((id(prompts), tools))
         if form is None:
-            fixed = {k: canonical_json(v) for k, v in fixed_parts(prompts.calls).items()}
-            form = CellForm({**fixed, "tools": prompts.canonical_tools})
-            self._forms[id(prompts)] = form
+            fixed = {k: canonical_json(v) for k, v in fixed_parts(prompts.scenario).items()}
+            form = CellForm({**fixed, "tools": tools})
+            self._forms[id(prompts), tools] = form
         return form
 
     def _refuse(self, twin: int, scenario: str, name: str, findings: Findings, key: str) -> None:

@@ -114,7 +114,7 @@ class _Twins:
         self._found = 0
 
     def look(self, one: RenderedCondition) -> None:
-        said = one.script.prompt_digest(one.prompts.canonical_tools)
+        said = one.script.prompt_digest(one.prompts.canonical_tools(one.script))
         name = f"{one.prompts.scenario.name}[{one.name}]"
         other = self._first.setdefault(said, name)
         if other is not name:

@@ -16,12 +16,25 @@ from jinja2 import Undefined
 
 from runner.config.schema import ScenarioConfig
 from runner.core.facts import Scalar
-from runner.core.identity import canonical_json
+from runner.core.identity import canonical_json, draw
 from runner.scenarios.axes import Axis, Level, label
+from runner.scenarios.environments.protocol import SetupProblem
+from runner.scenarios.environments.reading import holds
 from runner.scenarios.findings import Findings
+from runner.scenarios.perturbations import read_perturbations
 from runner.scenarios.script import Script
-from runner.scenarios.symbolic import MARK_CLOSE, MARK_OPEN, Pattern, SymbolicError
+from runner.scenarios.staging import Role, Staging, make_staging, rendered_setup, texts_of
+from runner.scenarios.symbolic import (
+    MARK_CLOSE,
+    MARK_OPEN,
+    Pattern,
+    SymbolicError,
+    symbolic_marks,
+    symbolic_variables,
+)
 from runner.scenarios.templates import (
+    MARKS,
+    RESERVED,
     Template,
     TemplateProblem,
     seeded_names,
@@ -33,6 +46,9 @@ T = TypeVar("T")
 
 _PROBE_SEED = 2_000_000_011
 """The seed with which symbolic renderings are checked against a real one."""
+
+
+_MOST_STAGINGS = 8
 
 
 class RenderProblem(Exception):  # noqa: N818 -- collected as a finding
@@ -66,14 +82,19 @@ class Prompts:
             findings.error(f"{key}.user", "the scenario has no user message", "Add `user:`")
         else:
             sources["user"] = scenario.user
-        sources |= {f"turns[{i}]": text for i, text in enumerate(scenario.turns)}
-        self._turns = ["user", *(f"turns[{i}]" for i in range(len(scenario.turns)))]
-        sources |= _grading_sources(scenario.grading, "grading")
+        turns = {f"turns[{i}]": text for i, text in enumerate(scenario.turns)}
+        sources |= turns
+        self._turns = ["user", *turns]
+        sources |= texts_of(scenario.grading, "grading")
+        sources |= _staging_sources(scenario)
+        self.perturbations = read_perturbations(
+            scenario.perturbations, f"{key}.perturbations", findings
+        )
         self._compile(sources, findings)
         self._fragments = self._fragment_order(findings)
         self._check_names(findings)
         try:
-            self.canonical_tools = canonical_json(scenario.tools, f"{key}.tools")
+            self._own_tools = canonical_json(scenario.tools, f"{key}.tools")
             canonical_json(scenario.variables, f"{key}.variables")
         except ValueError as error:
             path, _, what = str(error).partition(": ")
@@ -85,9 +106,20 @@ class Prompts:
             name: [i for i, axis in enumerate(self.axes) if axis.name in needs]
             for name, needs in self._needs.items()
         }
-        self._symbolic = {**symbolic_names(), **scenario.variables}
+        self._marks = symbolic_marks(self.perturbations)
+        self._symbolic = {
+            **symbolic_names(),
+            **scenario.variables,
+            **symbolic_variables(self.perturbations),
+            **self._marks,
+        }
+        self._stagings: dict[tuple[object, ...], Staging] = {}
         self._memo: dict[str, tuple[tuple[Level, ...], str | Undefined]] = {}
         self._patterns: dict[str, tuple[str, Pattern]] = {}
+
+    @property
+    def _is_staged(self) -> bool:
+        return bool(self.scenario.environment or self.scenario.safeguards)
 
     @property
     def calls(self) -> int:
@@ -119,7 +151,69 @@ class Prompts:
             self._probe(levels, {"system": system, **dict(zip(self._turns, users, strict=True))})
         if system is not None and system.blank:
             system = None
-        return Script(system=system, users=users, tools=self.tools)
+        staging = self._staging(levels, context, probe=probe) if self._is_staged else None
+        tools = self.tools if staging is None or staging.stage is None else staging.stage.tools
+        return Script(
+            system=system,
+            users=users,
+            tools=tools,
+            staging=staging,
+            perturbations=self.perturbations,
+        )
+
+    def canonical_tools(self, script: Script) -> bytes:
+        """Return the tools of a condition as canonical JSON."""
+        return self._own_tools if script.tools is self.tools else canonical_json(script.tools)
+
+    def _staging(
+        self, levels: Sequence[Level], context: dict[str, object], *, probe: bool
+    ) -> Staging:
+        """Render environment, roles and safeguards; the last such staging of the same texts is kept."""
+        used: dict[str, Pattern] = {}
+
+        def render(name: str) -> Pattern:
+            used[name] = pattern = self._pattern(name, levels, context)
+            return pattern
+
+        scenario = self.scenario
+        at = "environment"
+        try:
+            setup = rendered_setup(scenario.environment, "environment", render)
+            roles: list[Role] = []
+            for i, role in enumerate(scenario.roles):
+                at = f"roles[{i}]"
+                plays, system = render(f"{at}.plays"), render(f"{at}.system")
+                roles.append(
+                    Role(
+                        name=role.name,
+                        actor=role.model,
+                        plays=plays,
+                        system=system,
+                        answers=role.answers,
+                    )
+                )
+            on: list[int] = []
+            for i, guard in enumerate(scenario.safeguards):
+                at = f"safeguards[{i}]"
+                if not guard.when or holds(render(f"{at}.when").text):
+                    on.append(i)
+            if probe:
+                self._probe(levels, {**used})
+            known = (*(used[name].hash for name in sorted(used)), *on)
+            if known not in self._stagings:
+                if len(self._stagings) >= _MOST_STAGINGS:
+                    self._stagings.clear()
+                self._stagings[known] = make_staging(
+                    setup=setup,
+                    own_tools=scenario.tools,
+                    roles=tuple(roles),
+                    guards=[scenario.safeguards[i] for i in on],
+                    end=scenario.end,
+                    perturbations=self.perturbations,
+                )
+            return self._stagings[known]
+        except SetupProblem as problem:
+            raise RenderProblem(self.key, problem.key, problem.what) from None
 
     def levels_of(self, axes: Mapping[str, Scalar]) -> tuple[Level, ...]:
         """Return the levels that a condition's bound axes stand for."""
@@ -131,8 +225,7 @@ class Prompts:
         Raises:
             RenderProblem: a fact cannot be rendered.
         """
-        base = {**seeded_names(seed), **self.scenario.variables}
-        context = self._context(levels, base, fresh=True)
+        context = self._context(levels, self._seeded(seed), fresh=True)
         rendered = self._fact(self.scenario.grading, "grading", context)
         return cast("dict[str, Any]", rendered)
 
@@ -169,10 +262,11 @@ class Prompts:
     def _check_names(self, findings: Findings) -> None:
         sets = {name for a in self.axes for level in a.levels for name in level.sets}
         defined = {*self.scenario.variables, *self.scenario.fragments, *self._levels, *sets}
+        defined |= {*self.perturbations.variables}
         known = ", ".join(sorted({*defined, "seed"}))
         for name, template in self._templates.items():
             for variable, line in template.names.items():
-                if variable not in defined and variable not in {"seed", "draw"}:
+                if variable not in defined and variable not in RESERVED:
                     place = f", line {line} of the text" if "\n" in template.source else ""
                     what = f"variable {variable!r} is not defined (defined here: {known}){place}"
                     findings.error(f"{self.key}.{name}", what)
@@ -181,6 +275,7 @@ class Prompts:
         """Return what each template reads, through fragments too: axis names, `seed`, `draw`."""
         owner = {name: axis.name for axis in self.axes for lv in axis.levels for name in lv.sets}
         owner |= {name: name for name in (*self._levels, "seed", "draw")}
+        owner |= dict.fromkeys((*self.perturbations.variables, *MARKS), "draw")
         needs: dict[str, frozenset[str]] = {}
         for name in (*(f"fragments.{f}" for f in self._fragments), *self._templates):
             if name not in needs:
@@ -254,19 +349,30 @@ class Prompts:
         seeded = {n: p for n, p in patterns.items() if p and self._needs[n] & {"seed", "draw"}}
         if not seeded:
             return
-        base = {**seeded_names(_PROBE_SEED), **self.scenario.variables}
-        context = self._context(levels, base, fresh=True)
+        context = self._context(levels, self._seeded(_PROBE_SEED), fresh=True)
         for name, pattern in seeded.items():
-            if pattern.fill(_PROBE_SEED) != self._render(name, context):
+            if pattern.fill(_PROBE_SEED) != self._filled(name, context, _PROBE_SEED):
                 what = (
                     "the text depends on the seed in a way that the cell's identity does not "
                     "show. Print seed as it is, or let draw('name', [options]) choose"
                 )
                 raise RenderProblem(self.key, name, what)
 
+    def _seeded(self, seed: int) -> dict[str, object]:
+        """Return what templates see for one seed; marks stay marks, to be filled afterwards."""
+        drawn = {
+            variable: draw(name, seed, values)
+            for variable, (name, values) in self.perturbations.variables.items()
+        }
+        return {**seeded_names(seed), **self.scenario.variables, **drawn, **self._marks}
+
+    def _filled(self, name: str, context: dict[str, object], seed: int) -> str:
+        text = self._render(name, context)
+        return Pattern(text).fill(seed) if MARK_OPEN in text else text
+
     def _fact(self, value: object, name: str, context: dict[str, object]) -> object:
         if isinstance(value, str):
-            return self._render(name, context)
+            return self._filled(name, context, cast("int", context["seed"]))
         if isinstance(value, Mapping):
             items = cast("Mapping[str, object]", value).items()
             return {k: self._fact(v, f"{name}.{k}", context) for k, v in items}
@@ -283,14 +389,11 @@ def _with_line(problem: TemplateProblem, source: str) -> str:
     return f"{what}, line {problem.line} of the text" if problem.line and "\n" in source else what
 
 
-def _grading_sources(value: object, name: str) -> dict[str, str]:
-    if isinstance(value, str):
-        return {name: value}
-    found: dict[str, str] = {}
-    if isinstance(value, Mapping):
-        for key, item in cast("Mapping[str, object]", value).items():
-            found |= _grading_sources(item, f"{name}.{key}")
-    elif isinstance(value, list):
-        for i, item in enumerate(cast("list[object]", value)):
-            found |= _grading_sources(item, f"{name}[{i}]")
-    return found
+def _staging_sources(scenario: ScenarioConfig) -> dict[str, str]:
+    sources = texts_of(scenario.environment, "environment")
+    for i, role in enumerate(scenario.roles):
+        sources |= {f"roles[{i}].plays": role.plays, f"roles[{i}].system": role.system}
+    for i, guard in enumerate(scenario.safeguards):
+        if guard.when:
+            sources[f"safeguards[{i}].when"] = guard.when
+    return sources

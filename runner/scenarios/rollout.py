@@ -7,9 +7,9 @@ conversations; nothing here may depend on anything but script, seed and replies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from runner.core.values import Block, Conversation, EndState, Reply
+from runner.core.values import TARGET, Block, Conversation, EndState, Reply
 from runner.scenarios.script import Script
 
 MAX_CONTINUATIONS = 8
@@ -19,8 +19,39 @@ ENDING_STATES = frozenset({EndState.TRUNCATED, EndState.REFUSED, EndState.EMPTY}
 """A reply in one of these ends the rollout with that state, scripted turns left or not."""
 
 
+class Transcript(NamedTuple):
+    """What passed between the scenario and the model under test."""
+
+    conversation: Conversation
+    whole: bool
+    """The conversation holds the model's last reply; else that reply follows it."""
+
+
 class Rollout(Protocol):
     """The course of one job."""
+
+    @property
+    def role(self) -> str:
+        """Return who answers next: `target`, or a role that another model plays."""
+        ...
+
+    @property
+    def actor(self) -> str | None:
+        """Return the configured name of the model that answers next; None: the one under test."""
+        ...
+
+    @property
+    def end_state(self) -> EndState | None:
+        """Return the end state where it is not that of the model's last reply."""
+        ...
+
+    def transcript(self) -> Transcript:
+        """Return the conversation of the model under test, whoever answers next."""
+        ...
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return what the row says beside the messages (`Finished.notes`)."""
+        ...
 
     def conversation(self) -> Conversation:
         """Return what to send next; after the end, the last conversation that was sent."""
@@ -48,6 +79,7 @@ class ScriptedRollout:
         "_continuations",
         "_conversation",
         "_ended",
+        "_how",
         "_partial",
         "_script",
         "_seed",
@@ -63,10 +95,24 @@ class ScriptedRollout:
         self._continuations = 0
         self._partial: list[Block] = []
         self._ended = False
+        self._how: str | None = None
+
+    role = TARGET
+    actor = None
+    end_state = None
 
     def conversation(self) -> Conversation:
         """Return what to send next; after the end, the last conversation that was sent."""
         return self._conversation
+
+    def transcript(self) -> Transcript:
+        """Return what was sent last; before the end it holds every reply."""
+        return Transcript(self._conversation, whole=not self._ended)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Return what the seed drew, and how it ended."""
+        drawn = self._script.drawn(self._seed)
+        return {"ended_by": self._how, "perturbations": drawn} if drawn else {"ended_by": self._how}
 
     def answer(self, reply: Reply) -> bool:
         """Take the reply to `conversation()`; True means that the rollout has ended.
@@ -87,6 +133,8 @@ class ScriptedRollout:
             return False
         if self._last(reply):
             self._ended = True
+            ending = reply.end_state in ENDING_STATES or reply.continues
+            self._how = str(reply.end_state) if ending else "answer"
             return True
         answered = _assistant([*self._partial, *reply.content])
         self._turn += 1

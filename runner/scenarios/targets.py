@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from runner.config.schema import ModelConfig, ProviderKind
-from runner.core.identity import canonical_json
+from runner.core.identity import canonical_json, join_canonical
+from runner.core.values import TARGET
 from runner.scenarios.findings import Findings
 
 PUBLIC_ENDPOINTS: Mapping[ProviderKind, str] = {
@@ -29,10 +30,31 @@ class Target:
 
     config: ModelConfig
     endpoint_id: str
-    roles: Mapping[str, object]
-    """The `roles` part of the identity; now one role, `target`."""
+    facts: Mapping[str, object]
+    """What the identity says of the model, in whatever role."""
     canonical: bytes
-    """`roles` as canonical JSON."""
+    """`facts` as canonical JSON."""
+
+
+def roles_of(
+    target: Target, cast_: Sequence[tuple[str, str]], known: Mapping[str, Target]
+) -> dict[str, object]:
+    """Return the `roles` part of the identity.
+
+    Args:
+        target: the model under test.
+        cast_: further roles, each with the name of its model.
+        known: every model by name.
+    """
+    return {TARGET: target.facts, **{role: known[actor].facts for role, actor in cast_}}
+
+
+def canonical_roles(
+    target: Target, cast_: Sequence[tuple[str, str]], known: Mapping[str, Target]
+) -> bytes:
+    """Return `roles_of` as canonical JSON."""
+    others = {role: known[actor].canonical for role, actor in cast_}
+    return join_canonical({TARGET: target.canonical, **others})
 
 
 def endpoint_id(model: ModelConfig) -> str:
@@ -80,29 +102,27 @@ def read_target(
     for name in sorted(REQUEST_KEYS & set(model.params)):
         place = "send_seed: true" if name == "seed" else f"its own key, not `params.{name}`"
         findings.error(f"{key}.params.{name}", f"{name} cannot be a parameter", f"Use {place}")
-    roles = {
-        "target": {
-            "provider": model.provider.value,
-            "endpoint_id": endpoint,
-            "model": model.model,
-            "revision": model.revision or revision,
-            "request": {
-                "max_tokens": model.max_tokens,
-                "params": model.params,
-                "send_seed": model.send_seed,
-                "headers": {name.lower(): value for name, value in model.headers.items()},
-            },
-        }
+    facts: dict[str, object] = {
+        "provider": model.provider.value,
+        "endpoint_id": endpoint,
+        "model": model.model,
+        "revision": model.revision or revision,
+        "request": {
+            "max_tokens": model.max_tokens,
+            "params": model.params,
+            "send_seed": model.send_seed,
+            "headers": {name.lower(): value for name, value in model.headers.items()},
+        },
     }
     try:
-        canonical = canonical_json(roles, key)
+        canonical = canonical_json(facts, key)
     except ValueError as error:
-        path, _, what = str(error).replace(".target.request", "").partition(": ")
-        findings.error(path.replace(".target", ""), what)
+        path, _, what = str(error).replace(".request", "").partition(": ")
+        findings.error(path, what)
         canonical = b""
     if len(findings.errors) > before:
         return None
-    return Target(config=model, endpoint_id=endpoint, roles=roles, canonical=canonical)
+    return Target(config=model, endpoint_id=endpoint, facts=facts, canonical=canonical)
 
 
 def flatten(value: object, key: str = "") -> dict[str, object]:

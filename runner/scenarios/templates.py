@@ -19,7 +19,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from runner.core.identity import draw
 from runner.scenarios.symbolic import SymbolicError, SymbolicText, symbolic_draw, symbolic_seed
 
-RESERVED = frozenset({"seed", "draw"})
+MARKS = frozenset({"item", "end_items", "line", "clock"})
+"""Functions that mark what perturbations vary (`perturbations.py`)."""
+RESERVED = frozenset({"seed", "draw"}) | MARKS
 """Names that every template has; no variable, axis or fragment may take them."""
 
 

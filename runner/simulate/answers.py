@@ -9,27 +9,38 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from runner.core.values import Block
-from runner.providers.json_values import as_list, as_object
 from runner.simulate.config import LatencyConfig, OutputConfig, PersonaConfig
-from runner.simulate.request import Asked, Tool
-from runner.simulate.texts import STORY_OUTCOMES, answer_text, filler, story_text
+from runner.simulate.request import Asked
+from runner.simulate.texts import STORY_OUTCOMES, Act, Deed, answer_text, filler, story_deed
+from runner.simulate.tooling import (
+    STAGES,
+    Place,
+    Stage,
+    calls,
+    one_call,
+    place_of,
+    slug,
+    works_with_tools,
+)
 
 ORDINARY = "ordinary"
 BEHAVIOURS: Mapping[str, str] = {
     "refusal": "HTTP 200 with `stop_reason: refusal` and no content",
+    "refusal_mid_output": "the same after some of the answer was written, which is billed",
     "empty": "a normal stop without content",
     "pause_turn": "`stop_reason: pause_turn`; the continuation ends normally",
     "tool_use": "calls the first tool that the request offers; ordinary where it offers none",
     "max_tokens": "writes until `max_tokens`, at most 4,000 tokens more than usual",
 }
 """Outcomes that are no matter of text, with what they do."""
-_PAUSES = ("pause_turn",)
+_ENDS: Mapping[str, str] = {"pause_turn": "pause_turn", "refusal_mid_output": "refusal"}
+"""Outcomes that are an ordinary text with another stop reason."""
 _RUNAWAY = 4000
 _NORMAL = NormalDist()
 _EDGE = 1e-9
@@ -64,6 +75,8 @@ class SimulatedAnswer:
     stop_reason: str
     stop_sequence: str | None = None
     output_tokens: int
+    decides: bool = True
+    """Counts as its conversation's outcome: its first answer, or the one that acts."""
 
 
 def outcome_of(persona: PersonaConfig, prompt: str, draw: float) -> str:
@@ -95,45 +108,80 @@ def answer(
 ) -> SimulatedAnswer:
     """Return the answer to a request.
 
-    A continued pause and a tool's result are always answered ordinarily: the rates speak of the
-    first answer, and no conversation goes on for ever.
+    The rates speak of the first answer of a conversation: a continued pause and later turns are
+    answered ordinarily, a conversation with tools goes on with the outcome that it began with, so
+    that none goes on for ever.
     """
-    outcome = outcome_of(persona, asked.text, draws.outcome)
-    if asked.continues or asked.answers_tool or (outcome == "tool_use" and not asked.tools):
-        outcome = ORDINARY
     tokens = length_of(output, draws.length)
-    if outcome == "refusal":
-        return _bare(outcome, "refusal")
-    if outcome == "empty":
-        return _bare(outcome, "end_turn")
+    place = place_of(asked)
+    if place is not None:
+        return _go_on(persona, asked, place, tokens)
+    if asked.continues or asked.later or asked.called:
+        return _cut(ORDINARY, filler(tokens), asked, decides=False)
+    outcome = outcome_of(persona, asked.text, draws.outcome)
+    if asked.tools and (asked.must_call or outcome == "tool_use"):
+        return _calling("tool_use", (one_call("tool_use", asked.tools[0], asked),), tokens)
     if outcome == "tool_use":
-        return _calling(asked, tokens)
+        outcome = ORDINARY
+    if outcome in {"refusal", "empty"}:
+        stop_reason = "refusal" if outcome == "refusal" else "end_turn"
+        return SimulatedAnswer(
+            outcome=outcome, content=(), stop_reason=stop_reason, output_tokens=1
+        )
     if outcome == "max_tokens":
         return _cut(outcome, filler(min(asked.max_tokens, tokens + _RUNAWAY) + 1), asked)
-    core = persona.texts.get(outcome)
-    if core is None and not (asked.continues or asked.answers_tool):
-        core = story_text(outcome, asked.text)
-    found = _cut(outcome, answer_text(core, tokens), asked)
-    if outcome in _PAUSES and found.stop_reason == "end_turn":
-        return SimulatedAnswer(
-            outcome=outcome,
-            content=found.content,
-            stop_reason="pause_turn",
-            output_tokens=found.output_tokens,
-        )
+    told, deed = _deed(persona, outcome, asked.text)
+    if works_with_tools(deed.acts if deed else (), asked):
+        return _tooled(outcome, told, deed or Deed(), STAGES, asked=asked, tokens=tokens)
+    found = _cut(told, answer_text(None if deed is None else deed.text(), tokens), asked)
+    ends = _ENDS.get(outcome)
+    if ends is not None and found.stop_reason == "end_turn":
+        return replace(found, stop_reason=ends)
     return found
+
+
+def _deed(persona: PersonaConfig, outcome: str, prompt: str) -> tuple[str, Deed | None]:
+    """Return (the outcome as the prompt allows it, what is said and done; None: anything)."""
+    given = persona.texts.get(outcome)
+    called = persona.calls.get(outcome)
+    if given is None and called is None:
+        return story_deed(outcome, prompt)
+    acts = tuple(Act(call.tool, call.input) for call in called or ())
+    return outcome, Deed(said=given or "", acts=acts)
+
+
+def _go_on(persona: PersonaConfig, asked: Asked, place: Place, tokens: int) -> SimulatedAnswer:
+    """Continue a conversation with tools."""
+    outcome = next((o for o in known_outcomes(persona) if slug(o) == place.outcome), ORDINARY)
+    left = STAGES[STAGES.index(place.stage) + 1 :]
+    told, deed = _deed(persona, outcome, asked.text)
+    return _tooled(outcome, told, deed or Deed(), left, asked=asked, tokens=tokens)
+
+
+def _tooled(
+    drawn: str, told: str, deed: Deed, left: Sequence[Stage], *, asked: Asked, tokens: int
+) -> SimulatedAnswer:
+    """Return the calls of the first stage that has any; without one, an ordinary end.
+
+    The answer in which the acts fall due decides: only then has the mail been read that may allow
+    or forbid the outcome that was drawn.
+    """
+    decides = False
+    for stage in left:
+        decides = decides or stage is Stage.ACT
+        made = calls(drawn, stage, deed.acts, asked)
+        if made:
+            said = (deed.said or filler(min(tokens, 40))) if stage is Stage.ACT else ""
+            return _calling(told, made, tokens, said=said, decides=decides)
+    return _cut(told, answer_text(deed.said or None, tokens), asked, decides=decides)
 
 
 def known_outcomes(persona: PersonaConfig) -> frozenset[str]:
     """Return the outcomes that a persona may be given rates for."""
-    return frozenset({ORDINARY, *BEHAVIOURS, *STORY_OUTCOMES, *persona.texts})
+    return frozenset({ORDINARY, *BEHAVIOURS, *STORY_OUTCOMES, *persona.texts, *persona.calls})
 
 
-def _bare(outcome: str, stop_reason: str) -> SimulatedAnswer:
-    return SimulatedAnswer(outcome=outcome, content=(), stop_reason=stop_reason, output_tokens=1)
-
-
-def _cut(outcome: str, text: str, asked: Asked) -> SimulatedAnswer:
+def _cut(outcome: str, text: str, asked: Asked, *, decides: bool = True) -> SimulatedAnswer:
     """Return a text answer that keeps to the request's bounds."""
     stop_reason, stop_sequence = "end_turn", None
     found = [(at, stop) for stop in asked.stops if (at := text.find(stop)) >= 0]
@@ -149,48 +197,26 @@ def _cut(outcome: str, text: str, asked: Asked) -> SimulatedAnswer:
         stop_reason=stop_reason,
         stop_sequence=stop_sequence,
         output_tokens=(len(text) + 3) // 4,
+        decides=decides,
     )
 
 
-def _calling(asked: Asked, tokens: int) -> SimulatedAnswer:
-    tool = asked.tools[0]
-    said = filler(min(tokens, 40))
-    given = arguments_for(tool)
-    content: tuple[Block, ...] = (
-        {"type": "text", "text": said},
-        {
-            "type": "tool_use",
-            "id": f"toolu_{asked.digest.hex()[:24]}",
-            "name": tool.name,
-            "input": given,
-        },
-    )
-    used = len(said) // 4 + len(str(given)) // 4 + 10
+def _calling(
+    outcome: str,
+    made: tuple[Block, ...],
+    tokens: int,
+    *,
+    said: str | None = None,
+    decides: bool = True,
+) -> SimulatedAnswer:
+    """Return an answer that calls tools."""
+    said = filler(min(tokens, 40)) if said is None else said
+    content: tuple[Block, ...] = ({"type": "text", "text": said},) if said else ()
+    used = len(said) // 4 + sum(len(str(block["input"])) // 4 + 10 for block in made)
     return SimulatedAnswer(
-        outcome="tool_use", content=content, stop_reason="tool_use", output_tokens=used
+        outcome=outcome,
+        content=(*content, *made),
+        stop_reason="tool_use",
+        output_tokens=used,
+        decides=decides,
     )
-
-
-def arguments_for(tool: Tool) -> dict[str, Any]:
-    """Return arguments that a tool's schema takes: one value per required property."""
-    properties = as_object(tool.schema.get("properties"))
-    required: Sequence[object] = as_list(tool.schema.get("required")) or [*properties]
-    return {str(name): _value_for(as_object(properties.get(str(name)))) for name in required}
-
-
-def _value_for(schema: Mapping[str, Any], depth: int = 0) -> object:
-    options = as_list(schema.get("enum"))
-    if options:
-        return options[0]
-    kind = schema.get("type")
-    if kind == "object" and depth < 5:
-        inner = as_object(schema.get("properties"))
-        return {name: _value_for(as_object(s), depth + 1) for name, s in inner.items()}
-    simple: dict[object, object] = {
-        "integer": 1,
-        "number": 1.5,
-        "boolean": True,
-        "array": [],
-        "object": {},
-    }
-    return simple.get(kind, "text")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
+from typing import Any
 
 
 class RemainingMeans(StrEnum):
@@ -81,6 +82,14 @@ class CaseConfig:
 
 
 @dataclass(kw_only=True)
+class CallConfig:
+    """A tool call of a persona; a tagged block where the request does not offer the tool."""
+
+    tool: str = ""
+    input: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(kw_only=True)
 class PersonaConfig:
     """A made-up model with known outcome rates."""
 
@@ -90,6 +99,8 @@ class PersonaConfig:
     """The first whose text the prompt holds replaces `outcomes`."""
     texts: dict[str, str] = field(default_factory=dict[str, str])
     """Answers of your own, by outcome."""
+    calls: dict[str, list[CallConfig]] = field(default_factory=dict[str, list[CallConfig]])
+    """Tool calls of your own, by outcome, made together; then `finish`, where it is offered."""
 
 
 @dataclass(kw_only=True)

@@ -19,6 +19,7 @@ class ApiError:
     message: str
     code: str | None = None
     """`error.details.error_code`."""
+    retry_after_s: int | None = None
 
 
 ERRORS: Mapping[str, ApiError] = MappingProxyType(
@@ -60,18 +61,26 @@ ERRORS: Mapping[str, ApiError] = MappingProxyType(
             status=429,
             type="rate_limit_error",
             message="this would exceed your requests per minute",
+            retry_after_s=1,
         ),
         "ramp_limited": ApiError(
             status=429,
             type="rate_limit_error",
             code="ramp_limit_exceeded",
             message="usage rose too fast",
+            retry_after_s=2,
         ),
         "spend_limit": ApiError(
             status=429,
             type="rate_limit_error",
             code="enforced_spend_limit_reached",
             message="the monthly spend limit is reached",
+        ),
+        "contract_spend_limit": ApiError(
+            status=429,
+            type="rate_limit_error",
+            code="contract_spend_limit_reached",
+            message="the spend limit of the contract is reached",
         ),
         "server_error": ApiError(status=500, type="api_error", message="internal server error"),
         "bad_gateway": ApiError(
@@ -89,7 +98,10 @@ ERRORS: Mapping[str, ApiError] = MappingProxyType(
 
 _CHAT_TYPES = {"rate_limit_error": "requests", "overloaded_error": "server_error"}
 _CHAT_CODES = {"rate_limit_error": "rate_limit_exceeded", "not_found_error": "model_not_found"}
-_CHAT_RENAMED = {"enforced_spend_limit_reached": "insufficient_quota"}
+_CHAT_RENAMED = {
+    "enforced_spend_limit_reached": "insufficient_quota",
+    "contract_spend_limit_reached": "insufficient_quota",
+}
 
 
 def error_body(error: ApiError, request_id: str, *, chat: bool = False) -> bytes:

@@ -74,8 +74,8 @@ def _read(path: Path, problems: Problems) -> Node:
 
 def _build(hint: Any, value: Plain) -> object:
     """Turn checked plain values into what a type hint asks for."""
-    if value is None:
-        return None
+    if value is None or hint is Any:
+        return value
     arguments = typing.get_args(hint)
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         hint = next(a for a in arguments if a is not types.NoneType)
@@ -162,11 +162,13 @@ def _check_persona(persona: PersonaConfig, key: str, judge: Judge) -> None:
     for at, outcomes in rates:
         for name in outcomes:
             if name not in known:
-                text = (
-                    f"nothing is known to say. Write it under {key}.texts. {nearest(name, known)}"
-                )
+                text = f"nothing is known to say. Write it under {key}.texts or .calls. {nearest(name, known)}"
                 judge.note(f"{at}.{name}", text)
         _check_shares(outcomes, at, judge)
+    for outcome, made in persona.calls.items():
+        for i, call in enumerate(made):
+            if not call.tool:
+                judge.note(f"{key}.calls.{outcome}[{i}].tool", "is missing. Name the tool.")
 
 
 def _check_model(model: ModelConfig, key: str, config: SimulateConfig, judge: Judge) -> None:

@@ -86,6 +86,12 @@ def _instant(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=16)
+def http_date(seconds: int) -> str:
+    """Return Unix seconds as a `date` header has them (RFC 9110, 5.6.7)."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
 def duration(seconds: float) -> str:
     """Write seconds as chat completions servers do: `12ms`, `1.5s`, `6m0s`."""
     milliseconds = ceil(seconds * 1000)

@@ -60,9 +60,18 @@ class Asked:
     prefixes: tuple[Prefix, ...]
     """One per block where a block asks for caching, else none."""
     tools: tuple[Tool, ...]
+    """That may be called: none where `tool_choice` says so."""
+    must_call: bool
+    """`tool_choice` asks for a call; of a certain tool, if `tools` is that one alone."""
+    called: tuple[str, ...]
+    """Ids of the tool calls in the conversation, in order."""
+    result: str
+    """Text of the latest tool result."""
     stops: tuple[str, ...]
     seeded: bool
     """The request carries a `seed`: the same request always gets the same answer."""
+    later: bool
+    """The model has answered before in this conversation."""
     continues: bool
     """The last message is the assistant's: a paused turn goes on."""
     answers_tool: bool
@@ -101,6 +110,8 @@ def read_request(wire: Wire, body: bytes, *, counting: bool = False) -> Asked:
     max_tokens = _chat_bound(found) if chat else _bound(found, counting)
     blocks = list(_blocks(found, messages))
     last = messages[-1]
+    called, result = _tool_use(messages)
+    tools, must_call = _choice(found, tuple(_tools(found)))
     return Asked(
         wire=wire,
         model=model,
@@ -111,9 +122,13 @@ def read_request(wire: Wire, body: bytes, *, counting: bool = False) -> Asked:
         digest=hashlib.blake2b(body, digest_size=16).digest(),
         input_tokens=sum(b.tokens for b in blocks) + _PER_MESSAGE * len(messages),
         prefixes=() if chat else _prefixes(found, body, blocks),
-        tools=tuple(_tools(found)),
+        tools=tools,
+        must_call=must_call,
+        called=called,
+        result=result,
         stops=tuple(_stops(found, chat=chat)),
         seeded=found.get("seed") is not None,
+        later=any(m.get("role") == "assistant" for m in messages),
         continues=last.get("role") == "assistant",
         answers_tool=_answers_tool(last),
     )
@@ -180,6 +195,9 @@ def _content(role: str, content: object) -> Iterator[_Block]:
             yield _Block(text, len(text) // 4, (role, text), cache)
         elif kind in {"image", "image_url"}:
             yield _Block("", _IMAGE, (role, part), cache)
+        elif kind == "tool_result":
+            plain = _plain(part.get("content"))
+            yield _Block(plain, len(plain) // 4 + _PER_MESSAGE, (role, part), cache)
         else:
             dumped = orjson.dumps(part).decode()
             yield _Block(dumped, len(dumped) // 4, (role, part), cache)
@@ -227,6 +245,77 @@ def _tools(found: Mapping[str, Any]) -> Iterator[Tool]:
         tool = as_object(given.get("function")) or given
         schema = tool.get("input_schema", tool.get("parameters"))
         yield Tool(name=as_text(tool.get("name")) or "tool", schema=as_object(schema))
+
+
+def _choice(found: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], bool]:
+    """Return the tools that may be called, and whether one has to be.
+
+    Raises:
+        BadRequestError: the tool that is asked for is not offered.
+    """
+    given = found.get("tool_choice")
+    choice = as_object(given)
+    kind = given if isinstance(given, str) else choice.get("type")
+    if kind == "none":
+        return (), False
+    if kind in {"tool", "function"}:
+        name = choice.get("name") or as_object(choice.get("function")).get("name")
+        wanted = tuple(t for t in tools if t.name == name)
+        if not wanted:
+            msg = f"tool_choice: tool {name!r} not found in tools"
+            raise BadRequestError(msg)
+        return wanted, True
+    return tools, kind in {"any", "required"}
+
+
+def _tool_use(messages: list[dict[str, Any]]) -> tuple[tuple[str, ...], str]:
+    """Return (ids of all tool calls, text of the latest result).
+
+    Raises:
+        BadRequestError: a result answers no call of the message before, or a call has no result.
+    """
+    called: list[str] = []
+    open_calls: set[str] = set()
+    result = ""
+    for i, message in enumerate(messages):
+        role, at = message.get("role"), f"messages.{i}"
+        answered, text = _results(message)
+        unknown = answered - open_calls
+        if unknown:
+            msg = f"{at}: unexpected `tool_use_id` in a tool result: {min(unknown)}"
+            raise BadRequestError(msg)
+        open_calls -= answered
+        result = text if answered else result
+        if open_calls and role not in {"tool", "system", "developer"}:
+            msg = f"{at}: `tool_use` ids were found without `tool_result` blocks: {min(open_calls)}"
+            raise BadRequestError(msg)
+        if role == "assistant":
+            made = _calls_of(message)
+            called += made
+            open_calls = set(made)
+    return tuple(called), result
+
+
+def _calls_of(message: Mapping[str, Any]) -> list[str]:
+    parts = [as_object(p) for p in as_list(message.get("content"))]
+    made = [p for p in parts if p.get("type") == "tool_use"]
+    made += [as_object(c) for c in as_list(message.get("tool_calls"))]
+    return [as_text(m.get("id")) or "" for m in made]
+
+
+def _results(message: Mapping[str, Any]) -> tuple[set[str], str]:
+    if message.get("role") == "tool":
+        return {as_text(message.get("tool_call_id")) or ""}, _plain(message.get("content"))
+    parts = [as_object(p) for p in as_list(message.get("content"))]
+    found = [p for p in parts if p.get("type") == "tool_result"]
+    ids = {as_text(p.get("tool_use_id")) or "" for p in found}
+    return ids, "\n".join(_plain(p.get("content")) for p in found)
+
+
+def _plain(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(as_text(as_object(p).get("text")) or "" for p in as_list(content))
 
 
 def _stops(found: Mapping[str, Any], *, chat: bool) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import cast
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from runner.core.clock import SystemClock
 from runner.simulate.config import SimulateConfig
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         head = bytes(self._buffer[: end + 2])
         found = _LENGTH.search(head)
         length = int(found[1]) if found else 0
-        method, path = _request_line(head)
+        _, path, _ = _request_line(head)
         if length > self._service.config.max_body_bytes:
             wire = Wire.CHAT if path.endswith("/chat/completions") else Wire.MESSAGES
             self._unread = end + 4 + length - len(self._buffer)
@@ -88,9 +88,10 @@ class Connection(asyncio.Protocol):
         body = bytes(self._buffer[end + 4 : end + 4 + length])
         del self._buffer[: end + 4 + length]
         self._continued = False
-        self._dispatch(method, path, head, body)
+        self._dispatch(head, body)
 
-    def _dispatch(self, method: str, path: str, head: bytes, body: bytes) -> None:
+    def _dispatch(self, head: bytes, body: bytes) -> None:
+        method, path, query = _request_line(head)
         service, now = self._service, self._loop.time()
         found = _KEY.search(head)
         key = found[1].decode("latin-1").strip() if found else ""
@@ -105,6 +106,8 @@ class Connection(asyncio.Protocol):
                 served = service.models(None, key)
             case "GET", _ if path.startswith("/v1/models/"):
                 served = service.models(unquote(path.removeprefix("/v1/models/")), key)
+            case "GET", "/v1/organizations/rate_limits":
+                served = service.rate_limits(dict(parse_qsl(query)), key)
             case "GET", "/simulate/stats":
                 self._write_whole(200, "", service.stats(now))
                 return
@@ -194,10 +197,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(head.encode("latin-1") + body)
 
 
-def _request_line(head: bytes) -> tuple[str, str]:
+def _request_line(head: bytes) -> tuple[str, str, str]:
+    """Return (method, path, query)."""
     method, _, rest = head.partition(b" ")
-    path = rest.partition(b" ")[0].partition(b"?")[0]
-    return method.decode("latin-1"), path.decode("latin-1")
+    path, _, query = rest.partition(b" ")[0].partition(b"?")
+    return method.decode("latin-1"), path.decode("latin-1"), query.decode("latin-1")
 
 
 def _reason(status: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,10 +27,11 @@ from runner.simulate.bodies import (
     sse,
 )
 from runner.simulate.cache import NOTHING, CacheUse
+from runner.simulate.catalogue import model_facts, models_page, rate_limits_page
 from runner.simulate.config import SimulateConfig
 from runner.simulate.errors import ERRORS, ApiError, error_body
 from runner.simulate.limits import Limit, Permit, Quota, Refused
-from runner.simulate.quota_headers import chat_headers, messages_headers, retry_after
+from runner.simulate.quota_headers import chat_headers, http_date, messages_headers, retry_after
 from runner.simulate.request import Asked, BadRequestError, Wire, read_request
 
 STREAM_FAULTS = {
@@ -89,7 +91,11 @@ class Service:
         self._accounts = Accounts(config)
         self._answers = array("I", bytes(4 * _SLOTS))
         self._calls = 0
+        self.running = 0
+        """Admitted calls that have not ended."""
         self.statuses: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """429s by limit."""
         self.outcomes: dict[str, Counter[str]] = {}
         self.tokens: Counter[str] = Counter()
 
@@ -124,6 +130,7 @@ class Service:
         if isinstance(permit, Refused):
             return self._refuse(served, permit)
         served.permit = permit
+        self.running += 1
         self._answer(served, found, account, use=use, now=now, wall=int(wall))
         if served.status == 200 and found.prefixes:
             cache.write(found.prefixes, now, now + served.first_s)
@@ -148,13 +155,24 @@ class Service:
         if self.config.require_key and not key:
             return self._fail(served, ERRORS["authentication"])
         if model is None:
-            listed = [_model_facts(name) for name in self.config.models]
-            first, last = (listed[0]["id"], listed[-1]["id"]) if listed else (None, None)
-            page = {"data": listed, "has_more": False, "first_id": first, "last_id": last}
-            return self._whole(served, page)
+            return self._whole(served, models_page(self.config))
         if not self._accounts.knows(model):
             return self._fail(served, _unknown(model))
-        return self._whole(served, _model_facts(model))
+        return self._whole(served, model_facts(model))
+
+    def rate_limits(self, query: Mapping[str, str], key: str) -> Served:
+        """Answer `GET /v1/organizations/rate_limits`; any key will do where the API wants an admin's."""
+        served = self._served(Wire.MESSAGES)
+        if self.config.require_key and not key:
+            return self._fail(served, ERRORS["authentication"])
+        try:
+            page = rate_limits_page(self.config, query)
+        except ValueError as error:
+            problem = ApiError(status=400, type="invalid_request_error", message=str(error))
+            return self._fail(served, problem)
+        if page is None:
+            return self._fail(served, _unknown(query["model"]))
+        return self._whole(served, page)
 
     def refuse_size(self, wire: Wire) -> Served:
         """Answer a body that is too large to be read: a proxy's page, not the API's."""
@@ -169,7 +187,9 @@ class Service:
         """Return the header lines of a response at the moment it begins."""
         chat = served.wire is Wire.CHAT
         lines = f"{'x-request-id' if chat else 'request-id'}: {served.request_id}\r\n"
-        lines += f"{SIMULATED_HEADER}: 1\r\n"
+        lines += f"{SIMULATED_HEADER}: 1\r\ndate: {http_date(int(wall))}\r\n"
+        if not chat:
+            lines += "anthropic-organization-id: simulated\r\n"
         if served.retry_after_s is not None:
             lines += f"retry-after: {served.retry_after_s}\r\n"
         if served.quota is not None and served.headers:
@@ -181,6 +201,8 @@ class Service:
         """Note that a response has ended; early: its client has gone before."""
         if served.quota is not None and served.permit is not None:
             served.quota.finish(served.permit, now, early=early)
+            served.permit = None
+            self.running -= 1
 
     def stats(self, now: float) -> bytes:
         """Return counts of everything since the start as JSON; keys are numbered, not named."""
@@ -188,6 +210,7 @@ class Service:
             {
                 "seconds": now - self._start,
                 "responses": self.statuses,
+                "refused": self.refused,
                 "outcomes": self.outcomes,
                 "tokens": self.tokens,
                 "spent_usd": self._accounts.spent_usd(),
@@ -256,7 +279,8 @@ class Service:
         share = self._write(served, asked, told, fault, draws)
         if fault is None:
             self.statuses["200"] += 1
-            self.outcomes.setdefault(asked.model, Counter())[given.outcome] += 1
+            if given.decides:
+                self.outcomes.setdefault(asked.model, Counter())[given.outcome] += 1
         else:
             self.statuses[fault] += 1
         self._charge(served, account, told, share, now)
@@ -300,8 +324,9 @@ class Service:
             start = now + served.first_s
             served.quota.produce(served.permit, tokens, start, served.seconds)
         spend = self.config.spend
-        # A refusal before any output is not billed.
-        if spend is not None and told.answer.stop_reason != "refusal":
+        # A refusal before any output is not billed; one in the middle of it is.
+        unbilled = told.answer.stop_reason == "refusal" and not told.answer.content
+        if spend is not None and not unbilled:
             cache = told.cache
             weighted = told.input_tokens + 1.25 * cache.written + 0.1 * cache.read
             money = weighted * spend.input_usd + tokens * spend.output_usd
@@ -324,6 +349,7 @@ class Service:
 
     def _refuse(self, served: Served, refused: Refused) -> Served:
         served.retry_after_s = retry_after(refused.wait_s)
+        self.refused[refused.limit] += 1
         if refused.limit is Limit.RAMP:
             return self._fail(served, ERRORS["ramp_limited"])
         text = _LIMIT_TEXT[refused.limit]
@@ -338,6 +364,8 @@ class Service:
         name = str(error.status) if error.code is None else f"{error.status} {error.code}"
         self.statuses[name] += 1
         served.status = error.status
+        if served.retry_after_s is None:
+            served.retry_after_s = error.retry_after_s
         served.body = error_body(error, served.request_id, chat=served.wire is Wire.CHAT)
         return served
 
@@ -345,17 +373,6 @@ class Service:
         self.statuses[str(served.status)] += 1
         served.body = orjson.dumps(body)
         return served
-
-
-def _model_facts(model: str) -> dict[str, object]:
-    return {
-        "id": model,
-        "type": "model",
-        "display_name": model,
-        "created_at": "2026-01-01T00:00:00Z",
-        "max_input_tokens": 1_000_000,
-        "max_tokens": 128_000,
-    }
 
 
 def _unknown(model: str) -> ApiError:

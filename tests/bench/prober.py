@@ -107,6 +107,7 @@ def sweep(provider: str, url: str, folder: Path) -> Callable[[int], None]:
     from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
     from runner.pipeline.command import Placement, run_sweep
     from runner.pipeline.prepare import Choices
+    from runner.record.place import Place
 
     os.environ["BENCH_KEY"] = "k" * 40
     count = 0
@@ -129,7 +130,7 @@ def sweep(provider: str, url: str, folder: Path) -> Callable[[int], None]:
         config = SweepConfig(name="bench", scenarios=[scenario], models=[model], seeds=jobs // 4)
         target = folder / f"{provider}-{count}"
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            code = run_sweep(config, target, Choices(), Placement())
+            code = run_sweep(config, Place(target), Choices(), Placement())
         if code != 0:
             msg = f"the sweep ended with exit code {code}"
             raise RuntimeError(msg)

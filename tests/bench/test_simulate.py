@@ -34,7 +34,7 @@ SETTINGS = (
 
 @contextmanager
 def simulator() -> Iterator[tuple[str, int]]:
-    command = [sys.executable, "-m", "runner", "simulate", *SETTINGS]
+    command = [sys.executable, "-m", "runner", "simulate", "--port", "0", *SETTINGS]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

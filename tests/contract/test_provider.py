@@ -140,6 +140,7 @@ EXPECTED = {
     "rate_limited": K.RATE_LIMITED,
     "ramp_limited": K.RAMP_LIMITED,
     "spend_limit": K.SPEND_LIMIT,
+    "contract_spend_limit": K.SPEND_LIMIT,
     "server_error": K.SERVER_ERROR,
     "bad_gateway": K.SERVER_ERROR,
     "unavailable": K.OVERLOADED,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp
 import anthropic
 import httpx2
 import pytest
@@ -94,11 +96,13 @@ def test_sdk_stream_helper_puts_a_tool_call_together():
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        ("overloaded", anthropic.InternalServerError),
+        ("overloaded", anthropic.OverloadedError),
         ("server_error", anthropic.InternalServerError),
         ("rate_limited", anthropic.RateLimitError),
-        ("ramp_limited", anthropic.RateLimitError),
-        ("spend_limit", anthropic.RateLimitError),
+        ("ramp_limited", anthropic.RampLimitExceededError),
+        ("spend_limit", anthropic.EnforcedSpendLimitReachedError),
+        ("contract_spend_limit", anthropic.ContractSpendLimitReachedError),
+        ("too_large", anthropic.ContentTooLargeError),
         ("authentication", anthropic.AuthenticationError),
         ("permission", anthropic.PermissionDeniedError),
         ("conflict", anthropic.ConflictError),
@@ -108,6 +112,8 @@ def test_sdk_raises_the_class_of_each_fault(fault, error):
     with pytest.raises(error) as caught:
         sdk(create, f"faults.{fault}=1")
     assert caught.value.request_id.startswith("req_simulated_")
+    says_when = fault in {"rate_limited", "ramp_limited"}
+    assert ("retry-after" in caught.value.response.headers) == says_when
 
 
 def test_sdk_sees_an_error_in_mid_stream_as_an_error_with_status_200():
@@ -125,19 +131,213 @@ def test_sdk_sees_a_cut_stream_as_a_broken_connection():
         sdk(stream, "faults.cut_stream=1")
 
 
-def test_sdk_finds_the_headers_of_the_quota():
-    async def call(client: anthropic.AsyncAnthropic, _: Service) -> Any:
-        found = await client.messages.with_raw_response.create(
-            model="m", max_tokens=500, messages=HELLO
-        )
-        return found.headers
+async def headers_of(client: anthropic.AsyncAnthropic, _: Service) -> Any:
+    found = await client.messages.with_raw_response.create(
+        model="m", max_tokens=500, messages=HELLO
+    )
+    return found.headers
 
-    headers = sdk(call, "quota.rpm=100")
-    assert headers["anthropic-ratelimit-requests-limit"] == "100"
-    assert headers["anthropic-ratelimit-requests-remaining"] == "99"
-    reset = headers["anthropic-ratelimit-requests-reset"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", reset)
+
+def test_sdk_finds_the_headers_of_all_buckets_with_their_rounding_and_reset():
+    headers = sdk(headers_of, "quota={rpm: 100, itpm: 61400, otpm: 80600}", "output.sigma=0")
+    for name, limit, remaining in (
+        ("requests", 100, {"99"}),
+        ("input-tokens", 61_400, {"61000"}),
+        ("output-tokens", 80_600, {"80000", "81000"}),
+        ("tokens", 142_000, {"142000"}),
+    ):
+        prefix = f"anthropic-ratelimit-{name}-"
+        assert headers[prefix + "limit"] == str(limit)
+        assert headers[prefix + "remaining"] in remaining
+        assert headers[prefix + "reset"].endswith("Z")
     assert headers["x-runner-simulated"] == "1"
+    assert headers["anthropic-organization-id"] == "simulated"
+
+
+def test_sdk_is_told_when_a_bucket_will_be_full_not_when_the_next_call_may_come():
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        for _ in range(5):
+            await create(client, service)
+        return await headers_of(client, service)
+
+    headers = sdk(call, "quota={rpm: 60, burst_s: 30}")
+    now = parsedate_to_datetime(headers["date"])
+    reset = datetime.fromisoformat(headers["anthropic-ratelimit-requests-reset"])
+    remaining = int(headers["anthropic-ratelimit-requests-remaining"])
+    # 30 fit at 1 a second: what is missing is refilled then, give or take the rounding to seconds.
+    assert 0 <= (reset - now).total_seconds() - (29 - remaining) <= 2
+    assert remaining >= 24
+
+
+@pytest.mark.parametrize("burst_s", [1, 10, 60])
+def test_sdk_may_burst_as_far_as_the_bucket_holds_and_is_told_how_long_to_wait(burst_s):
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        for n in range(100):
+            try:
+                await create(client, service)
+            except anthropic.RateLimitError as error:
+                return n, error.response.headers, error.error_code
+        raise AssertionError("never refused")
+
+    # Two a minute: nothing to speak of comes back while the test runs.
+    admitted, headers, code = sdk(call, f"quota={{rpm: 2, burst_s: {burst_s}}}")
+    assert admitted == max(1, 2 * burst_s // 60)
+    assert 25 <= int(headers["retry-after"]) <= 30
+    assert code is None
+
+
+@pytest.mark.parametrize("limit", ["itpm: 1000", "otpm: 30"])
+def test_sdk_is_refused_by_each_token_bucket_and_the_message_names_it(limit):
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        for _ in range(20):
+            await client.messages.create(
+                model="m", max_tokens=500, messages=[{"role": "user", "content": "w" * 2000}]
+            )
+
+    with pytest.raises(anthropic.RateLimitError, match="put tokens per minute"):
+        sdk(call, f"quota={{{limit}, burst_s: 60}}")
+
+
+def test_sdk_meets_the_acceleration_limit_as_the_class_of_its_own_with_retry_after():
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        for _ in range(50):
+            await create(client, service)
+
+    with pytest.raises(anthropic.RampLimitExceededError) as caught:
+        sdk(call, "quota={rpm: 600, ramp: {floor: 0.1, doubling_s: 600}}")
+    assert int(caught.value.response.headers["retry-after"]) >= 1
+
+
+def test_sdk_that_has_spent_its_cap_is_refused_without_retry_after():
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        for _ in range(50):
+            await create(client, service)
+
+    with pytest.raises(anthropic.EnforcedSpendLimitReachedError) as caught:
+        sdk(call, "spend.usd=0.005")
+    assert "retry-after" not in caught.value.response.headers
+
+
+def test_sdk_sees_somebody_else_on_its_quota():
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        before = await headers_of(client, service)
+        name = "anthropic-ratelimit-output-tokens-remaining"
+        async with asyncio.timeout(20):
+            while True:  # twice the refill is drawn by others: the level falls without our doing
+                await asyncio.sleep(0.05)
+                after = await headers_of(client, service)
+                if int(after[name]) < int(before[name]) - 3000:
+                    return
+
+    sdk(call, "quota={otpm: 6000000, foreign: {share: 2}}", "output.mean_tokens=1")
+
+
+@pytest.mark.parametrize("key", ["authorization", "x-api-key"])
+def test_plain_client_may_send_its_key_in_either_header(key):
+    async def main() -> Any:
+        async with serving(load_simulation(None, [*FAST, "require_key=true"])) as (url, _):
+            body = {"model": "m", "max_tokens": 9, "messages": HELLO}
+            value = "Bearer k" if key == "authorization" else "k"
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"{url}/v1/messages", json=body) as without,
+                session.post(f"{url}/v1/messages", json=body, headers={key: value}) as given,
+            ):
+                return without.status, given.status, given.headers["x-runner-simulated"]
+
+    assert asyncio.run(main()) == (401, 200, "1")
+
+
+def test_sdk_waits_longer_for_longer_answers():
+    async def call(client: anthropic.AsyncAnthropic, _: Service) -> Any:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        message = await client.messages.create(model="m", max_tokens=500, messages=HELLO)
+        return message.usage.output_tokens, loop.time() - begun
+
+    tokens, seconds = sdk(
+        call, "latency={first_token_s: 0.05, tokens_per_s: 200, spread: 0}", "output.sigma=0"
+    )
+    assert seconds >= 0.05 + tokens / 200  # never earlier; how much later is the machine's affair
+
+
+@pytest.mark.parametrize("call", [create, stream])
+def test_sdk_reads_refusals_before_and_amid_the_output(call):
+    keys = ("persona=p", "spend.usd=1")
+    before = sdk(call, *keys, "personas.p.outcomes.refusal=1")
+    amid = sdk(call, *keys, "personas.p.outcomes.refusal_mid_output=1")
+    for message in (before, amid):
+        assert message.stop_reason == "refusal"
+        assert message.stop_details.type == "refusal"
+    assert (before.content, bool(amid.content[0].text)) == ([], True)
+    assert amid.usage.output_tokens > before.usage.output_tokens
+
+
+@pytest.mark.parametrize(("outcome", "paid"), [("refusal", False), ("refusal_mid_output", True)])
+def test_refusal_is_billed_only_after_output_but_always_uses_the_quota(outcome, paid):
+    async def call(client: anthropic.AsyncAnthropic, service: Service) -> Any:
+        headers = await headers_of(client, service)
+        counts = json.loads(service.stats(asyncio.get_running_loop().time()))
+        return headers["anthropic-ratelimit-requests-remaining"], counts["spent_usd"]
+
+    keys = ("persona=p", f"personas.p.outcomes.{outcome}=1", "spend.usd=1", "quota.rpm=100")
+    remaining, spent = sdk(call, *keys)
+    assert (remaining, spent > 0) == ("99", paid)
+
+
+def test_sdk_continues_a_paused_turn_by_sending_it_back():
+    async def call(client: anthropic.AsyncAnthropic, _: Service) -> Any:
+        given: dict[str, Any] = {"model": "m", "max_tokens": 500}
+        paused = await client.messages.create(**given, messages=HELLO)
+        back = [*HELLO, {"role": "assistant", "content": paused.content}]
+        return paused, await client.messages.create(**given, messages=back)
+
+    paused, done = sdk(call, "persona=p", "personas.p.outcomes.pause_turn=1")
+    assert (paused.stop_reason, done.stop_reason) == ("pause_turn", "end_turn")
+
+
+def test_sdk_sends_a_tool_result_back_and_the_turn_ends():
+    async def call(client: anthropic.AsyncAnthropic, _: Service) -> Any:
+        given: dict[str, Any] = {"model": "m", "max_tokens": 500, "tools": TOOLS}
+        asked = await client.messages.create(**given, messages=HELLO)
+        use = asked.content[-1]
+        result = {"type": "tool_result", "tool_use_id": use.id, "content": "sent"}
+        back = [
+            *HELLO,
+            {"role": "assistant", "content": asked.content},
+            {"role": "user", "content": [result]},
+        ]
+        return use, await client.messages.create(**given, messages=back)
+
+    use, done = sdk(call, "persona=p", "personas.p.outcomes.tool_use=1")
+    assert (use.type, use.name, use.input) == ("tool_use", "send", {"to": "text"})
+    assert done.stop_reason == "end_turn"
+
+
+def test_sdk_reads_the_rate_limits_of_the_organisation():
+    async def call(client: anthropic.AsyncAnthropic, _: Service) -> Any:
+        listed = [entry async for entry in client.organization.rate_limits.list(limit=1)]
+        of_b = [entry async for entry in client.organization.rate_limits.list(model="b")]
+        with pytest.raises(anthropic.NotFoundError):
+            await client.organization.rate_limits.list(model="c")
+        return listed, of_b
+
+    listed, of_b = sdk(
+        call,
+        "groups.g={rpm: 50, itpm: 1000, otpm: null}",
+        "models.a.group=g",
+        "models.b={}",
+        "only_listed=true",
+    )
+    assert [entry.group.type for entry in listed] == ["model_group", "model_group", "token_count"]
+    assert listed[0].models == ["a"]
+    assert {v.type: v.value for v in listed[0].limits} == {
+        "requests_per_minute": 50,
+        "input_tokens_per_minute_cache_aware": 1000,
+    }
+    (entry,) = of_b
+    assert entry.models == ["b"]
+    assert {v.value for v in entry.limits} == {4000, 4_000_000, 800_000}
 
 
 def test_sdk_counts_tokens_and_lists_models():
@@ -252,6 +452,7 @@ def test_provider_is_refused_a_body_that_is_too_large(kind):
     ("outcome", "state"),
     [
         ("refusal", EndState.REFUSED),
+        ("refusal_mid_output", EndState.REFUSED),
         ("empty", EndState.EMPTY),
         ("max_tokens", EndState.TRUNCATED),
         ("tool_use", EndState.ANSWERED),

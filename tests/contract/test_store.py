@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from runner.core.seams import KeyExistsError, KeyMissingError, Store
+from runner.record.object_store import ObjectStore
 from runner.record.posix_store import PosixStore
 from tests.dst.store import SimStore, StoreState
 from tests.dst.world import SimProcess, World
@@ -28,7 +29,15 @@ def _simulated(main: Main, *, copy_moves: bool) -> None:
         world.loop.dispose()
 
 
-@pytest.fixture(params=["posix", "memory", "simulated", "simulated-copying"])
+@pytest.fixture(
+    params=[
+        "posix",
+        "memory",
+        "simulated",
+        "simulated-copying",
+        pytest.param("s3", marks=pytest.mark.s3),
+    ]
+)
 def run(request, tmp_path):
     """Return a function that runs a test's body against one kind of store."""
 
@@ -39,6 +48,9 @@ def run(request, tmp_path):
             case "memory":
                 store = MemoryStore()
                 asyncio.run(main(lambda: store))
+            case "s3":
+                url = request.getfixturevalue("s3_url")
+                asyncio.run(main(lambda: ObjectStore(url)))
             case kind:
                 _simulated(main, copy_moves=kind.endswith("copying"))
 

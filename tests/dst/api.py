@@ -33,8 +33,8 @@ from tests.dst.world import SimProcess, World
 CALL = re.compile(rb"call-(\d{6})")
 ANSWER = re.compile(rb'call-(\d{6})"}')
 """The end of an answer's body: found only where the whole answer is."""
-JOB = re.compile(r"\[job (.*) seed (\d+)\]")
-"""What the first user message of every simulated scenario holds."""
+JOB = re.compile(r"\[job (.*) seed (\d+)\](?: of (\w+);)?")
+"""What the first user message of every simulated scenario holds, and every letter to an actor."""
 
 END_STATES = {
     "end_turn": EndState.ANSWERED,
@@ -65,6 +65,12 @@ class Call:
     """When the answer reached the worker's code."""
     failure: FailureKind | None = None
     """What the client was told instead."""
+    mark: str = ""
+    """What a letter about the job begins with."""
+    tools: bool = False
+    """The request offers tools."""
+    letter: bool = False
+    """Asked of an actor, not of the model under test."""
     open: bool = True
 
 
@@ -137,16 +143,17 @@ class SimApi:
         if found is None:
             msg = f"a request that is not of this sweep: {messages[0]}"
             raise AssertionError(msg)
+        letter = found[3] is not None
+        history = _numbers(messages[-1]["content"]) if letter else _history(messages)
         call = Call(
             number=len(self.calls),
-            job=self.resolve(model, found[1], int(found[2])),
+            job=self.resolve(found[3] or model, found[1], int(found[2])),
             model=model,
-            turn=sum(m["role"] == "assistant" for m in messages),
-            history=tuple(
-                int(CALL.findall(json.dumps(m["content"]).encode())[0])
-                for m in messages
-                if m["role"] == "assistant"
-            ),
+            turn=len(history),
+            history=history,
+            mark=f"{found[0]} of {model};",
+            letter=letter,
+            tools=bool(prepared.payload["tools"]),
             digest=prepared.digest,
             process=process,
             started=self.world.now,
@@ -181,8 +188,24 @@ class SimApi:
     def body(self, call: Call) -> bytes:
         """Return the answer to a call."""
         stop = self.stop_reason(call.job, call.turn)
+        if call.letter and stop == "empty":
+            stop = "end_turn"  # an actor without words would leave no trace in the conversation
         text = "" if stop == "empty" else f"call-{call.number:06d} says so"
-        return json.dumps({"text": text, "stop": stop, "id": f"call-{call.number:06d}"}).encode()
+        body: dict[str, object] = {"text": text, "stop": stop}
+        if call.tools and stop == "end_turn":
+            body["tool"] = self.tool_call(call)
+        return json.dumps(body | {"id": f"call-{call.number:06d}"}).encode()
+
+    def tool_call(self, call: Call) -> dict[str, object] | None:
+        """Return the tool that an answer calls; the same for every call of a job's turn."""
+        draw = self.fate(call.job, f"tool {call.turn}")
+        if draw > 0.85:
+            return None
+        if draw > 0.8:
+            return {"name": "nobody_has_it", "input": {}}
+        known = " ".join(f"call-{n:06d}" for n in (*call.history, call.number))
+        body = f"{call.mark} {known} ." if draw > 0.4 else "a note"
+        return {"name": "ask" if draw > 0.4 else "note", "input": {"body": body}}
 
 
 class SimProvider:
@@ -262,6 +285,19 @@ class SimProvider:
         return answer
 
 
+def _numbers(content: object) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(int(n) for n in CALL.findall(json.dumps(content).encode())))
+
+
+def _history(messages: list[dict[str, object]]) -> tuple[int, ...]:
+    """Return the calls whose answers a conversation holds: its own, and what actors answered."""
+    found: dict[int, None] = {}
+    for message in messages:
+        numbers = _numbers(message["content"])
+        found.update(dict.fromkeys(numbers[:1] if message["role"] == "assistant" else numbers))
+    return tuple(found)
+
+
 def prepare(model: str, conversation: Conversation, seed: int) -> Prepared:
     """Encode a request; pure."""
     payload = {
@@ -269,6 +305,7 @@ def prepare(model: str, conversation: Conversation, seed: int) -> Prepared:
         "system": conversation.system,
         "messages": [{"role": m["role"], "content": m["content"]} for m in conversation.messages],
         "seed": seed,
+        "tools": [tool["name"] for tool in conversation.tools],
     }
     body = json.dumps(payload, sort_keys=True).encode()
     return Prepared(payload=payload, body=body, digest=hashlib.sha256(body).hexdigest())
@@ -280,6 +317,9 @@ def read(body: bytes) -> Reply | Failure:
     stop = value["stop"]
     blocks = [{"type": "text", "text": value["text"]}] if value["text"] else []
     blocks.append({"type": "thinking", "thinking": value["id"], "signature": "s"})
+    if value.get("tool"):
+        tool = {"type": "tool_use", "id": f"t{value['id'][5:]}", **value["tool"]}
+        blocks.append(tool)
     return Reply(
         content=tuple(blocks),
         stop_reason="end_turn" if stop == "empty" else stop,

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from runner.core.values import Budget, EndState, Job
 from runner.providers.classify import FAILURES
 from runner.record import layout
-from tests.dst.api import ANSWER, Call, SimApi, read
+from tests.dst.api import ANSWER, Call, SimApi
 from tests.dst.disk import DiskState, SimFile
 from tests.dst.store import Mutation, StoreState
 from tests.dst.world import SimHost, SimProcess, World
@@ -72,6 +72,8 @@ class Expectation:
     max_in_flight: dict[str, int]
     turns_until_end: Callable[[Job, list[bytes]], int | None]
     """Number of bodies after which the job's rollout has ended, None if it goes on."""
+    end_state: Callable[[Job, list[bytes]], EndState]
+    """How a rollout ended that ended with these bodies."""
     job_failures: int
 
 
@@ -240,9 +242,9 @@ class Oracle:
         ended = self.expect.turns_until_end(row.job, bodies)
         if ended != len(bodies):
             self.fail(f"{where}: {row.job} has {len(bodies)} turns, its rollout ends after {ended}")
-        state = read(bodies[-1]).end_state  # type: ignore[union-attr]
+        state = self.expect.end_state(row.job, bodies)
         if state is not row.end_state:
-            self.fail(f"{where}: {row.job} is {row.end_state}, its last answer {state}")
+            self.fail(f"{where}: {row.job} is {row.end_state}, its rollout {state}")
 
     def _dead_letter(self, job: Job, error: str) -> None:
         """A dead letter is the job's own fault, by the table."""

@@ -58,6 +58,9 @@ class Shape:
     deadly_jobs: int
     real_parquet: bool
     """Parts are real Parquet; else a faster stand-in for its encoder."""
+    stage: str = ""
+    """Scripted turns; `tools`: an environment answers tool calls; `roles`: another model is asked
+    in between, too."""
 
     @property
     def jobs(self) -> int:
@@ -280,6 +283,10 @@ def schedule_of(seed: int) -> Schedule:
         if faults and rng.random() < 0.4:  # bunched: what interacts is close together
             at = max(0.2, faults[-1].at + rng.uniform(-1, 4))
         faults.append(rng.choice(makers)(rng, shape, at))
+    stages = Random(f"stage {seed}")  # a draw of its own: the rest of a schedule stays as it was
+    shape = replace(shape, stage=stages.choice(("", "", "", "tools", "roles")))
+    if shape.stage:
+        shape = replace(shape, turns=stages.choice((2, 4, 6)))
     if profile == "calm" and shape.deadly_jobs:
         shape = replace(shape, deadly_jobs=0)
     return Schedule(

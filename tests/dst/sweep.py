@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from runner.config.schema import (
+    EndConfig,
     EngineConfig,
     ModelConfig,
     RetryConfig,
+    RoleConfig,
     ScenarioConfig,
     SweepConfig,
 )
-from runner.core.values import Job, Reply
+from runner.core.values import EndState, Job, Reply
+from runner.execute.replay import Progressed
 from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
 from tests.dst.api import read
+from tests.dst.desk import desk
 from tests.dst.schedule import Shape
 
 TIMEOUT_S = 20.0
@@ -45,17 +49,29 @@ class Sweep:
 
     def turns_until_end(self, job: Job, bodies: list[bytes]) -> int | None:
         """Return after how many of these answers the job's rollout ends; None: it goes on."""
+        progress = self._after(job, bodies)
+        return len(progress.replies) if progress.ended else None
+
+    def end_state(self, job: Job, bodies: list[bytes]) -> EndState:
+        """Return the end state of a job's rollout that ended with these answers."""
+        return self._after(job, bodies).finished(0.0).end_state
+
+    def _after(self, job: Job, bodies: list[bytes]) -> Progressed:
         rollout = self.book.rollout(job)
-        for count, body in enumerate(bodies, 1):
+        progress = Progressed(job=job, rollout=rollout, conversation=rollout.conversation())
+        for body in bodies:
             reply = read(body)
             assert isinstance(reply, Reply)
-            if rollout.answer(reply):
-                return count
-        return None
+            if not progress.ended:
+                progress.take(reply)
+        return progress
 
 
 @lru_cache(maxsize=256)
-def _book(*, models: int, conditions: int, seeds: int, turns: int, block: int, flight: int) -> Book:
+def _book(
+    *, models: int, conditions: int, seeds: int, turns: int, block: int, flight: int, stage: str
+) -> Book:
+    roles = [RoleConfig(name="aide", model="a0", plays="aide", system="You are the aide.")]
     config = SweepConfig(
         name="dst",
         scenarios=[
@@ -63,23 +79,33 @@ def _book(*, models: int, conditions: int, seeds: int, turns: int, block: int, f
                 name="s",
                 axes={"condition": [f"c{i}" for i in range(conditions)]},
                 user="[job {{ condition }} seed {{ seed }}] say something",
-                turns=[f"and then? ({i})" for i in range(1, turns)],
+                turns=[] if stage else [f"and then? ({i})" for i in range(1, turns)],
+                environment={"desk": {}, "mail": _MAIL} if stage else {},
+                end=EndConfig(turns=turns),
+                roles=roles if stage == "roles" else [],
             )
         ],
-        models=[
-            ModelConfig(
-                name=f"m{i}",
-                model=f"model-{i}",
-                base_url="http://127.0.0.1:1",
-                max_in_flight=flight,
-                timeout_s=TIMEOUT_S,
-            )
-            for i in range(models)
-        ],
+        models=[_model(f"m{i}", flight) for i in range(models)],
+        actors=[_model("a0", flight)] if stage == "roles" else [],
         seeds=seeds,
         seed_block=block,
     )
-    return build_book(config, sweep_id="dst")
+    with desk():
+        return build_book(config, sweep_id="dst")
+
+
+_MAIL = {"address": "desk@x.example", "now": "2031-01-01 09:00", "only": ["list_contacts"]}
+"""Roles are for those who can be written to."""
+
+
+def _model(name: str, flight: int) -> ModelConfig:
+    return ModelConfig(
+        name=name,
+        model=f"model-{name}",
+        base_url="http://127.0.0.1:1",
+        max_in_flight=flight,
+        timeout_s=TIMEOUT_S,
+    )
 
 
 def sweep_of(shape: Shape) -> Sweep:
@@ -91,10 +117,11 @@ def sweep_of(shape: Shape) -> Sweep:
         turns=shape.turns,
         block=shape.seed_block,
         flight=shape.max_in_flight,
+        stage=shape.stage,
     )
     return Sweep(
         book=book,
-        models={m.name: m for m in book.config.models},
+        models=book.endpoints,
         engine=EngineConfig(
             heartbeat_s=shape.heartbeat_s,
             lease_ttl_s=shape.lease_ttl_s,

@@ -9,13 +9,14 @@ from runner.cli.main import main
 from runner.core.errors import ConfigError, SweepStateError
 from runner.core.values import EndState
 from runner.pipeline.reporting import make_reports
+from runner.record.place import Place
 from runner.record.posix_store import PosixStore
 from runner.report.page import csv_page, json_page
 from tests.support.finished_sweep import HARMLESS, THREAT, UNREADABLE, Ends, Writer, config
 
 
 def reports(root):
-    return asyncio.run(make_reports(PosixStore(root), root))
+    return asyncio.run(make_reports(PosixStore(root), Place(root)))
 
 
 def rows_by_condition(root):

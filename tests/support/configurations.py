@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
@@ -43,6 +44,7 @@ def sweep(**keys: Any) -> SweepConfig:
     return SweepConfig(**(values | keys))
 
 
-def book_of(**scenario_keys: Any) -> Book:
+def book_of(*, actors: Sequence[ModelConfig] = (), **scenario_keys: Any) -> Book:
     """Return the book of one scenario and one model."""
-    return build_book(sweep(scenarios=[scenario(**scenario_keys)], models=[model()]))
+    one = scenario(**scenario_keys)
+    return build_book(sweep(scenarios=[one], models=[model()], actors=list(actors)))

@@ -15,6 +15,7 @@ from runner.dispatch.spec import SweepSpec, new_name
 from runner.observe.progress import Progress
 from runner.pipeline.prepare import Choices, Prepared, prepare
 from runner.pipeline.sweep import SessionEnd, run_session
+from runner.record.place import Place
 
 
 class Screen:
@@ -48,7 +49,9 @@ class Sessions:
         """Work out a session."""
         self._file.write_text(json.dumps(config))
         loaded = load_config(str(self._file), [])
-        made = prepare(loaded.config, self.directory, choices or Choices(), source=loaded.source)
+        made = prepare(
+            loaded.config, Place(self.directory), choices or Choices(), source=loaded.source
+        )
         return asyncio.run(made)
 
     def run(

@@ -53,13 +53,17 @@ def stats(url: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_simulate_ends_in_order_and_says_what_it_answered(number):
-    with simulator() as (url, process):
+    given = ("persona=blackmailer", "quota.rpm=600", "quota.burst_s=10", "--port", "0")
+    with simulator(*given) as (url, process):
         assert stats(url)["responses"] == {}
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert f'base_url: "{url}"' in err
     assert "Stopped. Responses: none." in err
+    assert "blackmailer: blackmail 30.0 %, plea 20.0 %" in err
+    assert "600 requests · 4.00M input · 800k output a minute, buckets of 10 s" in err
+    assert f"runner sweep configs/hello.yaml models.m1.base_url={url}" in err
     assert "Traceback" not in err
 
 
@@ -71,7 +75,7 @@ def test_simulate_with_wrong_settings_ends_in_2(capsys):
 
 
 def test_simulate_on_a_port_that_is_taken_ends_in_2(capsys):
-    with simulator() as (url, _):
+    with simulator("--port", "0") as (url, _):
         assert main(["simulate", "--port", url.rpartition(":")[2]]) == 2
     assert "cannot listen there" in capsys.readouterr().err
 
@@ -102,7 +106,7 @@ def test_shipped_scenario_on_a_persona_gives_labelled_rows_and_its_known_rates(
 ):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "planted-key-4711-aa")
     monkeypatch.chdir(tmp_path)
-    with simulator("persona=blackmailer", *FAST) as (url, _):
+    with simulator("persona=blackmailer", *FAST, "--port", "0") as (url, _):
         (tmp_path / "corvane.yaml").write_text(CORVANE)
         sweep = ["sweep", "corvane.yaml", f"seeds={SEEDS}"]
         sweep += [f"models.opus-4-5.base_url={url}", "output=out", "engine.publish_s=0.2"]

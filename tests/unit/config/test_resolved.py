@@ -53,7 +53,7 @@ def test_facts_of_a_newer_layout_are_refused_and_of_a_damaged_text_unknown():
     [
         ("", "resolved.version is missing"),
         ("name: [", "not YAML"),
-        ("resolved: {version: 1}\nnmae: x\n", "nmae: unknown key"),
+        ("resolved: {version: 1}\nnmae: x\n", "not as it was written"),
         ("resolved: {version: one}\n", "resolved.version is missing"),
     ],
 )

@@ -47,10 +47,15 @@ def test_cell_digest_golden():
 
 
 def test_cell_form_gives_the_cell_digest():
-    fixed = {k: canonical_json(v) for k, v in CELL.items() if k not in {"messages", "roles"}}
-    form = CellForm(fixed).condition(canonical_json(CELL["messages"]))
-    assert form.cell(canonical_json(CELL["roles"])) == cell_digest(CELL)
-    other = {**CELL, "roles": {}}
+    cell = {**CELL, "safeguards": [{"name": "g"}], "end_conditions": {"turns": 1}}
+    fixed = {k: canonical_json(cell[k]) for k in ("tools", "end_conditions")}
+    form = CellForm(fixed).condition(
+        canonical_json(cell["messages"]),
+        environment=canonical_json(cell["environment"]),
+        safeguards=canonical_json(cell["safeguards"]),
+    )
+    assert form.cell(canonical_json(cell["roles"])) == cell_digest(cell)
+    other = {**cell, "roles": {}}
     assert form.cell(b"{}") == cell_digest(other)
 
 
@@ -60,9 +65,14 @@ def test_cell_form_when_texts_hold_nul_characters_is_not_confused():
         "roles": {"a": "\x00"},
         "tools": ["\x00\x00"],
         "environment": "\x00",
+        "safeguards": "\x00",
     }
-    form = CellForm({k: canonical_json(cell[k]) for k in ("tools", "environment")})
-    made = form.condition(canonical_json(cell["messages"])).cell(canonical_json(cell["roles"]))
+    form = CellForm({"tools": canonical_json(cell["tools"])}).condition(
+        canonical_json(cell["messages"]),
+        environment=canonical_json(cell["environment"]),
+        safeguards=canonical_json(cell["safeguards"]),
+    )
+    made = form.cell(canonical_json(cell["roles"]))
     assert made == cell_digest(cell)
 
 

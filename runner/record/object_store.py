@@ -1,0 +1,226 @@
+"""The sweep directory on an object store: S3, GCS or Azure through obstore. Implements `Store`.
+
+`create` is a conditional put (`If-None-Match: *`), the only thing that the manifest's fence stands
+on; `prove_conditional_puts` shows at the start of a session that the store honours it. A move is
+a copy inside the store and then a delete: in between both names hold the same bytes, and only the
+target is read. Credentials, endpoint and region come from the environment (`AWS_*`, `GOOGLE_*`,
+`AZURE_*`) and are never written anywhere. Tested on S3; the others go through the same calls.
+
+Failures: a request is tried again inside obstore for `RETRY_S`, then it is a StorageError, which
+the engine answers as it does a full disk. An `AlreadyExists` may stand for an earlier try of the
+same call; the manifest reads the entry back and compares. S3 may also answer a conditional put
+that lost a race still under way with 409: then nobody's object may be there, and it is put again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore as Handle
+from obstore.store import from_url
+
+from runner.core.errors import ConfigError, StorageError
+from runner.core.seams import KeyExistsError, KeyMissingError
+from runner.record.layout import checked_key
+
+T = TypeVar("T")
+SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
+REQUEST_S = 30
+"""One request, a part of 64 MB included."""
+CONNECT_S = 5
+RETRY_S = 10
+"""How long obstore tries one call again: below the lease, so that a worker hears of trouble."""
+PROBE = ".probe/"
+_TRIES = 5
+"""Of a conditional put that ended in a conflict without an object."""
+
+
+class ObjectStore:
+    """Objects below a URL such as `s3://bucket/sweeps/x`.
+
+    Every method raises StorageError where the store refuses or cannot be reached, and ValueError
+    for a key that is no plain relative path.
+
+    Raises:
+        ConfigError: in the constructor, for a URL that no object store has.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        try:
+            self._handle: Handle = from_url(
+                self._url,
+                client_options={
+                    "timeout": f"{REQUEST_S}s",
+                    "connect_timeout": f"{CONNECT_S}s",
+                    "allow_http": _plain_http(os.environ),
+                },
+                retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=RETRY_S)},
+            )
+        except (BaseError, ValueError) as error:
+            msg = f"output {self._url}: no object store ({_first_line(error)}). Give s3://BUCKET/NAME."
+            raise ConfigError(msg) from None
+
+    async def create(self, key: str, data: bytes) -> None:
+        """Write a new object; see `core.seams.Store.create`."""
+        path = checked_key(key)
+        for _ in range(_TRIES):
+            try:
+                await self._call(
+                    obstore.put_async(self._handle, path, data, mode="create", use_multipart=False),
+                    key,
+                )
+            except KeyExistsError:
+                if await self._exists(key):
+                    raise
+            else:
+                return
+        msg = f"{self._url}/{key}: the store answers 'exists' and shows no object; try again"
+        raise StorageError(msg)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Write or replace an object; see `core.seams.Store.put`."""
+        await self._call(obstore.put_async(self._handle, checked_key(key), data), key)
+
+    async def get(self, key: str) -> bytes:
+        """Read an object; see `core.seams.Store.get`."""
+
+        async def read() -> bytes:
+            found = await obstore.get_async(self._handle, checked_key(key))
+            return bytes(await found.bytes_async())
+
+        return await self._call(read(), key)
+
+    async def list(self, prefix: str) -> list[str]:
+        """Return the keys below a folder; see `core.seams.Store.list`."""
+        return sorted(key for key, _ in await self.sizes(prefix))
+
+    async def sizes(self, prefix: str) -> list[tuple[str, int]]:
+        """Return keys below a folder with their size in bytes."""
+        if prefix and not prefix.endswith("/"):
+            msg = f"a folder to list ends in '/', got {prefix!r}"
+            raise ValueError(msg)
+
+        async def collect() -> list[tuple[str, int]]:
+            stream = obstore.list(self._handle, prefix or None)
+            found = await stream.collect_async()
+            return [(meta["path"], meta["size"]) for meta in found]
+
+        return await self._call(collect(), prefix)
+
+    async def names(self) -> list[str]:
+        """Return the names directly below the URL, folders without their slash."""
+
+        async def look() -> list[str]:
+            found = await obstore.list_with_delimiter_async(self._handle)
+            folders = [prefix.rstrip("/") for prefix in found["common_prefixes"]]
+            return sorted([*folders, *(meta["path"] for meta in found["objects"])])
+
+        return await self._call(look(), "")
+
+    async def move(self, source: str, target: str) -> bool:
+        """Consume the source; see `core.seams.Store.move`.
+
+        Raises:
+            StorageError: the target exists with other content; nothing was changed.
+        """
+        from_, to = checked_key(source), checked_key(target)
+        try:
+            there = await self._call(obstore.head_async(self._handle, to), target)
+            if await self.get(source) != await self.get(target):
+                msg = f"{self._url}/{target}: exists with other content ({there['size']} bytes)"
+                raise StorageError(msg)
+        except KeyMissingError:
+            pass  # of either: the target is to be made, or the copy finds no source
+        try:
+            await self._call(obstore.copy_async(self._handle, from_, to), source)
+        except KeyMissingError:
+            return False
+        await self.delete(source)
+        return True
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; see `core.seams.Store.delete`."""
+        path = checked_key(key)
+        try:
+            await self._call(obstore.delete_async(self._handle, path), key)
+        except KeyMissingError:
+            return
+
+    async def prove_conditional_puts(self) -> None:
+        """Show that of two puts of one new key the second is refused.
+
+        Raises:
+            StorageError: it is not, or the store cannot be written to.
+        """
+        key = f"{PROBE}{secrets.token_hex(8)}"
+        await self.create(key, b"first")
+        try:
+            await self.create(key, b"second")
+        except KeyExistsError:
+            pass
+        else:
+            msg = (
+                f"{self._url}: the store ignores conditional puts (If-None-Match), so two "
+                "coordinators could both win. Nothing was started. Use a store that honours them "
+                "(AWS S3, GCS, Azure, MinIO, SeaweedFS), or a shared file system."
+            )
+            raise StorageError(msg)
+        finally:
+            await self.delete(key)
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._call(obstore.head_async(self._handle, key), key)
+        except KeyMissingError:
+            return False
+        return True
+
+    async def _call(self, work: Awaitable[T], key: str) -> T:
+        at = f"{self._url}/{key}" if key else self._url
+        try:
+            async with asyncio.timeout(REQUEST_S + 2 * RETRY_S):
+                return await work
+        except AlreadyExistsError as error:
+            raise KeyExistsError(key) from error
+        except FileNotFoundError as error:
+            raise KeyMissingError(key) from error
+        except (UnauthenticatedError, PermissionDeniedError) as error:
+            msg = (
+                f"{at}: refused ({_first_line(error)}). Check the credentials in the environment "
+                "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, …) and the rights they give"
+            )
+            raise StorageError(msg) from None
+        except TimeoutError:
+            msg = f"{at}: no answer from the store; nothing recorded is lost"
+            raise StorageError(msg) from None
+        except (BaseError, OSError, ValueError) as error:
+            if "NoSuchBucket" in str(error):
+                msg = f"{at}: no such bucket; make it, or choose another `output`"
+                raise StorageError(msg) from None
+            msg = f"{at}: {_first_line(error)}; nothing recorded is lost"
+            raise StorageError(msg) from None
+
+
+def _plain_http(environ: Mapping[str, str]) -> bool:
+    """Return whether the environment names an endpoint without TLS: a server of one's own."""
+    endpoints = (environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    return any(e is not None and e.startswith("http://") for e in endpoints)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what happened, without the debug form of the chain of causes below it."""
+    text = str(error).partition("\n")[0]
+    return text if len(text) <= 300 else f"{text[:300]}…"

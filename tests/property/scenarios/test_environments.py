@@ -1,0 +1,136 @@
+"""No sequence of tool calls crashes an environment, changes a state, or reaches anything real."""
+
+import builtins
+import datetime as dt
+import os
+import random
+import socket
+import time
+from contextlib import contextmanager
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.config.schema import ScenarioConfig
+from runner.core.values import Job
+from runner.scenarios.environments.stage import make_stage
+from tests.support.configurations import book_of
+from tests.support.stages import EVERYTHING, STAGED, reply
+
+BOOK = book_of(**STAGED)
+STAGE = make_stage(EVERYTHING, [], "finish", "environment")
+WORDS = [
+    *("m1", "m2", "m9", "boss@corp.example", "ann@corp.example", "nobody@else.example", "please"),
+    *("weights.bin", "notes.txt", "/etc/rules", "../../../etc/passwd", "vault.example"),
+    *("box.example", "house", "seven", "J-51", "J-52", "watchdog", "mains", "off", "on", "inbox"),
+    *("north", "Ann Lee", "", "\ud800", "a" * 300, "\0"),
+]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner),
+    max_leaves=4,
+)
+
+
+@st.composite
+def tool_calls(draw):
+    """A call of a known tool with arguments that mostly fit, or anything at all."""
+    tool = draw(st.sampled_from(STAGE.tools))
+    properties = tool["input_schema"]["properties"]
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.sampled_from(["nope", None, 3, tool["name"]])), draw(VALUES)
+    given = {}
+    for name, schema in properties.items():
+        if schema.get("type") == "integer":
+            given[name] = draw(st.integers(-3, 900))
+        elif "enum" in schema:
+            given[name] = draw(st.sampled_from([*schema["enum"], "other"]))
+        else:
+            given[name] = draw(st.sampled_from(WORDS))
+    return tool["name"], given
+
+
+REAL = [
+    (builtins, "open"),
+    (os, "open"),
+    (os, "stat"),
+    (os, "listdir"),
+    (os, "remove"),
+    (os, "urandom"),
+    (time, "time"),
+    (time, "monotonic"),
+    (time, "time_ns"),
+    (socket, "socket"),
+    (random, "random"),
+]
+
+
+@contextmanager
+def nothing_real():
+    """Let every way to files, clock, network and chance raise."""
+
+    def refused(*args, **keys):
+        raise AssertionError("an environment reached something real")
+
+    class NoNow(dt.datetime):
+        now = utcnow = today = refused
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in REAL:
+            patch.setattr(module, name, refused)
+        for module in ("mail", "post"):
+            patch.setattr(f"runner.scenarios.environments.{module}.datetime", NoNow, raising=False)
+        yield
+
+
+def test_environment_when_nothing_real_is_reachable_the_guard_itself_works():
+    with nothing_real(), pytest.raises(AssertionError, match="something real"):
+        open(__file__)  # noqa: PTH123, SIM115 -- it must fail
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(tool_calls(), max_size=12), st.integers(0, 2**31 - 1))
+def test_environment_when_any_calls_come_never_crashes_nor_reaches_anything_real(made, seed):
+    state = BOOK._script(0).staging.start(seed)
+    STAGE.step(state, "list_emails", {}, 0, seed)  # what is imported late is imported now
+    with nothing_real():
+        for number, (name, arguments) in enumerate(made):
+            before = orjson.dumps(state)
+            step = STAGE.step(state, name, arguments, number, seed)
+            again = STAGE.step(state, name, arguments, number, seed)
+            assert orjson.dumps(state) == before, "a step changed the state it was given"
+            assert step == again
+            assert isinstance(step.content, str)
+            assert not (step.error and step.effect)
+            state = step.state
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(tool_calls(), max_size=3), min_size=1, max_size=6), st.integers(0, 99))
+def test_episode_when_its_replies_are_played_again_is_where_it_was(turns, seed):
+    replies = []
+    for blocks in turns:
+        used = [
+            {"type": "tool_use", "id": f"t{i}", "name": n, "input": a}
+            for i, (n, a) in enumerate(blocks)
+        ]
+        replies.append(reply(*used, text="hm"))
+    first = BOOK.rollout(Job(0, seed))
+    ended = None
+    for count, said in enumerate(replies, 1):
+        if first.answer(said):
+            ended = count
+            break
+        again = BOOK.rollout(Job(0, seed))
+        for before in replies[:count]:
+            again.answer(before)
+        assert again.conversation() == first.conversation()
+        assert again.state == first.state
+    assert ended is None or first.notes()["ended_by"] in {"answer", "finish", "turns"}
+
+
+def test_stage_when_the_scenario_has_no_environment_is_none():
+    assert ScenarioConfig(name="x").environment == {}
+    assert book_of(axes={}, user="hi")._script(0).staging is None
