@@ -120,7 +120,7 @@ def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
         notes=(
             (
                 "interval over prompts (Korn-Graubard), for prompts like these; none from fewer than "
-                "10 prompts or without an event"
+                "10 prompts, or fewer than 5 with an event"
             ),
         ),
     )

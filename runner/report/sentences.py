@@ -69,7 +69,9 @@ def side_text(side: Side) -> str:
         return f"{value} {interval_text(pooled.interval)}"
     if pooled.clusters == 1:
         return f"{value} {interval_text(side.fixed)}"
-    return f"{value} ({pooled.why})"
+    # Too little to speak of prompts like these: what is left is the mean on exactly these.
+    why = pooled.why.removesuffix(": per cell only")
+    return f"{value} {interval_text(side.fixed)} on these {pooled.clusters} prompts alone ({why})"
 
 
 def contrast_sentence(contrast: Contrast) -> str:
