@@ -282,9 +282,8 @@ def _rate_axis(axes: Axes, label: str) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    cast("Any", axes).legend(
-        fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False
-    )
+    drawn = cast("Any", axes)
+    drawn.figure.legend(fontsize=7, loc="outside lower center", ncols=4, frameon=False)
 
 
 def _draw(

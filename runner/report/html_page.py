@@ -8,6 +8,7 @@ request by its own content security policy. Long transcripts are cut.
 from __future__ import annotations
 
 import base64
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from runner.report.tables import (
 from runner.report.transcript import Cut, record_lines
 
 _KEY = 12
+_COMMA = re.compile(r",(?=\S)")
 _MOST_CHARACTERS = 60_000
 """Of one transcript."""
 
@@ -158,7 +160,7 @@ def _drawn(figure: Figure, suffix: str) -> dict[str, str]:
 
 def _table(grid: Grid, suffix: str) -> dict[str, object]:
     word = "".join(c if c.isalnum() else "-" for c in grid.title.split(" (")[0].lower())
-    rows = [{"cells": [one_line(c, 400) for c in row], "hot": False} for row in grid.rows]
+    rows = [{"cells": _cells(row, grid.left), "hot": False} for row in grid.rows]
     return {
         "anchor": f"table-{word}{suffix}",
         "title": grid.title,
@@ -168,6 +170,12 @@ def _table(grid: Grid, suffix: str) -> dict[str, object]:
         "notes": grid.notes,
         "linked": False,
     }
+
+
+def _cells(row: Sequence[str], left: int) -> list[str]:
+    """Return cleaned cells; names of conditions break after their commas."""
+    cells = [one_line(c, 400) for c in row]
+    return [_COMMA.sub(", ", c) if i < left else c for i, c in enumerate(cells)]
 
 
 def _linked(
@@ -186,7 +194,7 @@ def _linked(
         found = by_cell.get(row.cell if row.cell is not None else -1, [])
         rows.append(
             {
-                "cells": [one_line(c, 400) for c in cells],
+                "cells": _cells(cells, grid.left),
                 "hot": head.rate.events > 0,
                 "samples": [{"id": s.key[:_KEY], "harmful": s.harmful} for s in found],
                 "command": _command(report.directory, row),

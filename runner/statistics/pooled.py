@@ -87,9 +87,9 @@ def pooled_rate(clusters: Sequence[Cluster], level: float = LEVEL) -> Pooled:
     elif events == n:
         why = "nothing but events: per cell only"
     elif (some := sum(e > 0 for e, _ in counted)) < MIN_BOTH:
-        why = f"events in {some} prompts, fewer than {MIN_BOTH}: per cell only"
+        why = f"events in only {some} of {k} prompts: per cell only"
     elif (some := sum(e < m for e, m in counted)) < MIN_BOTH:
-        why = f"other answers in {some} prompts, fewer than {MIN_BOTH}: per cell only"
+        why = f"other answers in only {some} of {k} prompts: per cell only"
     interval = None if why else _korn_graubard(rates, mean, n, level)
     return Pooled(value=mean, clusters=k, events=events, n=n, interval=interval, why=why)
 
