@@ -57,7 +57,12 @@ def _compile(before: Path, *arguments: str) -> str:
 def main() -> None:
     """Write both files."""
     head = f"# made by `make lock` from pyproject.toml {digest()}; do not edit\n"
-    LOCK.write_text(head + _compile(LOCK, "pyproject.toml", "--extra", "local", "--group", "dev"))
+    LOCK.write_text(
+        head
+        + _compile(
+            LOCK, "pyproject.toml", "--extra", "local", "--extra", "cluster", "--group", "dev"
+        )
+    )
     with tempfile.NamedTemporaryFile("w", suffix=".in") as wanted:
         wanted.write("\n".join(WEIGHTS) + "\n")
         wanted.flush()

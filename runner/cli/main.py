@@ -37,6 +37,7 @@ COMMANDS = (
     "lint",
     "try_",
     "sweep",
+    "submit",
     "resume",
     "stop",
     "status",

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(as_json(planned), indent=2))
     else:
-        _print(planned, args.config)
+        _print(planned, [args.config, *args.overrides])
     return 0
 
 
@@ -56,7 +56,7 @@ def as_json(planned: Planned) -> dict[str, object]:
     }
 
 
-def _print(planned: Planned, config: str) -> None:
+def _print(planned: Planned, typed: list[str]) -> None:
     from rich.console import Console
 
     from runner.cli.plan_table import heading, next_lines, table
@@ -67,5 +67,5 @@ def _print(planned: Planned, config: str) -> None:
     for line in heading(planned):
         print(line)
     print(captured.get(), end="")
-    for line in next_lines(planned, config):
+    for line in next_lines(planned, typed):
         print(line)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from runner.observe.amounts import count, many, short
-from runner.pipeline.command import factors
+from runner.pipeline.command import factors, outside_line
 from runner.pipeline.planning import Planned
 from runner.plan.estimate import CHARACTERS_PER_TOKEN, GUESSED_OUTPUT_TOKENS, ModelEstimate
 
@@ -25,6 +25,7 @@ def heading(planned: Planned) -> list[str]:
     return [
         f"{planned.loaded.config.name}   {factors(plan)} = {jobs} in {cells}",
         f"{planned.loaded.config.output}: {' · '.join(parts)}",
+        *([outside_line(counts.outside)] if counts.outside else []),
     ]
 
 
@@ -42,9 +43,14 @@ def table(estimates: Sequence[ModelEstimate]) -> Table:
     return grid
 
 
-def next_lines(planned: Planned, config: str) -> list[str]:
-    """Return how the numbers were come by, and what to type next."""
-    where = shlex.quote(config)
+def next_lines(planned: Planned, typed: Sequence[str]) -> list[str]:
+    """Return how the numbers were come by, and what to type next.
+
+    Args:
+        planned: the plan.
+        typed: configuration and overrides as the user typed them.
+    """
+    where = shlex.join(typed)
     lines = [
         (
             f"guesses: a token is {CHARACTERS_PER_TOKEN} characters, an answer {GUESSED_OUTPUT_TOKENS} "

@@ -65,5 +65,5 @@ def run(args: argparse.Namespace) -> int:
         )
         put(asyncio.run(shown), sys.stdout)
     print(f"tried in {directory}")
-    print(f"next: runner sweep {shlex.quote(args.config)}")
+    print(f"next: runner sweep {shlex.join([args.config, *args.overrides])}")
     return code

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from enum import StrEnum
 from typing import cast
 
 from runner.config.schema import SweepConfig
@@ -35,6 +36,14 @@ def dump_resolved(config: SweepConfig, facts: Mapping[str, str] | None = None) -
         **(facts or {}),
     }
     return write({"resolved": about}) + body
+
+
+def dump_plain(config: SweepConfig) -> str:
+    """Write a configuration as one file that `runner sweep` takes, scenarios and all.
+
+    Keys that hold their default are left out: some have no meaning beside others.
+    """
+    return write(_spare(config))
 
 
 def digest_of(config: SweepConfig) -> str:
@@ -116,6 +125,22 @@ def _refuse_newer(version: int, file: str) -> None:
 
 _OWN = frozenset({"version", "sha256"})
 _RESTORE = "The file is not to be edited; restore it, or run `runner sweep` with the configuration."
+
+
+def _spare(value: object) -> Plain:
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, list):
+        return [_spare(item) for item in cast("list[object]", value)]
+    if not is_dataclass(value) or isinstance(value, type):
+        return cast("Plain", value)
+    out: dict[str, Plain] = {}
+    for field in fields(value):
+        mine: object = getattr(value, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if mine != default:
+            out[field.name] = _spare(mine)
+    return out
 
 
 def _plain(config: SweepConfig) -> dict[str, Plain]:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pyroaring import BitMap
 
 from runner.config.schema import EngineConfig, ModelConfig
-from runner.core.errors import FencedError, StorageError, SweepStateError
+from runner.core.errors import FencedError, StorageError
 from runner.core.seams import KeyMissingError
 from runner.dispatch.board import Board
 from runner.dispatch.chronicle import published, started, stopped
@@ -115,11 +115,14 @@ class Coordinator:
         self.phase = Phase.RECOVERING
         state = await self._log.load()
         before = state.last_claim
+        if self._preamble is not None:
+            self._preamble.refuse_later(before, self._claim.fleet)
         self._number = await self._log.claim(self._claim)
         self._verified_at = now()
         self._events = world.open_events(self._number)
         await self._log.complete_old()
-        await self._introduce()
+        if self._preamble is not None:
+            await self._preamble.write(self._log, world.store, self._claim.fleet)
         state = self._log.state
         self.table = LeaseTable(
             self._book.plan,
@@ -171,30 +174,6 @@ class Coordinator:
         self._events.emit(started(self._book.config.name, self._number, state, self.table))
         await self.watch.begin(wait_s=self._engine.lease_ttl_s + VERIFY_S, first=before is None)
         self.phase = Phase.RUNNING
-
-    async def _introduce(self) -> None:
-        """Write what this driver session changes, if nobody changed the sweep meanwhile."""
-        preamble = self._preamble
-        if preamble is None:
-            return
-        since = self._log.state.entries_since_snapshot
-        later = [since[n] for n in range(preamble.base + 1, self._number + 1) if n in since]
-        claims = [w.entry() for w in later if w.kind == "claim"]
-        done = len(later) - len(claims)
-        if any(isinstance(c, Claim) and c.fleet != self._claim.fleet for c in claims):
-            await self._log.append(Release(reason="interrupted"))
-            msg = (
-                "another process wrote to the sweep while this one was starting; nothing was "
-                "started. Run the same command again"
-            )
-            raise SweepStateError(msg)
-        if done and done >= len(preamble.entries):
-            return  # an earlier coordinator of this fleet came as far
-        for key, data in preamble.files:
-            await self.world.store.put(key, data)
-        for entry in preamble.entries[done:]:
-            await self._log.append(entry)
-            await self._log.complete(entry)
 
     async def run(self) -> Ended:
         """Publish, watch and lease until the sweep is done, drained, fenced or out of space."""

@@ -25,6 +25,9 @@ class _Leased:
     seq: int
     """Of the heartbeat whose answer granted it; a later one that lacks it never got it."""
     acked: bool = False
+    recalled: bool = False
+    """To be handed back, since answers of others are known that its holder may lack: it would pay
+    for these turns again. Leased anew, with all that is known, once it has come back."""
 
 
 @dataclass(slots=True)
@@ -158,7 +161,14 @@ class LeaseTable:
             elif owner is None and job.cell in self.plan and not self.is_ended(job):
                 # Granted by an earlier coordinator, or before this one gave the worker up.
                 self._lease(view, Lease(job=job), acked=True)
+                view.leases[job].recalled = any(
+                    a.answer is not None and a.incarnation != view.incarnation
+                    for a in self.carried.get(job, ())
+                )
             else:
+                revoke.append(job)
+                continue
+            if view.leases[job].recalled:
                 revoke.append(job)
         return tuple(revoke)
 
@@ -264,6 +274,7 @@ class LeaseTable:
                     self._done[model] += seed in planned
                 self._take(job)
                 self.carried.pop(job, None)
+        self._suspects = [job for job in self._suspects if not self.is_ended(job)]
 
     def expired(self, now: float, after_s: float, *, since: float = 0.0) -> list[str]:
         """Return the workers silent for longer than that, counted from `since`; mark them lost."""
@@ -306,6 +317,8 @@ class LeaseTable:
 
     def _lease(self, view: WorkerView, lease: Lease, *, acked: bool = False) -> None:
         job = lease.job
+        if job in self._suspects:  # one taken for dead came back with it
+            self._suspects.remove(job)
         self._owner[job] = view.incarnation
         view.leases[job] = _Leased(lease, view.beat.seq, acked)
         self._leased[self.plan.cell(job.cell).model] += 1

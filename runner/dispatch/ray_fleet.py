@@ -20,6 +20,7 @@ CLOSE_S = 5.0
 LOOKS_PER_S = 50
 """At most so many looks a second at all workers together."""
 AGAIN_MOST_S = 30.0
+NODES_EVERY_S = 2.0
 FEWEST_DEATHS = 12
 """A sweep ends when its workers die so often, or five times each, and no job ends meanwhile."""
 
@@ -178,18 +179,21 @@ class Fleet:
     # One worker
 
     async def _tend(self, seat: _Seat) -> None:
-        again_s = 0.5
+        again_s, gone_before = 0.5, False
         while not self.ending:
             try:
                 ran = await self._serve(seat)
             except (ActorGoneError, CallFailedError) as error:
-                seat.error = BackendError(f"{seat.name} cannot run: {error}")
+                # One that is gone may have been killed while it started: the next one tells.
+                if isinstance(error, CallFailedError) or gone_before:
+                    seat.error = BackendError(f"{seat.name} cannot run: {error}")
+                gone_before = True
                 ran = self._died(seat, f"cannot run: {error}")
                 self._replace(seat)
             except PeerUnreachableError as error:
                 ran = self._died(seat, f"died while it started: {error}")
             if ran:
-                again_s = 0.5
+                again_s, gone_before = 0.5, False
             if self.ending:
                 break
             await asyncio.sleep(again_s)
@@ -280,13 +284,17 @@ class Fleet:
     # Nodes that are taken away
 
     async def _watch_nodes(self) -> None:
+        told = False
         while True:
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(NODES_EVERY_S)
             try:
                 draining = await asyncio.to_thread(self._cluster.draining)
             except Exception as error:  # noqa: BLE001  # Ray calls this no stable interface
-                self._report(f"nodes that are taken away go unnoticed: {error}")
-                return
+                if not told:  # it goes on asking: the cluster's head may only be busy
+                    self._report(f"nodes that are taken away go unnoticed for now: {error}")
+                told = True
+                continue
+            told = False
             for seat in self._seats:
                 view = seat.view
                 known = view is not None and view.node_id in draining

@@ -76,6 +76,8 @@ def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordina
             offload=in_thread,
             report=report,
             storage_patience_s=STORE_PATIENCE_S if is_url(spec.directory) else DISK_PATIENCE_S,
+            # Beside a URL they lie on the nodes' own disks, of hosts that an earlier session had, too.
+            journals_complete=not is_url(spec.directory),
             open_events=lambda claim: JsonLines(
                 event_folder(spec.directory) / event_log_key(claim), clock.wall
             ),

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from runner.core.errors import SweepStateError
 from runner.core.seams import Clock, Disk, Processes, Store
 from runner.execute.outbox import Offload
 from runner.observe.events import Discard, Sink
-from runner.record.entries import Entry
+from runner.record.entries import Claim, Entry, Release
+from runner.record.manifest import ManifestLog
+from runner.record.state import ClaimWritten
+
+_FASTER = (
+    "another process took the sweep while this one was starting; nothing was started here. See "
+    "who: runner status DIR"
+)
 
 DISK_PATIENCE_S = 20.0
 """A full disk seldom mends itself."""
@@ -47,6 +55,38 @@ class Preamble:
     files: tuple[tuple[str, bytes], ...] = ()
     """Keys and contents to put first: the configuration, the cell table of a new plan."""
     entries: tuple[Entry, ...] = ()
+
+    def refuse_later(self, last: ClaimWritten | None, fleet: str) -> None:
+        """Look before claiming: a session that began with this one and was faster goes on.
+
+        Raises:
+            SweepStateError: another fleet claimed the sweep since `base`.
+        """
+        if last is not None and last.number > self.base and last.claim.fleet != fleet:
+            raise SweepStateError(_FASTER)
+
+    async def write(self, log: ManifestLog, store: Store, fleet: str) -> None:
+        """Write the changes under a claim just won, if nobody else changed the sweep meanwhile.
+
+        Raises:
+            SweepStateError: somebody did, between the look and the claim; it is released again.
+            FencedError: a later claim exists.
+            StorageError: the store refused.
+        """
+        since = log.state.entries_since_snapshot
+        later = [since[n] for n in range(self.base + 1, log.state.head + 1) if n in since]
+        claims = [w.entry() for w in later if w.kind == "claim"]
+        done = len(later) - len(claims)
+        if any(isinstance(c, Claim) and c.fleet != fleet for c in claims):
+            await log.append(Release(reason="interrupted"))
+            raise SweepStateError(_FASTER)
+        if done and done >= len(self.entries):
+            return  # an earlier coordinator of this fleet came as far
+        for key, data in self.files:
+            await store.put(key, data)
+        for entry in self.entries[done:]:
+            await log.append(entry)
+            await log.complete(entry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,16 +42,21 @@ class Watch:
     """Workers that said goodbye, with their last words."""
 
     async def begin(self, *, wait_s: float, first: bool) -> None:
-        """Recover the journals that are here, and find out whom to wait for.
+        """Publish what lies in parts/, recover the journals here, find out whom to wait for.
+
+        What lies in parts/ need not have a journal beside it: that may have been on the disk of a
+        node that is lost.
 
         Args:
             wait_s: after which every worker of before must have fenced itself.
             first: nobody ever claimed the sweep before.
 
         Raises:
+            FencedError: a later claim exists.
             StorageError: the store refused.
             OSError: the disk refused.
         """
+        await self.publisher.cycle(look=True)
         for incarnation, gone in (await self.salvage.find()).items():
             if gone:
                 await self._recover(incarnation, gone=True, crashed=True)

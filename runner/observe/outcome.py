@@ -30,7 +30,8 @@ class Outcome:
     planned: int
     states: Mapping[EndState, int]
     """End state to jobs, of the whole sweep, dead letters included."""
-    elapsed_s: float
+    elapsed_s: float | None
+    """Of this process; None where there was nothing to run."""
     attempts: int = 0
     """HTTP attempts of this process."""
     retried: int = 0
@@ -73,7 +74,7 @@ def final_lines(outcome: Outcome) -> list[str]:
         why = f" ({one_line(o.stopped, 200)})" if o.stopped else ""
         dead = f"{many(o.ended - recorded, 'dead letter')}, " if o.ended > recorded else ""
         out.append(
-            f"stopped{why} after {duration(o.elapsed_s)}: {count(recorded)} recorded, {dead}"
+            f"stopped{why} after {duration(o.elapsed_s or 0.0)}: {count(recorded)} recorded, {dead}"
             f"{count(o.owed)} owed. Continue with: runner resume {where}"
         )
         return out
@@ -83,7 +84,8 @@ def final_lines(outcome: Outcome) -> list[str]:
 def done_lines(outcome: Outcome) -> list[str]:
     """Return what a session did that left nothing owed: end states, attempts."""
     o = outcome
-    out = [f"done in {duration(o.elapsed_s)}   {sum_line(o.planned, o.states)}"]
+    took = "done" if o.elapsed_s is None else f"done in {duration(o.elapsed_s)}"
+    out = [f"{took}   {sum_line(o.planned, o.states)}"]
     if o.attempts:
         share = f"{o.retried / o.attempts * 100:.1f} % retried"
         out.append(

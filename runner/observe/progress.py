@@ -133,10 +133,14 @@ def heading(progress: Progress) -> str:
     p = progress
     parts = [_standing(p), per_second(p.rate_per_s)]
     if p.phase is Phase.RUNNING:
-        parts.append(f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown")
+        parts.append(_eta(p))
     else:
         parts.append(str(p.phase))
     return "   ".join(parts)
+
+
+def _eta(p: Progress) -> str:
+    return f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown"
 
 
 def _standing(p: Progress) -> str:
@@ -237,7 +241,7 @@ def plain(progress: Progress) -> str:
         f"{one_line(p.sweep, 60)}: {count(p.recorded + p.unpublished + p.failed)} of {count(p.planned)}",
         f"in flight {count(p.in_flight)}",
         per_second(p.rate_per_s),
-        f"ETA {duration(p.eta_s)}" if p.eta_s is not None else "ETA unknown",
+        *([_eta(p)] if p.phase is Phase.RUNNING and p.owed else []),
         f"failed {count(p.failed)}",
         "tokens "
         + short(sum(m.input_tokens for m in p.models))

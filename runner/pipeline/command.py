@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,13 @@ from pathlib import Path
 from runner.config.schema import SweepConfig
 from runner.config.source import Source
 from runner.core.clock import SystemClock
-from runner.core.errors import EXIT_INCOMPLETE, EXIT_OK, AbortSweepError, ConfigError
+from runner.core.errors import (
+    EXIT_INCOMPLETE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    AbortSweepError,
+    ConfigError,
+)
 from runner.core.values import EndState
 from runner.dispatch.backend import Backend
 from runner.dispatch.spec import SweepSpec, new_name
@@ -19,7 +26,7 @@ from runner.observe.amounts import count, many
 from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
-from runner.pipeline.sweep import SessionEnd, run_session
+from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
@@ -59,19 +66,35 @@ def run_sweep(
         RunnerError: what keeps it from starting, or from ending in order.
     """
     problems = [p for model in config.models for p in problems_of(model, os.environ)]
+    if problems and source is not None:
+        keyed = (problem.partition(": ") for problem in problems)
+        raise ConfigError(*(source.line(key, what) for key, _, what in keyed))
     if problems:
         raise ConfigError(*problems)
+    try:
+        with sigterm_as_ctrl_c():
+            prepared = asyncio.run(prepare(config, directory, choices, source=source))
+            return _run(prepared, placement, closing)
+    except KeyboardInterrupt:
+        again = "nothing that was recorded or answered is lost. Run the same command again"
+        print_lines([f"interrupted: {again}"], sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(prepared: Prepared, placement: Placement, closing: Callable[[Outcome], list[str]]) -> int:
     clock = SystemClock()
-    started = clock.monotonic()
-    prepared = asyncio.run(prepare(config, directory, choices, source=source))
+    began = clock.monotonic()
     print_lines(opening_lines(prepared))
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
-        asyncio.run(directory.prove_fence())
+        asyncio.run(prepared.directory.prove_fence())
         end = asyncio.run(_session(prepared, placement, clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
-            raise AbortSweepError(_stopped(end, config))
-    outcome = asyncio.run(_outcome(prepared, end, clock.monotonic() - started))
+            raise AbortSweepError(_stopped(end, prepared.book.config))
+    elif prepared.preamble.entries:  # the plan changes, nothing runs: no Ray is needed for that
+        end = asyncio.run(_session(prepared, Placement(), clock))
+    elapsed_s = clock.monotonic() - began if end else None
+    outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
     print_lines(closing(outcome))
     if end is not None:
         return end.exit_code
@@ -102,11 +125,23 @@ def opening_lines(prepared: Prepared) -> list[str]:
         lines.append(
             f"dead letters stay as they are: {count(counts.dead)} (--retry-failed owes them again)"
         )
+    if counts.outside:
+        lines.append(outside_line(counts.outside))
     if not counts.owed and prepared.released:
         lines.append("all jobs are done: nothing to run")
+        if prepared.preamble.entries and prepared.exists:
+            lines.append("writing down the changed plan")
     elif not counts.owed:
         lines.append("the last session did not end in order: recovering what it left")
     return lines
+
+
+def outside_line(outside: int) -> str:
+    """Return what is said of jobs with seeds that the configuration does not have any more."""
+    return (
+        f"not in these seeds: {many(outside, 'job')} of an earlier plan; what is recorded of them "
+        "stays, and tables leave it out"
+    )
 
 
 def _why(counts: Counts, exists: bool) -> str:
@@ -159,7 +194,7 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
     return "\n".join(lines)
 
 
-async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float) -> Outcome:
+async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float | None) -> Outcome:
     # Imported at the end: pyarrow.dataset and DuckDB would delay the first request by a second.
     from runner.record.query import open_tables
     from runner.report.counts import count_cells

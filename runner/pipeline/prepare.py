@@ -74,6 +74,8 @@ class Counts:
     """Owed, and not in the plan that the sweep had before."""
     again: int
     """Dead letters owed again."""
+    outside: int
+    """Jobs of planned cells that have ended, with seeds that are not planned any more."""
 
     @property
     def owed(self) -> int:
@@ -127,7 +129,7 @@ async def prepare(
         numbers=stored.numbers if stored else None,
         next_number=stored.plan.next_number if stored else 0,
         version=stored.plan.version if stored else 1,
-        sweep_id=facts.get("sweep_id") or secrets.token_hex(8),
+        sweep_id=state.sweep_id or secrets.token_hex(8),
         source=source,
     )
     _refuse_graders(book, source)
@@ -149,7 +151,7 @@ async def prepare(
         table = encode_plan(book.plan, book.parts_json)
         files.append((plan_key(book.plan.version), table))
         sha256 = hashlib.sha256(table).hexdigest()
-        entries.append(PlanEntry(version=book.plan.version, sha256=sha256))
+        entries.append(PlanEntry(version=book.plan.version, sha256=sha256, sweep_id=book.sweep_id))
     counts = _count(book, state, stored, retry=choices.retry_failed)
     if counts.again:
         entries.append(OweAgain(jobs=_dead(book, state)))
@@ -261,8 +263,10 @@ def _differs(stored: StoredPlan, book: Book) -> bool:
 
 def _count(book: Book, state: SweepState, stored: StoredPlan | None, *, retry: bool) -> Counts:
     before = {c.number: c.seeds for c in stored.plan.cells} if stored else {}
-    recorded = dead = new = 0
+    recorded = dead = new = outside = 0
     for cell in book.plan.cells:
+        for bits in (state.recorded.get(cell.number), state.dead.get(cell.number)):
+            outside += len(bits) - _within(bits, cell.seeds) if bits is not None else 0
         recorded += _within(state.recorded.get(cell.number), cell.seeds)
         dead += _within(state.dead.get(cell.number), cell.seeds)
         known = before.get(cell.number)
@@ -276,6 +280,7 @@ def _count(book: Book, state: SweepState, stored: StoredPlan | None, *, retry: b
         dead=0 if retry else dead,
         new=new,
         again=dead if retry else 0,
+        outside=outside,
     )
 
 

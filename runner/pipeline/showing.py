@@ -8,7 +8,7 @@ from runner.config.schema import SweepConfig
 from runner.core.errors import ConfigError
 from runner.core.seams import Store
 from runner.grade.blocks import spans
-from runner.observe.amounts import count
+from runner.observe.amounts import many
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.report.grid import Grid
@@ -144,10 +144,15 @@ def show_config(
         out += [rule(str(message["role"])), Line(str(message["content"]))]
     later = len(next(s for s in config.scenarios if s.name == cell.scenario).turns)
     if later:
-        out.append(Line(f"… then {count(later)} further turns, each after the answer", Style.FAINT))
+        out.append(
+            Line(
+                f"… then {many(later, 'further turn')}, each after the answer before it",
+                Style.FAINT,
+            )
+        )
     for tool in conversation.tools:
         out += [rule(f"tool {tool.get('name')}"), Line(str(tool.get("description", "")))]
     if len(cells) > 1:
-        more = f"{count(len(cells) - 1)} other cells fit: --scenario, --condition, --model, --seed"
+        more = f"{many(len(cells) - 1, 'other cell')} would fit too: narrow it by --scenario, --condition, --model, --seed"
         out.append(Line(more, Style.FAINT))
     return out

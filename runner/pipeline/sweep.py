@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -152,6 +153,26 @@ class _Signals:
             self._draining.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._draining
+
+
+@contextlib.contextmanager
+def sigterm_as_ctrl_c() -> Generator[None]:
+    """Until a session installs its own handlers, let SIGTERM interrupt as Ctrl-C does.
+
+    By default it would end the process at once, with nothing said.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers can be set in the main thread only
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _install(hit: Callable[[], None]) -> Callable[[], None]:

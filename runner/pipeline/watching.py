@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+
+from pyroaring import BitMap
 
 from runner.core.errors import RecordError
 from runner.core.seams import Clock, Processes, Store
 from runner.observe.amounts import count
 from runner.observe.outcome import next_commands
 from runner.observe.progress import ModelProgress, Phase, Progress, from_json
+from runner.plan.cells import Cell
 from runner.record.holder import Found, Standing, who_holds
 from runner.record.place import Place
 from runner.record.status import latest_status
@@ -93,17 +96,23 @@ def progress_at_rest(sweep: Sweep) -> Progress:
 
 def _model_at_rest(sweep: Sweep, name: str) -> ModelProgress:
     cells = sweep.plan.of_model(name)
-    numbers = [c.number for c in cells]
+    state = sweep.state
     return replace(
         ModelProgress(name=name),
         planned=sum(len(c.seeds) for c in cells),
-        done=_seeds(sweep.state.recorded, numbers),
-        failed=_seeds(sweep.state.dead, numbers),
+        done=_planned(state.recorded, cells),
+        failed=_planned(state.dead, cells),
     )
 
 
-def _seeds(sets: Mapping[int, object], numbers: list[int]) -> int:
-    return sum(len(sets[n]) for n in numbers if n in sets)  # pyright: ignore[reportArgumentType]  # bitmaps have a length
+def _planned(ended: Mapping[int, BitMap], cells: Iterable[Cell]) -> int:
+    """Count the jobs that are in the plan: its seeds may have shrunk."""
+    return sum(
+        ended[cell.number].range_cardinality(a, b)
+        for cell in cells
+        if cell.number in ended
+        for a, b in cell.seeds.ranges
+    )
 
 
 def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None) -> tuple[str, str]:

@@ -51,8 +51,6 @@ class Difference:
     """(recorded, now): the same requests under another name; also among `unchanged`."""
     changed: tuple[ChangedCell, ...]
     vanished: tuple[Cell, ...]
-    shrunk: tuple[tuple[Cell, Cell], ...]
-    """(recorded, now): unchanged, but the new plan lacks some of the seeds."""
 
     @property
     def compatible(self) -> bool:
@@ -110,11 +108,6 @@ def compare(recorded: Plan, recorded_parts: Parts, plan: Plan, parts: Parts) -> 
         renamed=tuple((old, now) for old, now in pairs if _name(old) != _name(now)),
         changed=tuple(changed),
         vanished=tuple(gone.values()),
-        shrunk=tuple(
-            (old, now)
-            for old, now in pairs
-            if old.seeds != now.seeds and len(old.seeds.minus(now.seeds))
-        ),
     )
 
 

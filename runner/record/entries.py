@@ -61,6 +61,8 @@ class PlanEntry:
     version: int
     sha256: str = ""
     """Of its cell table."""
+    sweep_id: str = ""
+    """Identity of the sweep in every row; the manifest keeps it, whatever becomes of sweep.yaml."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +256,11 @@ def _body(entry: Entry) -> dict[str, Any]:
                 "started_at": entry.started_at,
             }
         case PlanEntry():
-            return {"version": entry.version, "sha256": entry.sha256}
+            return {
+                "version": entry.version,
+                "sha256": entry.sha256,
+                "sweep_id": entry.sweep_id,
+            }
         case Publish():
             return {
                 "moves": entry.moves,
@@ -291,7 +297,9 @@ _READERS: dict[str, Callable[[Fields], Entry]] = {
         node=f.text("node"),
         started_at=f.text("started_at"),
     ),
-    "plan": lambda f: PlanEntry(version=f.integer("version"), sha256=f.text("sha256")),
+    "plan": lambda f: PlanEntry(
+        version=f.integer("version"), sha256=f.text("sha256"), sweep_id=f.text("sweep_id")
+    ),
     "publish": lambda f: Publish(
         moves=f.pairs("moves"),
         drops=f.texts("drops"),

@@ -62,6 +62,8 @@ class SweepState:
     """Why the last claimer let go; None while it holds, or may hold."""
     plan_version: int = 0
     """0 before the first plan."""
+    sweep_id: str = ""
+    """As the last plan's entry says; empty before the first."""
     published_seals: set[str] = field(default_factory=set[str])
     shards: dict[str, ShardTotals] = field(default_factory=_totals)
     """By kind: transcripts, failures, attempts."""
@@ -139,6 +141,7 @@ class SweepState:
                 else {"number": claim.number, "entry": _claim_json(claim)},
                 "released": self.released,
                 "plan_version": self.plan_version,
+                "sweep_id": self.sweep_id,
                 "published_seals": sorted(self.published_seals),
                 "shards": {
                     kind: [totals.files, totals.rows, totals.bytes]
@@ -175,6 +178,7 @@ def decode_state(data: bytes, where: str) -> SweepState:
         last_claim=claim,
         released=fields.optional_text("released"),
         plan_version=fields.integer("plan_version"),
+        sweep_id=fields.text("sweep_id"),
         published_seals=set(fields.texts("published_seals")),
         shards=shards,
         snapshot=head,
@@ -267,6 +271,7 @@ def _fold_claim(state: SweepState, written: Written) -> None:
 
 def _fold_plan(state: SweepState, written: Written) -> None:
     state.plan_version = written.fields.integer("version")
+    state.sweep_id = written.fields.text("sweep_id")
 
 
 def _fold_publish(state: SweepState, written: Written) -> None:

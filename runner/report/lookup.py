@@ -6,6 +6,7 @@ Only the rows asked for leave DuckDB, a bounded number of them.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +70,14 @@ def cells_of(plan: Plan, selector: Selector) -> list[int]:
         and selector.scenario in {"", c.scenario}
     ]
     if not found:
-        some = ", ".join(c.condition or c.scenario for c in plan.cells[:4])
-        msg = (
-            f"no cell fits --scenario {selector.scenario!r} --condition {selector.condition!r} "
-            f"--model {selector.model!r}. Models: {', '.join(plan.models)}. Conditions: {some} …"
+        names = dict.fromkeys(c.condition or c.scenario for c in plan.cells)
+        some = ", ".join([*names][:4]) + (" …" if len(names) > 4 else "")
+        given = " ".join(
+            f"--{name} {shlex.quote(value)}"
+            for name in ("scenario", "condition", "model")
+            if (value := getattr(selector, name))
         )
+        msg = f"no cell fits {given}. Models: {', '.join(plan.models)}. Conditions: {some}"
         raise ConfigError(msg)
     return found
 

@@ -33,7 +33,9 @@ def million(root: Path) -> Writer:
     scenario.axes = {"tone": ["calm", "pressed"], **{a: list("abcde") for a in ("p", "q", "r")}}
     scenario.user = "New mail has come. {{ p }}{{ q }}{{ r }} " + "Sorted by hand. " * 150
     writer = Writer(root, wanted)
-    writer.publish({(c.number, 0): Ends(text=f"Sorted. {c.number}") for c in writer.book.plan.cells})
+    writer.publish(
+        {(c.number, 0): Ends(text=f"Sorted. {c.number}") for c in writer.book.plan.cells}
+    )
     assert main(["grade", str(root)]) == 0
     (shard,) = (root / "transcripts").glob("*.parquet")
     (verdicts,) = (root / "verdicts").glob("*/*.parquet")
@@ -44,9 +46,7 @@ def million(root: Path) -> Writer:
     rng = np.random.default_rng(1)
     for start in range(0, len(cells), CELLS_PER_SHARD):
         some = cells[start : start + CELLS_PER_SHARD]
-        keys = [
-            (job_key(c.digest, s), c.number, s) for c in some for s in range(1, SEEDS)
-        ]
+        keys = [(job_key(c.digest, s), c.number, s) for c in some for s in range(1, SEEDS)]
         keys.sort()
         name = f"w1.{1000 + start:05d}"
         table = _spread(rows, keys, at, rng)
@@ -90,7 +90,9 @@ def test_report_of_a_million_rows_in_time_and_memory(tmp_path):
     began = time.process_time()
     writer = million(tmp_path / "sweep")
     size = sum(p.stat().st_size for p in (writer.root / "transcripts").iterdir())
-    print(f"\nmade {SEEDS * 1000:,} rows, {size / 1e6:,.0f} MB, {time.process_time() - began:.0f} s")
+    print(
+        f"\nmade {SEEDS * 1000:,} rows, {size / 1e6:,.0f} MB, {time.process_time() - began:.0f} s"
+    )
     for form in ((), ("--html",)):
         code = (
             "import json, resource, sys, time; from runner.cli.main import main; "

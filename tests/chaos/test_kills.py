@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli_sweep import CliSweep, wait_for
+from tests.support.cli_sweep import KEY, CliSweep, wait_for
+from tests.support.follower import ShardFollower, check_globs
 from tests.support.standin import StandIn
 from tests.support.watcher import GlobWatcher
 
@@ -86,13 +87,22 @@ def test_everything_killed_at_random_moments_again_and_again(
         CliSweep(tmp_path, server, placement, jobs=2000, in_flight=40) as sweep,
         GlobWatcher(sweep.directory) as watcher,
     ):
+        follower = ShardFollower(sweep.directory)
         for _ in range(kills):
             sweep.start()
             sweep.until_calls(server.stats()["total"] + draw.randint(20, 500))
+            follower.look()
             sweep.kill_all()
+            follower.look()
+            check_globs(sweep.directory)
+            # What a kill leaves in the journal holds no key either.
+            left = [p for p in sweep.directory.rglob("*") if p.is_file()]
+            assert not [p for p in left if KEY.encode() in p.read_bytes()]
         sweep.hurry()
         sweep.finish()
         sweep.check_rows()
+        follower.look()
+        follower.check(sweep.planned)
         repeated = sweep.check_calls(repeated_at_most=kills * sweep.in_flight)
         print(f"seed {seed}: {repeated} calls repeated after {kills} kills")
     assert not watcher.problems

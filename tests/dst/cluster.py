@@ -133,6 +133,8 @@ class Cluster:
                 turns_until_end=self.sweep.turns_until_end,
                 end_state=self.sweep.end_state,
                 job_failures=JOB_FAILURES,
+                suspect_deaths=self.sweep.engine.suspect_deaths,
+                lease_ttl_s=self.sweep.engine.lease_ttl_s,
             ),
             broken=self._on_violation,
         )

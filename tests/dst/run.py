@@ -80,4 +80,9 @@ if __name__ == "__main__":
         os.execve(
             sys.executable, [sys.executable, "-m", "tests.dst.run", *sys.argv[1:]], environment
         )
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: a thread of pyarrow that lets go of a Python object while the interpreter ends
+    # aborts the process now and then ("terminate called without an active exception").
+    os._exit(code)

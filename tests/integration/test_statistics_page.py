@@ -48,7 +48,7 @@ def report(swept):
 
 
 def query(swept, name):
-    (sql,) = re.findall(rf"```sql\n-- {name}\n(.*?)```", PAGE, re.S)
+    (sql,) = re.findall(rf"```sql\n-- {name}\n(.*?)```", PAGE, re.DOTALL)
     found = duckdb.sql(sql.replace("outputs/hello", str(swept)))
     return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 T = TypeVar("T")
-PACKAGES = {"chromium": "chromium"}
+PACKAGES = {"chromium": "chromium", "munged": "munge", "sbatch": "slurm-wlm"}
 """Program to the Debian package that brings it."""
 
 

@@ -86,14 +86,21 @@ class _Node:
 class RayHead(_Node):
     """The head; `address` is what `--address` takes."""
 
-    def __init__(self, cpus: int = 4, **environ: str) -> None:
+    def __init__(self, cpus: int = 4, *, dashboard: bool = False, **environ: str) -> None:
         super().__init__(cpus, environ)
         self.address = ""
+        self.dashboard = ""
+        """Address of its job API, where it has one."""
+        self._has_dashboard = dashboard
 
     def __enter__(self) -> Self:
-        (gcs,) = free_ports(1)
+        gcs, http = free_ports(2)
         self.address = f"127.0.0.1:{gcs}"
-        self._start("--head", f"--port={gcs}", "--include-dashboard=false")
+        shown = ["--include-dashboard=false"]
+        if self._has_dashboard:
+            self.dashboard = f"http://127.0.0.1:{http}"
+            shown = ["--include-dashboard=true", f"--dashboard-port={http}"]
+        self._start("--head", f"--port={gcs}", *shown)
         return self
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
+from runner.dispatch.inprocess import InProcessBackend
 from tests.support.commands import Bench, no_traceback
 from tests.support.standin import StandIn
 
@@ -125,6 +129,25 @@ def test_sweep_that_cannot_succeed_stops_at_once_and_says_why(
     assert "A_KEY" in ended.err
     assert "sk-planted" not in ended.text
     assert bench.rows() == []
+
+
+def test_sigterm_while_a_sweep_starts_is_said_and_loses_nothing(
+    bench: Bench, api: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write()
+    load = InProcessBackend.start
+
+    async def terminated(self: InProcessBackend) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await load(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InProcessBackend, "start", terminated)
+        ended = bench.run("sweep", "c.yaml")
+    assert ended.code == 130
+    assert "Run the same command again" in ended.err
+    bench.ok("sweep", "c.yaml")
+    assert api.stats()["total"] == 4
 
 
 def test_unreachable_server_is_said_within_seconds(bench: Bench) -> None:

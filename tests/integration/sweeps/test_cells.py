@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.support.commands import Bench, no_traceback
@@ -26,6 +27,39 @@ def test_sweep_when_grown_runs_exactly_what_is_new(bench: Bench, api: StandIn) -
     assert api.stats()["total"] == 3 * 3 * 2
     assert bench.states() == {"answered": 18}
     bench.ok("verify", "outputs/s")
+
+
+def test_sweep_when_seeds_shrink_says_what_is_left_out_and_counts_only_the_plan(
+    bench: Bench, api: StandIn
+) -> None:
+    bench.write(seeds=3)
+    bench.ok("sweep", "c.yaml")
+    told = "not in these seeds: 4 jobs"
+    assert told in bench.ok("plan", "c.yaml", "seeds=1").out
+    ended = bench.ok("sweep", "c.yaml", "seeds=1")
+    assert told in ended.out
+    assert "2 planned = 2 answered" in ended.out
+    status = json.loads(bench.ok("status", "outputs/s", "--json").out)["progress"]
+    assert (status["planned"], status["recorded"], status["owed"]) == (2, 2, 0)
+    assert api.stats()["total"] == 6
+    assert bench.states() == {"answered": 6}  # what was paid for stays
+    assert told not in bench.ok("sweep", "c.yaml").out
+    bench.ok("verify", "outputs/s")
+
+
+def test_supersede_of_cells_that_only_vanished_moves_their_rows_though_nothing_is_owed(
+    bench: Bench, api: StandIn
+) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    bench.write(scenarios=_tones("polite"))
+    assert bench.run("sweep", "c.yaml").code == 3
+    bench.ok("sweep", "c.yaml", "--supersede")
+    assert {row["condition"] for row in bench.rows()} == {"tone=polite"}
+    assert "2 planned = 2 answered" in bench.ok("report", "outputs/s").out
+    bench.ok("sweep", "c.yaml")
+    bench.ok("verify", "outputs/s")
+    assert api.stats()["total"] == 4
 
 
 def test_recorded_cells_that_changed_are_refused_by_name_and_key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,7 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runner.config.load import load_config
+from runner.record.parts import encode_parts
+from runner.record.posix_store import PosixStore
+from runner.record.seals import write_seal
+from runner.scenarios.build import build_book
 from tests.support.commands import Bench, no_traceback
+from tests.support.records import answered
 from tests.support.standin import StandIn
 
 FOLDERS = ("parts", "journal", "plan", "failures", "attempts", "events", "manifest", "transcripts")
@@ -145,7 +152,34 @@ def test_sweep_writes_a_damaged_resolved_configuration_again(bench: Bench, damag
     assert "sweep.yaml" in verified.out
     bench.ok("sweep", "c.yaml", "seeds=3")
     assert bench.states() == {"answered": 6}
+    assert len({row["sweep_id"] for row in bench.rows()}) == 1
     bench.ok("resume", "outputs/s")
+
+
+def test_plan_that_is_not_the_one_of_the_manifest_is_found_by_verify(bench: Bench) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    table = bench.sweep / "plan/00001.parquet"
+    bench.ok("sweep", "c.yaml", "seeds=3")
+    table.write_bytes((bench.sweep / "plan/00002.parquet").read_bytes())
+    ended = bench.run("verify", "outputs/s")
+    assert ended.code == 5
+    assert "plan/00001.parquet" in ended.out
+
+
+def test_parts_without_a_journal_are_published_before_anything_is_leased(
+    bench: Bench, api: StandIn
+) -> None:
+    """What a node sealed that is lost, with the journal on its disk."""
+    bench.write()
+    book = build_book(load_config("c.yaml", []).config)
+    rows = [answered(cell.number, 0) for cell in book.plan.cells]
+    store = PosixStore(bench.sweep)
+    asyncio.run(write_seal(store, "w0-lost.00001", encode_parts(rows, book.facts)))
+    bench.ok("sweep", "c.yaml")
+    assert api.stats()["total"] == 2
+    assert bench.states() == {"answered": 4}
+    bench.ok("verify", "outputs/s")
 
 
 @pytest.mark.parametrize("below", ["", "/s"])

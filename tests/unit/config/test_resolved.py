@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 
 from runner.config.load import load_config
-from runner.config.resolved import RESOLVED_VERSION, dump_resolved, load_resolved, resolved_facts
+from runner.config.resolved import (
+    RESOLVED_VERSION,
+    dump_plain,
+    dump_resolved,
+    load_resolved,
+    resolved_facts,
+)
 from runner.core.errors import RecordError
 
 ROOT = Path(__file__).parents[3]
@@ -61,3 +67,11 @@ def test_resolved_copy_when_damaged_is_refused(text, expected):
     with pytest.raises(RecordError, match="not to be edited") as caught:
         load_resolved(text)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_plain_copy_in_one_file_is_the_same_configuration(path, tmp_path):
+    config = load_config(path, environ={}).config
+    copy = tmp_path / "sweep.yaml"
+    copy.write_text(dump_plain(config))
+    assert load_config(copy, environ={}).config == config

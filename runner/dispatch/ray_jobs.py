@@ -1,0 +1,103 @@
+"""Ray's job API, as `runner submit` needs it: hand a command over, follow it, end with its outcome.
+
+A job's runtime environment is kept by the cluster and shown on its dashboard, so it carries the
+configuration and nothing else: keys come from the environment of the cluster's nodes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from runner.core.errors import BackendError
+
+_ATTEMPT = re.compile(r"-(\d+)$")
+_RUNS = frozenset({JobStatus.PENDING, JobStatus.RUNNING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """How a job ended."""
+
+    succeeded: bool
+    exit_code: int | None
+    """Of the command, where it got as far."""
+    message: str
+
+
+class RayJobs:
+    """The jobs of one cluster.
+
+    Raises:
+        BackendError: in the constructor, where no job API answers.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of its own connections
+        try:
+            self._client = JobSubmissionClient(address)
+        except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+            first = str(error).partition("\n")[0]
+            msg = (
+                f"--address {address}: no job API of a Ray cluster there ({first}). Give the "
+                "dashboard's address, such as http://HEAD:8265; the cluster needs ray[default]"
+            )
+            raise BackendError(msg) from error
+
+    def running(self, family: str) -> str | None:
+        """Return the id of the job of a family that runs or is about to, if there is one."""
+        for job in self._client.list_jobs():
+            name = job.submission_id or ""
+            if _ATTEMPT.sub("", name) == family and job.status in _RUNS:
+                return name
+        return None
+
+    def submit(self, family: str, entrypoint: str, folder: Path) -> str:
+        """Hand a command over; returns the id of its job, the family's next number.
+
+        Args:
+            family: tells the jobs of one sweep from all others.
+            entrypoint: run by a shell, in a copy of the folder.
+            folder: small; sent to the cluster.
+
+        Raises:
+            BackendError: the cluster refuses.
+        """
+        taken = [
+            int(found.group(1))
+            for job in self._client.list_jobs()
+            if (found := _ATTEMPT.search(job.submission_id or ""))
+            and _ATTEMPT.sub("", job.submission_id or "") == family
+        ]
+        name = f"{family}-{max(taken, default=0) + 1}"
+        try:
+            return self._client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=name,
+                runtime_env={"working_dir": str(folder)},
+                entrypoint_num_cpus=0,
+            )
+        except (RuntimeError, ValueError) as error:
+            msg = f"{self._address} refuses the job: {str(error).partition(chr(10))[0]}"
+            raise BackendError(msg) from error
+
+    def lines(self, name: str) -> AsyncIterator[str]:
+        """Return what a job prints, until it ends."""
+        return self._client.tail_job_logs(name)
+
+    def end(self, name: str) -> JobEnd | None:
+        """Return how a job ended, None while it runs."""
+        info = self._client.get_job_info(name)
+        if info.status in _RUNS:
+            return None
+        return JobEnd(
+            succeeded=info.status == JobStatus.SUCCEEDED,
+            exit_code=info.driver_exit_code,
+            message=(info.message or "").partition("\n")[0],
+        )

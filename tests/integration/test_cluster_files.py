@@ -1,0 +1,197 @@
+"""What lies in cluster/: manifests against schemas, scripts by shellcheck, the launcher by Ray."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from runner.config.load import load_config
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "cluster"
+CRDS = ROOT.parent / "shared" / "crds"
+KUBERNETES = "1.34"
+OVERLAYS = sorted(p.parent for p in CLUSTER.glob("kuberay/overlays/*/kustomization.yaml"))
+
+
+def _load(path: Path) -> Any:
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+
+
+def _patched(document: Any, patches: list[dict[str, Any]]) -> Any:
+    """Apply JSON patches of the kinds that our overlays use, strictly."""
+    out = copy.deepcopy(document)
+    for patch in patches:
+        *path, last = patch["path"].strip("/").split("/")
+        at = out
+        for step in path:
+            at = at[int(step)] if isinstance(at, list) else at[step]
+        assert patch["op"] in {"add", "replace"}
+        assert patch["op"] == "add" or last in at, f"{patch['path']}: nothing to replace"
+        at[last] = patch["value"]
+    return out
+
+
+def _jobs() -> dict[str, Any]:
+    """Return the RayJob as it is, and as each overlay makes it."""
+    base = _load(CLUSTER / "kuberay/base/rayjob.yaml")
+    out = {"base": base}
+    for overlay in OVERLAYS:
+        kustomization = _load(overlay / "kustomization.yaml")
+        job = base
+        for patch in kustomization["patches"]:
+            assert patch["target"] == {"kind": "RayJob", "name": base["metadata"]["name"]}
+            job = _patched(job, _load(overlay / patch["path"]))
+        assert [(overlay / r).resolve() for r in kustomization["resources"]] == [
+            CLUSTER / "kuberay/base"
+        ]
+        out[overlay.name] = job
+    return out
+
+
+JOBS = _jobs()
+RAYCLUSTER = _load(CLUSTER / "kuberay/raycluster/raycluster.yaml")
+
+
+def _clusters() -> dict[str, Any]:
+    return {name: job["spec"]["rayClusterSpec"] for name, job in JOBS.items()} | {
+        "raycluster": RAYCLUSTER["spec"]
+    }
+
+
+@pytest.mark.parametrize("name", _clusters())
+def test_pod_templates_are_valid_pods(name: str) -> None:
+    spec = _clusters()[name]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        template = group["template"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "x", **template.get("metadata", {})},
+            "spec": template["spec"],
+        }
+        kubernetes_validate.validate(pod, KUBERNETES, strict=True)
+        assert template["spec"]["restartPolicy"] == "Never"  # autoscaler v2
+        drain = next(
+            int(e["value"])
+            for e in template["spec"]["containers"][0]["env"]
+            if e["name"] == "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+        )
+        assert drain < template["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_a_pod_with_a_misspelt_key_is_refused() -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"contianers": []}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(pod, KUBERNETES, strict=True)
+
+
+def _strict(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    free = schema.get("x-kubernetes-preserve-unknown-fields")
+    out = {k: _strict(v) for k, v in schema.items() if not str(k).startswith("x-")}
+    if isinstance(out.get("properties"), dict) and "additionalProperties" not in out and not free:
+        out["additionalProperties"] = False
+    return out
+
+
+@pytest.mark.skipif(
+    not CRDS.is_dir(), reason="../shared: the published CRDs are not beside this checkout"
+)
+@pytest.mark.parametrize("name", [*JOBS, "raycluster"])
+def test_manifest_fits_the_published_crd(name: str) -> None:
+    crd, document = ("rayclusters", RAYCLUSTER) if name == "raycluster" else ("rayjobs", JOBS[name])
+    versions = _load(CRDS / f"{crd}.yaml")["spec"]["versions"]
+    schema = next(v for v in versions if v["name"] == "v1")["schema"]["openAPIV3Schema"]
+    strict = _strict(schema)
+    strict["properties"]["metadata"] = {"type": "object"}
+    validator = jsonschema.Draft202012Validator(strict)
+    assert [e.message for e in validator.iter_errors(document)] == []
+    wrong = copy.deepcopy(document)
+    wrong["spec"]["rayVersoin"] = "2"
+    assert list(validator.iter_errors(wrong))
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_job_keeps_the_rules_that_kuberay_checks_beside_its_schema(name: str) -> None:
+    spec = JOBS[name]["spec"]
+    assert len(JOBS[name]["metadata"]["name"]) <= 47
+    assert spec["backoffLimit"] > 0
+    assert spec["submissionMode"] == "K8sJobMode"
+    cluster = spec["rayClusterSpec"]
+    assert cluster["authOptions"]["mode"] == "token"
+    head = cluster["headGroupSpec"]
+    assert head["rayStartParams"]["num-cpus"] == "0"
+    assert "resources" not in head["rayStartParams"]
+    assert "RAY_enable_autoscaler_v2" not in str(cluster)
+    for group in cluster["workerGroupSpecs"]:
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+
+
+@pytest.mark.parametrize("name", _clusters())
+def test_keys_come_from_a_secret_only(name: str) -> None:
+    for group in (_clusters()[name]["headGroupSpec"], *_clusters()[name]["workerGroupSpecs"]):
+        container = group["template"]["spec"]["containers"][0]
+        assert container["envFrom"] == [{"secretRef": {"name": "runner-keys"}}]
+        assert not [e for e in container["env"] if "KEY" in e["name"] or "SECRET" in e["name"]]
+
+
+def test_ray_version_is_the_locked_one() -> None:
+    import ray
+
+    for spec in _clusters().values():
+        assert spec["rayVersion"] == ray.__version__
+
+
+def test_sweep_of_the_kustomization_is_a_configuration() -> None:
+    base = CLUSTER / "kuberay/base"
+    kustomization = _load(base / "kustomization.yaml")
+    (generator,) = kustomization["configMapGenerator"]
+    assert generator["files"] == ["sweep.yaml"]
+    assert load_config(str(base / "sweep.yaml"), []).config.output.startswith("s3://")
+    mounted = JOBS["base"]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
+    assert mounted["volumes"][0] == {"name": "sweep", "configMap": {"name": generator["name"]}}
+    assert "/etc/runner/sweep.yaml" in JOBS["base"]["spec"]["entrypoint"]
+    assert all((base / resource).exists() for resource in kustomization["resources"])
+
+
+def test_scripts_pass_shellcheck() -> None:
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+    scripts = sorted(CLUSTER.rglob("*.sbatch")) + sorted(CLUSTER.rglob("*.sh"))
+    assert scripts
+    done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_launcher_file_passes_ray_and_a_misspelt_one_does_not() -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = _load(CLUSTER / "aws/cluster.yaml")
+    validate_config(prepare_config(copy.deepcopy(config)))
+    assert config["available_node_types"]["worker"]["node_config"]["InstanceMarketOptions"]
+    config["idle_timeout_minute"] = 5
+    with pytest.raises(jsonschema.ValidationError):
+        validate_config(prepare_config(config))
+
+
+def test_prometheus_file_names_what_ray_writes() -> None:
+    (job,) = _load(CLUSTER / "prometheus/prometheus.yml")["scrape_configs"]
+    assert job["file_sd_configs"][0]["files"] == ["/tmp/ray/prom_metrics_service_discovery.json"]
+
+
+def test_every_file_is_named_in_the_readme_or_by_another() -> None:
+    text = "".join(p.read_text() for p in CLUSTER.rglob("*") if p.is_file())
+    for path in CLUSTER.rglob("*"):
+        if path.is_file() and path.name not in {"README.md", "kustomization.yaml"}:
+            assert path.name in text, path

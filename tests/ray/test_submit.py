@@ -1,0 +1,104 @@
+"""`runner submit` against the job API of a real Ray dashboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.support.cli_sweep import KEY, configuration
+from tests.support.ray_head import RayHead
+from tests.support.standin import StandIn
+
+pytestmark = pytest.mark.ray
+RUNNER = Path(sys.executable).parent / "runner"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayHead]:
+    """A Ray with its dashboard; only its own environment has the key."""
+    with RayHead(RUNNER_TEST_KEY=KEY, dashboard=True) as head:
+        yield head
+
+
+def _submit(folder: Path, cluster: RayHead, output: str, *extra: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "runner", "submit", str(folder / "c.yaml")]
+    command += [f"output={output}", "--address", cluster.dashboard, "--workers", "1"]
+    environ = {k: v for k, v in os.environ.items() if k != "RUNNER_TEST_KEY"}
+    return subprocess.Popen(
+        [*command, "--command", str(RUNNER), *extra],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environ,
+    )
+
+
+def _rows(output: Path) -> int:
+    glob = f"{output}/transcripts/*.parquet"
+    found = duckdb.sql(f"select count(distinct (condition, seed)) from read_parquet('{glob}')")
+    return found.fetchall()[0][0]
+
+
+def _runner(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "runner", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_submitted_sweep_is_followed_stopped_by_its_directory_and_continued(
+    tmp_path: Path, cluster: RayHead
+) -> None:
+    output = tmp_path / "out"
+    with StandIn(latency_s=0.2, answer_bytes=200) as server:
+        (tmp_path / "c.yaml").write_text(json.dumps(configuration(server.url, jobs=400)))
+        first = _submit(tmp_path, cluster, str(output))
+        deadline = time.monotonic() + 90
+        while server.stats()["total"] < 50:
+            assert first.poll() is None, first.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        second = _submit(tmp_path, cluster, str(output), "--detach")
+        told = second.communicate(timeout=60)[0]
+        assert second.returncode == 0, told
+        assert "runs already" in told
+        assert _runner("stop", str(output)).returncode == 0
+        screen = first.communicate(timeout=90)[0]
+        assert first.returncode == 130, screen
+        assert f"runner resume {output}" in screen
+        assert KEY not in screen
+        server.configure(latency_s=0.01, answer_bytes=200)
+        third = _submit(tmp_path, cluster, str(output))
+        screen = third.communicate(timeout=90)[0]
+        assert third.returncode == 0, screen
+        assert "-2 to http" in screen
+        assert _rows(output) == 400
+        assert server.stats()["total"] == 400
+
+
+def test_output_on_the_submitters_own_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(json.dumps(configuration("http://127.0.0.1:1", jobs=4)))
+    done = _runner("submit", str(tmp_path / "c.yaml"), "--address", "http://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "output" in done.stderr
+
+
+def test_address_without_a_job_api_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(json.dumps(configuration("http://127.0.0.1:1", jobs=4)))
+    done = _runner(
+        "submit",
+        str(tmp_path / "c.yaml"),
+        f"output={tmp_path}/o",
+        "--address",
+        "http://127.0.0.1:1",
+    )
+    assert done.returncode == 4
+    assert "http://127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,88 @@
+"""What the lease table does with jobs that come back from where nobody expected them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runner.core.seams import ProcessIdentity
+from runner.core.seeds import SeedSet
+from runner.core.values import Job
+from runner.dispatch.leases import LeaseTable
+from runner.execute.messages import Heartbeat, Lease
+from tests.support.cells import cell, plan
+from tests.support.records import attempt_of, reply_of
+
+JOB = Job(0, 0)
+BEAT = Heartbeat(
+    seq=1,
+    worker="w",
+    incarnation="w",
+    process=ProcessIdentity(host="h", boot_id="b", pid_namespace="n", pid=1, started="1"),
+    node="n",
+    claim=1,
+    held=(),
+    returned=(),
+    sealed=(),
+    wants={},
+    queued={},
+    running=0,
+    unpublished={},
+    slots={},
+    tallies={},
+)
+
+
+def _answered(incarnation: str) -> Lease:
+    reply = reply_of(({"type": "text", "text": "A line."},))
+    return Lease(job=JOB, carried=(attempt_of(JOB, reply, incarnation=incarnation),))
+
+
+def test_job_held_by_a_worker_thought_lost_when_another_has_answers_is_recalled_until_it_is_back() -> (
+    None
+):
+    table = LeaseTable(plan([cell(0, 2)]), {}, suspect_deaths=3)
+    table.carried[JOB] = _answered("b").carried
+    for seq in (1, 2):  # a reply may be lost
+        beat = replace(BEAT, seq=seq, incarnation="a", held=(JOB,))
+        assert table.reconcile(beat, 0.0).revoke == (JOB,)
+    other = replace(BEAT, incarnation="c")
+    table.reconcile(other, 0.0)
+    assert JOB not in [lease.job for lease in table.grant("c", "m", 9)]  # still with a
+    back = replace(BEAT, seq=3, incarnation="a", returned=(Lease(job=JOB),))
+    assert table.reconcile(back, 0.0).returned_seen == (JOB,)
+    again = next(lease for lease in table.grant("c", "m", 9) if lease.job == JOB)
+    assert [a.incarnation for a in again.carried] == ["b"]
+
+
+def test_job_held_by_a_worker_thought_lost_when_only_it_has_answers_stays_there() -> None:
+    table = LeaseTable(plan([cell(0, 2)]), {}, suspect_deaths=3)
+    table.carried[JOB] = _answered("a").carried
+    assert table.reconcile(replace(BEAT, incarnation="a", held=(JOB,)), 0.0).revoke == ()
+
+
+def test_suspect_that_a_worker_taken_for_dead_comes_back_with_is_leased_to_one_at_a_time() -> None:
+    table = LeaseTable(plan([cell(0, 1)]), {}, suspect_deaths=1)
+    table.died_with([JOB, Job(0, 9)])
+    ghost = replace(BEAT, incarnation="ghost")
+    table.reconcile(ghost, 0.0)
+    assert table.grant("ghost", "m", 1) == []  # it waits to be run alone
+    table.reconcile(replace(ghost, held=(JOB,)), 0.0)
+    table.remove("ghost")
+    for name in ("a", "b"):
+        table.reconcile(replace(BEAT, incarnation=name), 0.0)
+        table.grant(name, "m", 1)
+    alone = [lease.job for name in ("a", "b") for lease in table.grant_alone(name)]
+    assert alone == [JOB]
+    table.remove("a")
+    assert table.owed("m") == 1
+    assert not table.settled
+
+
+def test_suspect_that_has_ended_meanwhile_is_not_run() -> None:
+    table = LeaseTable(plan([cell(0, 1)]), {}, suspect_deaths=1)
+    table.died_with([JOB, Job(0, 9)])
+    table.reconcile(BEAT, 0.0)
+    table.grant("w", "m", 1)
+    table.ended({0: SeedSet.of_seeds([0])})
+    assert not table.isolating("w")
+    assert table.grant_alone("w") == []
