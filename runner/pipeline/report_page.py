@@ -12,15 +12,18 @@ from runner.core.seams import Store
 from runner.grade.verdict import Role
 from runner.pipeline.reporting import Reports
 from runner.pipeline.showing import cut_answer
+from runner.pipeline.verdicts import Asked, count_verdicts
 from runner.record.layout import CONFIGURATION
 from runner.record.place import Place
 from runner.record.query import open_tables
 from runner.record.schema import SCHEMA_VERSION
 from runner.record.verdicts import VERDICT_SCHEMA_VERSION
 from runner.report.figures import Figure, report_figures
+from runner.report.grid import Grid
 from runner.report.html_page import PageFacts, html_page
 from runner.report.rows import counted_seeds
 from runner.report.samples import Sample, pick_samples
+from runner.report.verdict_page import verdict_grids
 
 SAMPLES = 300
 PAGE = "report.html"
@@ -56,6 +59,7 @@ async def write_page(
         versions=_versions(made, text),
         samples=_samples(directory, made, samples),
         figures=figures,
+        graders=await _graders(store, directory, made),
         calibration_note=_calibration_note(made),
     )
     page = html_page(made.reports, made.spent, facts, cut_answer)
@@ -98,6 +102,12 @@ def _samples(directory: Place, made: Reports, most: int) -> list[Sample]:
     verdicts = [str(directory / key) for key in first.verdicts] if first else []
     with open_tables(Path(directory)) as tables:
         return pick_samples(tables, seeds, verdicts, most=most)
+
+
+async def _graders(store: Store, directory: Place, made: Reports) -> list[Grid]:
+    counted = await count_verdicts(store, directory, Asked(), made.graded)
+    shown = verdict_grids(counted, str(directory)) if counted else []
+    return [item for item in shown if isinstance(item, Grid)]
 
 
 def _versions(made: Reports, text: str) -> list[tuple[str, str]]:

@@ -56,9 +56,9 @@ class PageFacts:
     samples: Sequence[Sample]
     figures: Mapping[int, Sequence[Figure]]
     """By position of the report."""
-    calibration: Sequence[Grid] = ()
+    graders: Sequence[Grid] = ()
+    """What each grader says, every verdict state counted, and how good it is where that is known."""
     calibration_note: str = ""
-    verdict_grids: Sequence[Grid] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -267,7 +267,7 @@ def _cost(spent: Sequence[Spent]) -> _Part:
 
 def _calibration(facts: PageFacts) -> _Part:
     part = _Part(anchor="calibration", title="Calibration of graders")
-    part.grids = [_table(g, "") for g in (*facts.calibration, *facts.verdict_grids)]
+    part.grids = [_table(g, "") for g in facts.graders]
     if facts.calibration_note:
         part.paragraphs = (facts.calibration_note,)
     return part

@@ -122,6 +122,7 @@ def test_page_holds_configuration_versions_figures_and_every_state(tmp_path):
     assert "base_url: http://127.0.0.1:1" in text.replace("&#34;", '"')
     assert "Content-Security-Policy" in text
     assert "judge uncalibrated here" in text
+    assert ">Verdicts<" in text
     assert "runner show" in text
     figures = sorted(p.name for p in (writer.root / "report" / "figures").iterdir())
     assert {"end-states.svg", "rates-1.svg"} <= set(figures)
