@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,13 @@ from runner.pipeline.verdicts import Asked, grade_course, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
-from runner.report.analysis import analyse, families_of, questions_of
+from runner.report.analysis import (
+    analyse,
+    corrected_together,
+    families_of,
+    questions_of,
+    without_grader,
+)
 from runner.report.conditional import given_labels
 from runner.report.contents import Report
 from runner.report.counts import any_simulated, count_cells
@@ -72,10 +78,20 @@ async def make_reports(
         shared = _shared(sweep, tables, graded, looks=looks, grown=grown, level=level)
         outcomes = [one for one in graded if one.card.role == Role.OUTCOME]
         uses: list[Graded | None] = [*outcomes] or [None]
-        reports = tuple(_report(shared, tables, one, course.gradings) for one in uses)
+        reports = _together(sweep, [_report(shared, tables, one, course.gradings) for one in uses])
         spent = tuple(spent_by_model(tables))
     await _log(store, sweep, looks, clock or SystemClock())
     return Reports(sweep=sweep, reports=reports, spent=spent, graded=tuple(graded))
+
+
+def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:
+    """Correct what was declared over all graders, and say which questions no grader answers."""
+    if any(r.analysis is None for r in reports):
+        return tuple(reports)
+    analyses = corrected_together([r.analysis for r in reports if r.analysis])
+    unanswered = without_grader(sweep.config, [r.grader for r in reports if r.grader])
+    analyses[0] = replace(analyses[0], flags=(*unanswered, *analyses[0].flags))
+    return tuple(replace(r, analysis=a) for r, a in zip(reports, analyses, strict=True))
 
 
 async def _log(store: Store, sweep: Sweep, looks: Sequence[Look], clock: Clock) -> None:

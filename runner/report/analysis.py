@@ -80,7 +80,7 @@ def analyse(
     looks: Sequence[Look] = (),
     top_ups: Sequence[TopUp] = (),
 ) -> Analysis:
-    """Answer the questions from one grader's rows.
+    """Answer the questions from one grader's rows; p-values are corrected afterwards, over all graders.
 
     Args:
         config: the sweep's, with what it declares.
@@ -100,13 +100,15 @@ def analyse(
     excluded = frozenset((c.model, c.family) for c in controls if c.state is ControlState.EXCLUDED)
     parameters = parameters_of(config)
     declared: list[Contrast] = []
+    unanswered: list[str] = []
     for question in questions_of(config):
         if question.grader not in {None, grader}:
             continue
         found = answer(question, rows, level=level, excluded=excluded, parameters=parameters)
         if found is not None:
             declared.append(_dated(found, looks))
-    declared = corrected(declared)
+        else:
+            unanswered.append(f"contrast {question.name}: no graded cell fits its `a` or `b`.")
     asked = {_same(c.question) for c in declared}
     others = [q for q in exploratory_questions(rows) if _same(q) not in asked]
     exploratory = [
@@ -126,8 +128,27 @@ def analyse(
         controls=tuple(controls),
         given=tuple(given),
         top_ups=tuple(top_ups),
-        flags=tuple(texture_flags(rows, textures or {})),
+        flags=(*unanswered, *texture_flags(rows, textures or {})),
     )
+
+
+def corrected_together(analyses: Sequence[Analysis]) -> list[Analysis]:
+    """Return the analyses of all graders with Holm's correction over all that was declared."""
+    every = corrected([c for a in analyses for c in a.declared])
+    out: list[Analysis] = []
+    for analysis in analyses:
+        mine, every = every[: len(analysis.declared)], every[len(analysis.declared) :]
+        out.append(replace(analysis, declared=tuple(mine)))
+    return out
+
+
+def without_grader(config: SweepConfig, graders: Sequence[str]) -> list[str]:
+    """Return a warning for each declared question whose grader gave no outcome here."""
+    return [
+        f"contrast {q.name}: no verdicts by {q.grader}; graders here: {', '.join(graders)}."
+        for q in questions_of(config)
+        if q.grader is not None and q.grader not in graders
+    ]
 
 
 def _same(question: Question) -> tuple[object, ...]:

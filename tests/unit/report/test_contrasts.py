@@ -11,7 +11,7 @@ from runner.config.schema import (
     SweepConfig,
 )
 from runner.core.values import EndState
-from runner.report.analysis import analyse, texture_flags
+from runner.report.analysis import analyse, corrected_together, texture_flags, without_grader
 from runner.report.contrasts import answer, corrected
 from runner.report.looks import Look, TopUp, question_digest
 from runner.report.questions import declared_questions, exploratory_questions
@@ -167,7 +167,7 @@ def test_question_declared_after_a_look_is_exploratory_and_leaves_holm():
         at="2026-01-02T03:04:05Z", plan_version=1, recorded=10,
         questions={question_digest(q): q.name for q in early},
     )  # fmt: skip
-    found = analyse(config, rows(), "g", looks=[look])
+    (found,) = corrected_together([analyse(config, rows(), "g", looks=[look])])
     declared = {c.question.name: c.question.declared for c in found.declared}
     assert declared == {"threat: m1": True, "threat: m2": True, "models": False}
     late = next(c for c in found.declared if c.question.name == "models")
@@ -207,3 +207,24 @@ def test_top_ups_carry_their_cells():
     top = TopUp(at="2026-01-01T00:00:00Z", seen=5, cells=frozenset((0,)), added=3)
     found = analyse(sweep(), rows(), "g", top_ups=[top])
     assert found.top_ups == (top,)
+
+
+def test_contrasts_of_two_graders_are_corrected_together():
+    config = sweep(contrasts=[THREAT])
+    other = ContrastConfig(name="models", a={"model": "m1"}, b={"model": "m2"}, grader="h")
+    config.analysis.contrasts.append(other)
+    by_g, by_h = (analyse(config, rows(), name) for name in ("g", "h"))
+    raw = [c.test.p for a in (by_g, by_h) for c in a.declared]
+    after = [c.test.adjusted for a in corrected_together([by_g, by_h]) for c in a.declared]
+    assert len(raw) == 3
+    assert after == [pytest.approx(p) for p in holm(raw)]
+
+
+def test_contrast_that_nothing_answers_is_said():
+    nowhere = ContrastConfig(name="nowhere", a={"threat": "x"}, b={"threat": "y"})
+    config = sweep(contrasts=[nowhere])
+    found = analyse(config, rows(), "g")
+    assert found.declared == ()
+    assert found.flags[0].startswith("contrast nowhere: m1: no graded cell fits")
+    config.analysis.contrasts = [ContrastConfig(name="z", a={"t": 1}, b={"t": 2}, grader="h")]
+    assert without_grader(config, ["g"])[0].startswith("contrast z: m1: no verdicts by h")
