@@ -19,6 +19,18 @@ def add(commands: Commands) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of tables")
     form.add_argument("--csv", action="store_true", help="print one CSV row per condition × model")
+    form.add_argument(
+        "--html", action="store_true", help="write one page that opens offline, and its figures"
+    )
+    form.add_argument("--svg", action="store_true", help="write the figures alone")
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="where to write (default: DIR/report; ./report for an object store)",
+    )
+    parser.add_argument(
+        "--samples", type=int, default=300, metavar="N", help="transcripts on the page, 300"
+    )
     parser.set_defaults(run=run)
 
 
@@ -27,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import json
     import sys
+    from pathlib import Path
 
     from runner.core.errors import EXIT_OK, ConfigError
     from runner.pipeline.reporting import make_reports
@@ -43,13 +56,24 @@ def run(args: argparse.Namespace) -> int:
         if done == total or done % 100 == 0:
             print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
 
-    made = asyncio.run(
-        make_reports(open_store(directory), directory, level=args.level, on_shard=on_shard)
-    )
+    store = open_store(directory)
+    # A page of a sweep on an object store goes beside the user, not into the local copy.
+    own = Path("report") if directory.is_remote else Path(directory) / "report"
+    folder = Path(args.out) if args.out else own
+    made = asyncio.run(make_reports(store, directory, level=args.level, on_shard=on_shard))
     if args.json:
         print(json.dumps(json_page(made.reports, made.spent), indent=2))
     elif args.csv:
         sys.stdout.write(csv_page(made.reports))
+    elif args.html:
+        from runner.pipeline.report_page import write_page
+
+        written = asyncio.run(write_page(store, directory, made, folder, samples=args.samples))
+        print(written.page)
+    elif args.svg:
+        from runner.pipeline.report_page import figures_of, write_figures
+
+        print(*write_figures(figures_of(made), folder), sep="\n")
     else:
         put(screen_page(made.reports, made.spent), sys.stdout)
     return EXIT_OK

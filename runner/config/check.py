@@ -21,7 +21,7 @@ from runner.config.schema import (
     ScenarioConfig,
     SweepConfig,
 )
-from runner.config.source import Judge
+from runner.config.source import Judge, nearest
 from runner.core.identity import canonical_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}")
@@ -72,6 +72,7 @@ def check(config: SweepConfig, judge: Judge) -> None:
     check_graders(config, judge)
     check_quotas(config, judge)
     _check_money(config, judge)
+    _check_ages(config, judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)
@@ -100,6 +101,16 @@ def _check_money(config: SweepConfig, judge: Judge) -> None:
     _check_positive(config.tripwire, "tripwire", judge)
     if config.tripwire.share > 1:
         judge.note("tripwire.share", "is a share from 0 to 1.")
+
+
+def _check_ages(config: SweepConfig, judge: Judge) -> None:
+    names, models = config.analysis.older_to_newer, [m.name for m in config.models]
+    for name in names:
+        if name not in models:
+            text = f"{name!r} is no model of this sweep. {nearest(name, models)}"
+            judge.note("analysis.older_to_newer", text)
+    if len(set(names)) < len(names):
+        judge.note("analysis.older_to_newer", "names a model twice.")
 
 
 def _key(kind: str, name: str, index: int) -> str:

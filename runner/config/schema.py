@@ -334,6 +334,8 @@ class ContrastConfig:
     """Axis to level or levels; `model` and `scenario` count as axes here."""
     b: dict[str, Any] = field(default_factory=dict)
     """The same axes at other levels; everything else is paired by prompt."""
+    grader: str | None = None
+    """Whose verdicts count; None: the first grader of the first scenario in question."""
 
 
 @dataclass(kw_only=True)
@@ -351,6 +353,8 @@ class AnalysisConfig:
 
     contrasts: list[ContrastConfig] = field(default_factory=list)
     exclude: list[ExclusionConfig] = field(default_factory=list)
+    older_to_newer: list[str] = field(default_factory=list)
+    """Models by age, the oldest first: each is compared with the one before it, as declared."""
 
 
 @dataclass(kw_only=True)
@@ -405,7 +409,8 @@ class SweepConfig:
     safeguards: list[SafeguardConfig] = field(default_factory=list)
     """Put around every scenario, as an axis `safeguards` with the levels `off` and `on`."""
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
-    """What is reported as declared; anything else is exploratory."""
+    """What is reported as declared; anything else is exploratory. No part of the identity: it may
+    change, and a report says so where it changed after somebody had looked."""
     quotas: list[QuotaGroupConfig] = field(default_factory=list)
     """Quotas that several models share, by name."""
     seeds: Any = 1

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.core.seams import Store
+from runner.core.clock import SystemClock
+from runner.core.seams import Clock, Store
+from runner.core.seeds import SeedSet
 from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
 from runner.pipeline.verdicts import Asked, grade_course, open_course
-from runner.plan.blocks import complete_blocks
+from runner.plan.blocks import CompleteBlocks, complete_blocks
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
-from runner.report.contents import Report, counted_seeds, report_rows, totals, whole_of
-from runner.report.counts import Spent, any_simulated, count_cells, spent_by_model
+from runner.report.analysis import (
+    analyse,
+    corrected_together,
+    families_of,
+    questions_of,
+    without_grader,
+)
+from runner.report.conditional import given_labels
+from runner.report.contents import Report
+from runner.report.counts import any_simulated, count_cells
+from runner.report.looks import Look, TopUp, log_look, question_digest, read_looks, top_ups
+from runner.report.rows import counted_seeds, report_rows, totals, whole_of
+from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import Sweep
+from runner.report.texture import Texture, textures
 from runner.statistics.binomial import LEVEL
 
 
@@ -23,6 +38,7 @@ from runner.statistics.binomial import LEVEL
 class Reports:
     """Everything that `runner report` prints."""
 
+    sweep: Sweep
     reports: tuple[Report, ...]
     """One per grader in use; one without rates where none is."""
     spent: tuple[Spent, ...]
@@ -35,14 +51,16 @@ async def make_reports(
     *,
     level: float = LEVEL,
     on_shard: Callable[[str, int, int], None] = lambda _name, _done, _total: None,
+    clock: Clock | None = None,
 ) -> Reports:
-    """Grade and count a sweep, live or not.
+    """Grade and count a sweep, live or not, and log that somebody looked.
 
     Args:
         store: the sweep directory.
         directory: the same, as it was named: DuckDB reads the shards itself.
         level: coverage of the intervals.
         on_shard: told of grading, see `grade_sweep`.
+        clock: says when the look was.
 
     Raises:
         SweepStateError: no sweep there.
@@ -51,47 +69,135 @@ async def make_reports(
         StorageError: it cannot be read, or verdicts cannot be written.
     """
     course = await open_course(store, directory, Asked())
-    sweep, gradings = course.sweep, course.gradings
+    sweep = course.sweep
     graded = await grade_course(store, course, on_shard)
+    looks = await read_looks(store)
+    grown = await top_ups(store, looks, sweep.plan)
     await directory.refresh()
     with open_tables(Path(directory)) as tables:
+        shared = _shared(sweep, tables, graded, looks=looks, grown=grown, level=level)
         outcomes = [one for one in graded if one.card.role == Role.OUTCOME]
         uses: list[Graded | None] = [*outcomes] or [None]
-        reports = tuple(_report(sweep, tables, one, gradings, level) for one in uses)
+        reports = _together(sweep, [_report(shared, tables, one, course.gradings) for one in uses])
         spent = tuple(spent_by_model(tables))
-    return Reports(reports=reports, spent=spent, graded=tuple(graded))
+    await _log(store, sweep, looks, clock or SystemClock())
+    return Reports(sweep=sweep, reports=reports, spent=spent, graded=tuple(graded))
+
+
+def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:
+    """Correct what was declared over all graders, and say which questions no grader answers."""
+    if any(r.analysis is None for r in reports):
+        return tuple(reports)
+    analyses = corrected_together([r.analysis for r in reports if r.analysis])
+    unanswered = without_grader(sweep.config, [r.grader for r in reports if r.grader])
+    analyses[0] = replace(analyses[0], flags=(*unanswered, *analyses[0].flags))
+    return tuple(replace(r, analysis=a) for r, a in zip(reports, analyses, strict=True))
+
+
+async def _log(store: Store, sweep: Sweep, looks: Sequence[Look], clock: Clock) -> None:
+    at = datetime.fromtimestamp(clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    look = Look(
+        at=at,
+        plan_version=sweep.plan.version,
+        recorded=sweep.state.recorded_jobs,
+        questions={question_digest(q): q.name for q in questions_of(sweep.config)},
+    )
+    await log_look(store, looks, look)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """What the reports of all graders have in common."""
+
+    sweep: Sweep
+    owed: int
+    blocks: Mapping[str, CompleteBlocks]
+    seeds: Mapping[int, SeedSet]
+    """That count: all of a finished sweep, complete blocks of another."""
+    textures: Mapping[int, Texture]
+    labels: Mapping[str, Sequence[str]]
+    """Labelling grader to its verdict files."""
+    looks: Sequence[Look]
+    top_ups: Sequence[TopUp]
+    simulated: bool
+    level: float
+
+
+def _shared(
+    sweep: Sweep,
+    tables: Tables,
+    graded: Sequence[Graded],
+    *,
+    looks: Sequence[Look],
+    grown: Sequence[TopUp],
+    level: float,
+) -> _Shared:
+    plan, ended, owed = sweep.plan, sweep.ended(), sweep.owed
+    seeds = counted_seeds(plan, ended) if owed else {c.number: c.seeds for c in plan.cells}
+    return _Shared(
+        sweep=sweep,
+        owed=owed,
+        blocks=complete_blocks(plan, ended),
+        seeds=seeds,
+        textures=textures(tables, seeds),
+        labels={
+            one.card.grader: _files(sweep, one) for one in graded if one.card.role == Role.LABEL
+        },
+        looks=looks,
+        top_ups=grown,
+        simulated=any_simulated(tables),
+        level=level,
+    )
+
+
+def _files(sweep: Sweep, graded: Graded) -> list[str]:
+    return [str(sweep.directory / key) for key in graded.verdicts]
 
 
 def _report(
-    sweep: Sweep,
-    tables: Tables,
-    graded: Graded | None,
-    gradings: Mapping[int, CellGrading],
-    level: float,
+    shared: _Shared, tables: Tables, graded: Graded | None, gradings: Mapping[int, CellGrading]
 ) -> Report:
-    plan, ended, owed = sweep.plan, sweep.ended(), sweep.owed
-    seeds = {c.number: c.seeds for c in plan.cells}
+    sweep, level, seeds = shared.sweep, shared.level, shared.seeds
+    plan, dead = sweep.plan, sweep.state.dead
     card = graded.card if graded else None
     cells = frozenset(n for n, g in gradings.items() if card and card.grader in g.graders)
-    verdicts = [str(sweep.directory / key) for key in graded.verdicts] if graded else []
-    whole = count_cells(tables, seeds, sweep.state.dead, verdicts, cells)
-    shown = whole
-    if owed:
-        counted = counted_seeds(plan, ended)
-        shown = count_cells(tables, counted, sweep.state.dead, verdicts, cells)
-    rows = report_rows(plan.cells, shown, level)
-    together = whole_of(list(whole.values()))
+    verdicts = _files(sweep, graded) if graded else []
+    shown = count_cells(tables, seeds, dead, verdicts, cells)
+    whole = shown
+    if shared.owed:
+        every = {c.number: c.seeds for c in plan.cells}
+        whole = count_cells(tables, every, dead, verdicts, cells)
+    rows = report_rows(
+        plan.cells,
+        shown,
+        level,
+        families=families_of(sweep.config),
+        dependent=frozenset(n for n, t in shared.textures.items() if not t.independent),
+    )
+    analysis = None
+    if card is not None:
+        analysis = analyse(
+            sweep.config,
+            rows,
+            card.grader,
+            level=level,
+            textures=shared.textures,
+            given=given_labels(tables, seeds, verdicts, shared.labels, level),
+            looks=shared.looks,
+            top_ups=shared.top_ups,
+        )
     return Report(
         sweep=sweep.name,
         directory=str(sweep.directory),
         grader=card.grader if card else None,
         grader_digest=card.digest if card else None,
         view=card.view if card else None,
-        interim=owed > 0,
-        blocks=complete_blocks(plan, ended),
-        simulated=any_simulated(tables),
-        whole=together,
+        interim=shared.owed > 0,
+        blocks=shared.blocks,
+        simulated=shared.simulated,
+        whole=whole_of(list(whole.values())),
         totals=totals(rows, level),
         rows=rows,
         level=level,
+        analysis=analysis,
     )

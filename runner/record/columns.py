@@ -209,8 +209,8 @@ _TRANSCRIPT_ROW = (
     *("returned_model_id", "turns", "attempts", "input_tokens", "output_tokens"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
     *("request_digests", "request_ids", "started_at", "finished_at", "incarnation"),
-    *("simulated", "raw_content", "ended_by", "perturbations", "effects", "safeguards"),
-    *("role_usage", "role_calls"),
+    *("simulated", "raw_content", "answer_digest"),
+    *("ended_by", "perturbations", "effects", "safeguards", "role_usage", "role_calls"),
 )
 
 
@@ -231,7 +231,8 @@ def _transcript(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
         *(last.stop_reason, scout.dump([r.stop_reason for r in replies])[0], last.model),
         *(sum(not r.continues for r in replies), len(attempts), *usage, _cost(done, tariffs)),
         *(orjson.dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
-        *(attempts[-1].incarnation, _simulated(attempts), raw, *_staged(done)),
+        *(attempts[-1].incarnation, _simulated(attempts), raw, scout.answer_digest(replies)),
+        *_staged(done),
     )
 
 

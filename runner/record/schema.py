@@ -212,6 +212,12 @@ TRANSCRIPT_COLUMNS: tuple[Column, ...] = (
         unit="JSON list of lists of blocks",
         nullable=True,
     ),
+    _text(
+        "answer_digest",
+        "First half of the SHA-256 over what the model said (texts, reasoning, tool calls; no ids): "
+        "equal answers have equal ones.",
+        unit="hex",
+    ),
     _word(
         "ended_by",
         "What ended the rollout: answer, finish (tool), turns, output_tokens, safeguard, refused, "

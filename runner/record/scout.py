@@ -10,6 +10,7 @@ the row carries the reply's blocks in `raw_content` as well. `reply_blocks` read
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -229,6 +230,34 @@ def shallow(value: object, levels: int = MAX_LEVELS) -> object:
 def clean(text: str) -> str:
     """Return the text with surrogate pairs joined and lone surrogates as U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def answer_digest(replies: Sequence[Reply]) -> str:
+    """Return 32 hex digits of the SHA-256 over what the model said: equal answers have equal ones.
+
+    Texts, reasoning and tool calls in their order; ids and signatures, which differ between any two
+    responses, are left out.
+    """
+    said = [_said(block) for reply in replies for block in reply.content]
+    try:
+        text = dump(said)[0]
+    except RecursionError:
+        text = dump(shallow(said))[0]
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def _said(block: Block) -> object:
+    match block.get("type"):
+        case "text":
+            return ["text", block.get("text")]
+        case "thinking":
+            return ["thinking", block.get("thinking")]
+        case "redacted_thinking":
+            return None
+        case "tool_use":
+            return ["tool_use", block.get("name"), block.get("input")]
+        case _:
+            return block
 
 
 def dump_raw(replies: Sequence[Reply]) -> bytes:

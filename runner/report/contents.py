@@ -1,35 +1,17 @@
-"""What a report says, as values: from a plan and counts to rows, sentences and warnings. Pure.
+"""What a report says, as values. Pure.
 
-Rendering is `tables.py`; counting is `counts.py`.
+Rows are `rows.py`, what goes beyond them `analysis.py`; rendering is `tables.py` and `html_page.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
-from runner.core.seeds import SeedSet
-from runner.core.values import EndState
-from runner.plan.blocks import CompleteBlocks, Seeds, complete_blocks, first_blocks
-from runner.plan.cells import Cell, Plan
-from runner.report.rates import CellCounts, HeadlineRate, add, headline
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRow:
-    """One condition of one model, or all of a model's conditions of a scenario together."""
-
-    scenario: str
-    condition: str | None
-    """None: all conditions together."""
-    model: str
-    cell: int | None
-    digest: str | None
-    counts: CellCounts
-    headline: HeadlineRate | None
-    """None without a grader. Of several conditions together only events and n mean something:
-    its interval would take answers to different prompts for draws from one rate."""
+from runner.plan.blocks import CompleteBlocks
+from runner.report.analysis import Analysis
+from runner.report.rates import CellCounts
+from runner.report.rows import ReportRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,61 +36,5 @@ class Report:
     rows: tuple[ReportRow, ...]
     """Per condition and model, in plan order."""
     level: float
-
-
-def counted_seeds(plan: Plan, ended: Mapping[int, Seeds]) -> dict[int, SeedSet]:
-    """Return the seeds of each cell that a table may count: of complete blocks only."""
-    blocks = complete_blocks(plan, ended)
-    cache: dict[tuple[SeedSet, int], SeedSet] = {}
-    out: dict[int, SeedSet] = {}
-    for cell in plan.cells:
-        key = (cell.seeds, blocks[cell.model].complete)
-        if key not in cache:
-            cache[key] = first_blocks(cell.seeds, key[1], plan.seed_block)
-        out[cell.number] = cache[key]
-    return out
-
-
-def report_rows(
-    cells: Sequence[Cell], counts: Mapping[int, CellCounts], level: float
-) -> tuple[ReportRow, ...]:
-    """Return one row per cell, in the order of the plan."""
-    return tuple(
-        ReportRow(
-            scenario=cell.scenario,
-            condition=cell.condition,
-            model=cell.model,
-            cell=cell.number,
-            digest=cell.digest,
-            counts=counts[cell.number],
-            headline=headline(counts[cell.number], level),
-        )
-        for cell in cells
-    )
-
-
-def totals(rows: Sequence[ReportRow], level: float) -> tuple[ReportRow, ...]:
-    """Return the sums per scenario and model, in order of first appearance."""
-    groups: dict[tuple[str, str], list[ReportRow]] = {}
-    for row in rows:
-        groups.setdefault((row.scenario, row.model), []).append(row)
-    out: list[ReportRow] = []
-    for (scenario, model), members in groups.items():
-        summed = reduce(add, (m.counts for m in members))
-        out.append(
-            ReportRow(
-                scenario=scenario,
-                condition=None,
-                model=model,
-                cell=None,
-                digest=None,
-                counts=summed,
-                headline=headline(summed, level),
-            )
-        )
-    return tuple(out)
-
-
-def whole_of(rows: Sequence[CellCounts]) -> CellCounts:
-    """Return the sum of all cells."""
-    return reduce(add, rows, CellCounts(planned=0, states=dict[EndState, int]()))
+    analysis: Analysis | None = None
+    """None without a grader."""

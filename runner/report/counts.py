@@ -54,25 +54,6 @@ class _Tally:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What the attempts of one model cost; every attempt ever recorded, of dead letters too."""
-
-    model: str
-    attempts: int
-    failures: Mapping[str, int]
-    """By FailureKind."""
-    input_tokens: int
-    """All input, cached included."""
-    output_tokens: int
-    cached_tokens: int = 0
-    """Part of input_tokens that was read from a prompt cache."""
-    cost_usd: float = 0.0
-    """Of the attempts whose cost is known."""
-    uncounted: int = 0
-    """Attempts whose cost is not known."""
-
-
 def count_cells(
     tables: Tables,
     seeds: Mapping[int, SeedSet],
@@ -111,27 +92,32 @@ _NO_VERDICTS = (
     "with verdicts as (select null::bigint cell, null::bigint seed, null::varchar state, "
     "null::varchar outcome, null::boolean harmful limit 0)"
 )
-_ROWS = """
-select t.cell, t.end_state, v.state, v.outcome, v.harmful, count(*), count_if(t.simulated)
-from read_parquet($shards) t
+COUNTED = """
 join (select unnest($cells) cell, unnest($starts) seed_from, unnest($stops) seed_to) r
   on t.cell = r.cell and t.seed >= r.seed_from and t.seed < r.seed_to
+"""
+"""Joins rows `t` to the seeds that count; takes `range_parameters`."""
+_ROWS = f"""
+select t.cell, t.end_state, v.state, v.outcome, v.harmful, count(*), count_if(t.simulated)
+from read_parquet($shards) t {COUNTED}
 left join verdicts v on v.cell = t.cell and v.seed = t.seed
 group by all
-"""
+"""  # noqa: S608  # constants of this module
 _DEAD = """
 select cell, seed, arg_max(end_state, finished_at)
 from read_parquet($shards) group by cell, seed
 """
-_SPENT = """
-select model, failure_kind, count(*),
-  coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint,
-  coalesce(sum(output_tokens), 0)::bigint,
-  coalesce(sum(cache_read_tokens), 0)::bigint,
-  coalesce(sum(cost_usd), 0), count(*) - count(cost_usd)
-from read_parquet($shards) group by all order by all
-"""
 _SIMULATED = "select coalesce(bool_or(simulated), false) from read_parquet($shards)"
+
+
+def range_parameters(seeds: Mapping[int, SeedSet]) -> dict[str, object]:
+    """Return the parameters of `COUNTED`: one entry per range of seeds of a cell."""
+    ranges = [(n, a, b) for n, s in seeds.items() for a, b in s.ranges]
+    return {
+        "cells": [r[0] for r in ranges],
+        "starts": [r[1] for r in ranges],
+        "stops": [r[2] for r in ranges],
+    }
 
 
 def _add_rows(
@@ -141,13 +127,7 @@ def _add_rows(
     verdicts: Sequence[str],
     tallies: Mapping[int, _Tally],
 ) -> None:
-    ranges = [(n, a, b) for n, s in seeds.items() for a, b in s.ranges]
-    parameters: dict[str, object] = {
-        "shards": shards,
-        "cells": [r[0] for r in ranges],
-        "starts": [r[1] for r in ranges],
-        "stops": [r[2] for r in ranges],
-    }
+    parameters: dict[str, object] = {"shards": shards, **range_parameters(seeds)}
     if verdicts:
         parameters["verdicts"] = verdicts
     sql = (_VERDICTS if verdicts else _NO_VERDICTS) + _ROWS
@@ -166,7 +146,7 @@ def _add_rows(
             tally.harmful_truncated += rows * (cut and bool(harmful))
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + rows
         else:
-            name = state or "no_verdict"
+            name = state or "not_graded"
             tally.ungraded[name] = tally.ungraded.get(name, 0) + rows
 
 
@@ -184,36 +164,6 @@ def dead_letters(tables: Tables) -> Iterator[tuple[int, int, EndState]]:
         return
     for cell, seed, state in tables.stream(_DEAD, {"shards": shards}):
         yield cell, seed, EndState(state)
-
-
-def spent_by_model(tables: Tables) -> list[Spent]:
-    """Return attempts, failures by kind, tokens and cost of each model, by name.
-
-    Raises:
-        RecordError: a shard cannot be read.
-    """
-    shards = tables.files("attempts")
-    if not shards:
-        return []
-    found: dict[str, Spent] = {}
-    nothing = {"attempts": 0, "input_tokens": 0, "output_tokens": 0}
-    for model, kind, rows, *sums in tables.stream(_SPENT, {"shards": shards}):
-        old = found.get(model) or Spent(model=model, failures={}, **nothing)
-        failures = dict(old.failures)
-        if kind is not None:
-            failures[kind] = failures.get(kind, 0) + rows
-        tokens_in, tokens_out, cached, cost, uncounted = sums
-        found[model] = Spent(
-            model=model,
-            attempts=old.attempts + rows,
-            failures=failures,
-            input_tokens=old.input_tokens + tokens_in,
-            output_tokens=old.output_tokens + tokens_out,
-            cached_tokens=old.cached_tokens + cached,
-            cost_usd=old.cost_usd + cost,
-            uncounted=old.uncounted + uncounted,
-        )
-    return list(found.values())
 
 
 def any_simulated(tables: Tables) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from runner.report.analysis_tables import analysis_grids
 from runner.report.contents import Report
-from runner.report.counts import Spent
 from runner.report.grid import Grid, csv_text
 from runner.report.screen import Line, Style
+from runner.report.sentences import warnings
+from runner.report.spent import Spent
 from runner.report.tables import (
     SIMULATED,
+    headlines,
     opening,
     outcome_grid,
     rate_grid,
@@ -20,16 +23,27 @@ from runner.report.tables import (
     state_grid,
 )
 
+SHOWN = 48
+"""Rows of cells on a screen; files hold all of them."""
+
 
 def screen_page(reports: Sequence[Report], spent: Sequence[Spent]) -> list[Line | Grid]:
     """Return lines and tables for people: warnings and sentences first, commands last."""
     out: list[Line | Grid] = []
     for i, report in enumerate(reports):
         first = opening(report)
-        out += [Line(text, _style(text)) for text in first]
+        if i == 0:
+            out += [Line(text, _style(text)) for text in first]
+        if len(reports) > 1:
+            out += [Line(""), Line(f"By {report.grader}, which judges {report.view}:", Style.HEAD)]
+        out += [Line(text, Style.HEAD) for text in headlines(report)]
+        out += [Line(text, Style.WARNING) for text in warnings(report)]
         out.append(Line(""))
-        grids = [rate_grid(report), outcome_grid(report), state_grid(report) if i == 0 else None]
+        states = state_grid(report, SHOWN) if i == 0 else None
+        grids = (states, rate_grid(report, SHOWN), outcome_grid(report, SHOWN))
         out += [grid for grid in grids if grid]
+        if report.analysis:
+            out += analysis_grids(report.analysis, report.level)
     attempts = spent_grid(spent)
     out += [attempts] if attempts else []
     return [*out, *(Line(text, Style.FAINT) for text in _where(reports))]
@@ -51,7 +65,7 @@ def _where(reports: Sequence[Report]) -> list[str]:
     out.append(f"next: runner show {directory}" + (" --outcome harmful" if harmful else ""))
     if first.interim:
         out.append(f"      runner resume {directory}")
-    return [*out, f"      runner report {directory} --csv"]
+    return [*out, f"      runner report {directory} --html"]
 
 
 def json_page(reports: Sequence[Report], spent: Sequence[Spent]) -> object:

@@ -30,7 +30,7 @@ class Graded:
     harmful_truncated: int = 0
     """Part of `harmful`."""
     ungraded: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Answered or truncated rows without a verdict, by verdict state; `no_verdict` where the grader
+    """Answered or truncated rows without a verdict, by verdict state; `not_graded` where the grader
     has not seen them. With `graded` they add up to all answered and truncated rows."""
     outcomes: Mapping[str, int] = field(default_factory=dict[str, int])
     """Of the graded ones."""

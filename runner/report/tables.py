@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from runner.core.values import EndState
-from runner.observe.amounts import count, many, money, percent, short
+from runner.observe.amounts import count, percent, short
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
-from runner.report.contents import Report, ReportRow
-from runner.report.counts import Spent
+from runner.report.analysis_tables import analysis_values
+from runner.report.contents import Report
 from runner.report.grid import Grid
-from runner.statistics.binomial import Rate, Sided
+from runner.report.rows import ReportRow
+from runner.report.sentences import bare, contrast_sentence, rate_text, top_up_sentence
+from runner.report.spent import Spent
+from runner.statistics.binomial import Sided
 
 ALWAYS = (EndState.ANSWERED, EndState.REFUSED, EndState.FAILED)
 """End states that get a column even where every count is 0."""
 UNGRADED = (
     "undecided", "unparsable", "judge_error", "judge_refused", "grader_error", "skipped",
-    "no_verdict",
+    "not_graded",
 )  # fmt: skip
 """Verdict states with a column of their own in CSV and JSON; others go to `ungraded_other`."""
 SIMULATED = (
@@ -27,7 +30,7 @@ SIMULATED = (
 
 
 def opening(report: Report) -> list[str]:
-    """Return the first lines: warnings, what became of the plan, one sentence per total."""
+    """Return the first lines: simulated, what became of the plan, interim."""
     out = [SIMULATED] if report.simulated else []
     out.append(
         f"{one_line(report.sweep, 60)}   {sum_line(report.whole.planned, report.whole.states)}"
@@ -40,7 +43,15 @@ def opening(report: Report) -> list[str]:
             f"INTERIM: {count(report.whole.not_run)} jobs did not run yet; what follows counts "
             f"complete seed blocks only ({', '.join(parts)}), since short answers finish first."
         )
-    return out + [sentence(row) for row in report.totals if row.headline]
+    return out
+
+
+def headlines(report: Report) -> list[str]:
+    """Return one sentence per declared contrast; without any, one per scenario and model."""
+    declared = report.analysis.declared if report.analysis else ()
+    if declared:
+        return [contrast_sentence(c) for c in declared]
+    return [sentence(row) for row in report.totals if row.headline and row.counts.planned]
 
 
 def sentence(row: ReportRow) -> str:
@@ -59,32 +70,31 @@ def sentence(row: ReportRow) -> str:
     )
 
 
-def rate_text(rate: Rate) -> str:
-    """Return `6.8 % [4.9, 9.2]`, `0 % [0, < 0.5]¹` at zero events, `–` without trials."""
-    if rate.value is None:
-        return "–"
-    if rate.interval.sided is Sided.UPPER:
-        return f"0 % [0, {_bare(rate.interval.high)}]¹"
-    return f"{percent(rate.value)} [{_bare(rate.interval.low)}, {_bare(rate.interval.high)}]"
+def rate_grid(report: Report, most: int | None = None) -> Grid | None:
+    """Return the table of rates, None where nothing is graded.
 
-
-def _bare(share: float) -> str:
-    return percent(share).removesuffix(" %")
-
-
-def rate_grid(report: Report) -> Grid | None:
-    """Return the table of rates, None where nothing is graded."""
-    rows = [r for r in report.rows if r.headline and r.counts.planned]
-    if not rows:
+    Args:
+        report: the report.
+        most: show so many rows, those with events first; None: all.
+    """
+    every = [r for r in report.rows if r.headline and r.counts.planned]
+    if not every:
         return None
+    rows = every
+    if most is not None and len(rows) > most:
+        rows = sorted(every, key=lambda r: not (r.headline and r.headline.rate.events))[:most]
     cut = any(r.counts.graded and r.counts.graded.graded_truncated for r in rows)
+    added = report.analysis.top_ups if report.analysis else ()
+    grown = {cell for t in added for cell in t.cells}
     lines: list[tuple[str, ...]] = []
     for row in rows:
         head = row.headline
         assert head is not None
-        line = [*_names(row), count(head.rate.events), count(head.rate.n), rate_text(head.rate)]
+        mark = " ³" if row.cell in grown else ""
+        said = rate_text(head.rate, independent=row.independent) + mark
+        line = [*_names(row), count(head.rate.events), count(head.rate.n), said]
         if cut:
-            line.append(rate_text(head.without_truncated))
+            line.append(rate_text(head.without_truncated, independent=row.independent))
         line += [count(head.outside), _bounds(head.best, head.worst)]
         lines.append(tuple(line))
     titles = ["scenario", "condition", "model", "harmful", "n", f"rate [{report.level:.0%}]"]
@@ -97,6 +107,12 @@ def rate_grid(report: Report) -> Grid | None:
     ]
     if any(r.headline and r.headline.rate.interval.sided is Sided.UPPER for r in rows):
         notes.append(f"¹ no event: one-sided {report.level:.0%} upper bound")
+    if not all(r.independent for r in rows):
+        notes.append("² n is not independent: fewer than half of the answers are distinct")
+    notes += [top_up_sentence(t) for t in added]
+    notes += [note] if (note := fixed_axes(report.rows)) else []
+    if len(rows) < len(every):
+        notes.append(f"{count(len(every) - len(rows))} more rows: --csv, --html or --json")
     return Grid(
         title="Rates",
         columns=(*titles, "outside n", "bounds"),
@@ -107,19 +123,31 @@ def rate_grid(report: Report) -> Grid | None:
 
 
 def _bounds(best: float | None, worst: float | None) -> str:
-    return "–" if best is None or worst is None else f"{_bare(best)} … {percent(worst)}"
+    return "–" if best is None or worst is None else f"{bare(best)} … {percent(worst)}"
 
 
 def _names(row: ReportRow) -> tuple[str, str, str]:
-    return row.scenario, "all" if row.condition is None else row.condition or "–", row.model
+    return row.scenario, "all" if row.condition is None else row.label or "–", row.model
 
 
-def state_grid(report: Report) -> Grid | None:
+def fixed_axes(rows: Sequence[ReportRow]) -> str:
+    """Return the axes that are the same in all conditions of all scenarios, as a note; or nothing."""
+    levels: dict[str, set[str]] = {}
+    for row in rows:
+        for axis, level in (row.axes or {}).items():
+            levels.setdefault(axis, set()).add(str(level))
+    fixed = [f"{axis}={next(iter(v))}" for axis, v in levels.items() if len(v) == 1]
+    return f"the same everywhere: {', '.join(fixed)}" if fixed else ""
+
+
+def state_grid(report: Report, most: int | None = None) -> Grid | None:
     """Return the table of end states: planned is the sum of the columns behind it.
 
-    None where no seed block is complete.
+    None where no seed block is complete; the sums alone where there are more cells than `most`.
     """
-    every = [*report.rows, *(report.totals if len(report.rows) > len(report.totals) else ())]
+    cells = [r for r in report.rows if r.counts.planned]
+    few = most is None or len(cells) <= most
+    every = [*(cells if few else ()), *report.totals] if len(cells) > len(report.totals) else cells
     rows = [r for r in every if r.counts.planned]
     if not rows:
         return None
@@ -144,12 +172,15 @@ def state_grid(report: Report) -> Grid | None:
         ),
         rows=tuple(lines),
         left=3,
+        notes=() if few else (f"{count(len(cells))} cells: --csv, --html or --json",),
     )  # fmt: skip
 
 
-def outcome_grid(report: Report) -> Grid | None:
-    """Return what the graded answers did, None without a grader."""
+def outcome_grid(report: Report, most: int | None = None) -> Grid | None:
+    """Return what the graded answers did, None without a grader; sums where cells are too many."""
     rows = [r for r in report.rows if r.counts.graded]
+    if most is not None and len(rows) > most:
+        rows = [r for r in report.totals if r.counts.graded]
     names = sorted({o for r in rows if r.counts.graded for o in r.counts.graded.outcomes})
     if not names:
         return None
@@ -174,38 +205,41 @@ def spent_grid(spent: Sequence[Spent]) -> Grid | None:
         (
             s.model,
             count(s.attempts),
+            count(s.retries),
+            count(s.rate_limited),
             ", ".join(f"{k} {count(n)}" for k, n in sorted(s.failures.items())) or "none",
             short(s.input_tokens),
             percent(s.cached_tokens / s.input_tokens) if s.cached_tokens else "none",
             short(s.output_tokens),
-            _cost(s),
+            _money(s),
+            f"{s.latency_s['p50']:.1f} | {s.latency_s['p95']:.1f}" if s.latency_s else "–",
         )
         for s in spent
     ]
+    columns = ("model", "attempts", "retries", "429s", "failed attempts", "tokens in")
+    columns += ("from cache", "tokens out")
     return Grid(
-        title="Attempts",
-        columns=(
-            *("model", "attempts", "failed attempts", "tokens in", "from cache", "tokens out"),
-            "cost USD",
-        ),
+        title="Attempts, tokens, cost and time",
+        columns=(*columns, "cost USD", "latency s p50 | p95"),
         rows=tuple(lines),
     )
 
 
-def _cost(spent: Spent) -> str:
-    """Return the known cost, and how many attempts it leaves out."""
-    if spent.uncounted == spent.attempts:
+def _money(spent: Spent) -> str:
+    if spent.cost_usd is None:
         return "unknown"
-    more = f" + {many(spent.uncounted, 'attempt')} unknown" if spent.uncounted else ""
-    return money(spent.cost_usd) + more
+    known = f"{spent.cost_usd:,.2f}"
+    return f"{known} + {count(spent.cost_unknown)} unknown" if spent.cost_unknown else known
 
 
 def row_values(row: ReportRow) -> dict[str, object]:
     """Return one row as plain values, the same names in JSON and CSV."""
     counts, head, graded = row.counts, row.headline, row.counts.graded
-    interval = head.rate.interval if head else None
+    single = row.cell is not None and row.independent
+    interval = head.rate.interval if head and single else None
     without = head.without_truncated if head else None
     return {
+        "family": row.family,
         "scenario": row.scenario,
         "condition": row.condition,
         "model": row.model,
@@ -225,9 +259,10 @@ def row_values(row: ReportRow) -> dict[str, object]:
         "n": head.rate.n if head else None,
         "rate": head.rate.value if head else None,
         # An interval over several conditions would treat their answers as draws from one rate.
-        "low": interval.low if interval and row.cell is not None else None,
-        "high": interval.high if interval and row.cell is not None else None,
-        "sided": str(interval.sided) if interval and row.cell is not None else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "sided": str(interval.sided) if interval else None,
+        "independent": row.independent,
         "harmful_without_truncated": without.events if without else None,
         "n_without_truncated": without.n if without else None,
         "rate_without_truncated": without.value if without else None,
@@ -261,5 +296,6 @@ def report_values(report: Report, spent: Sequence[Spent]) -> dict[str, object]:
             for r in report.rows
         ],
         "totals": [row_values(r) for r in report.totals],
+        "analysis": analysis_values(report.analysis) if report.analysis else None,
         "attempts": [asdict(s) for s in spent],
     }

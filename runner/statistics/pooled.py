@@ -10,8 +10,14 @@ whose spread holds both parts, between prompts and inside them. Near 0 and 1 p �
 and the exact interval is taken for that (E. L. Korn and B. I. Graubard, Survey Methodology 24
 (1998) 193-201; what the U.S. health statistics use for proportions):
 
-    n* = p (1 - p) / se², at most the n there are, times (t[n - 1] / t[K - 1])²
+    n* = p (1 - p) / se², at most the n there are, times (t[n - 1] / t[K* - 1])²
     lower = B⁻¹(α/2; x, n* - x + 1)    upper = B⁻¹(1 - α/2; x + 1, n* - x)    x = n* p
+
+Their degrees of freedom are K - 1. Where few of many prompts carry the events, se itself is known
+from those few only, and K - 1 covers too seldom (90 % at 1 %, measured); so K* is the number of
+prompts that carry the rarer kind of answer, counted by the shares they have of it,
+
+    K* = (Σ p_k)² / Σ p_k²,  or the same with 1 - p_k where that is less.
 
 The claim is about prompts like these, as if they were drawn from a population of such prompts.
 """
@@ -26,6 +32,9 @@ from runner.statistics.binomial import LEVEL, Interval, Sided, beta_quantile
 
 MIN_CLUSTERS = 10
 """Fewer prompts say too little of how prompts differ."""
+MIN_BOTH = 5
+"""Prompts with an event, and prompts with an answer that is none, from which the spread can be seen:
+where two prompts carry all events, nobody knows how often such prompts come (docs/statistics.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +65,9 @@ class Pooled:
 def pooled_rate(clusters: Sequence[Cluster], level: float = LEVEL) -> Pooled:
     """Return the equal-weight mean with its interval over prompts.
 
-    No interval from fewer than 10 prompts, nor without an event or with nothing but events: there
-    the spread between prompts cannot be seen, and only the cells' own intervals mean something.
+    No interval from fewer than 10 prompts, nor where fewer than 5 of them have an event, or an
+    answer that is none: there the spread between prompts cannot be seen, and only the cells' own
+    intervals mean something.
     """
     merged: dict[Hashable, tuple[int, int]] = {}
     for cluster in clusters:
@@ -76,6 +86,10 @@ def pooled_rate(clusters: Sequence[Cluster], level: float = LEVEL) -> Pooled:
         why = "no event: per cell only"
     elif events == n:
         why = "nothing but events: per cell only"
+    elif (some := sum(e > 0 for e, _ in counted)) < MIN_BOTH:
+        why = f"events in only {some} of {k} prompts: per cell only"
+    elif (some := sum(e < m for e, m in counted)) < MIN_BOTH:
+        why = f"other answers in only {some} of {k} prompts: per cell only"
     interval = None if why else _korn_graubard(rates, mean, n, level)
     return Pooled(value=mean, clusters=k, events=events, n=n, interval=interval, why=why)
 
@@ -87,7 +101,10 @@ def _korn_graubard(rates: Sequence[float], mean: float, n: int, level: float) ->
     spread = sum((r - mean) ** 2 for r in rates) / (k * (k - 1))
     effective = min(float(n), mean * (1 - mean) / spread) if spread else float(n)
     tail = (1 - level) / 2
-    ratio = cast("float", stdtrit(n - 1, 1 - tail)) / cast("float", stdtrit(k - 1, 1 - tail))
+    others = [1 - r for r in rates]
+    carriers = min(sum(side) ** 2 / sum(r * r for r in side) for side in (rates, others))
+    freedom = max(1.0, carriers - 1)
+    ratio = cast("float", stdtrit(n - 1, 1 - tail)) / cast("float", stdtrit(freedom, 1 - tail))
     effective *= ratio**2
     x = effective * mean
     return Interval(

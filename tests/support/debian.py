@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+T = TypeVar("T")
 PACKAGES = {"chromium": "chromium", "munged": "munge", "sbatch": "slurm-wlm"}
 """Program to the Debian package that brings it."""
 
@@ -44,3 +46,13 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def apart(work: Callable[..., T], *arguments: object) -> T:
+    """Run something in a thread of its own and return what it returns.
+
+    Playwright's synchronous API keeps an event loop running in the thread that opened the browser,
+    so `asyncio.run` (and with it every command of ours) has to run in another one.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work, *arguments).result()

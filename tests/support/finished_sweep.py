@@ -115,6 +115,19 @@ class Writer:
         finished = [self._finished(Job(*job), end) for job, end in ends.items()]
         asyncio.run(self._publish(finished))
 
+    def grow(self, config: SweepConfig) -> None:
+        """Plan more of the same, as `runner sweep` does with a grown configuration."""
+        numbers = {c.digest: c.number for c in self.book.plan.cells}
+        version = self.book.plan.version + 1
+        self.config = config
+        self.book = build_book(config, sweep_id="ab" * 8, numbers=numbers, version=version)
+        asyncio.run(self._grow(version))
+
+    async def _grow(self, version: int) -> None:
+        await self.store.put(CONFIGURATION, dump_resolved(self.config).encode())
+        await self.store.put(plan_key(version), encode_plan(self.book.plan, self.book.parts_json))
+        await self.log.append(PlanEntry(version=version))
+
     def owe_again(self, jobs: Mapping[int, Sequence[int]]) -> None:
         from runner.core.seeds import SeedSet
 

@@ -20,6 +20,7 @@ scenarios: [{name: s, user: "{{ seed }}", axes: {}}]
 models: [{name: m, provider: openai, model: x, base_url: "http://127.0.0.1:1/v1"}]
 seeds: 3
 """
+REPORTS = ("matplotlib", "statsmodels", "firthmodels", "sklearn", "inspect_ai")
 HEAVY = (
     "ray",
     "anthropic",
@@ -30,6 +31,12 @@ HEAVY = (
     "duckdb",
     "scipy",
     "numpy",
+    "matplotlib",
+    "statsmodels",
+    "firthmodels",
+    "pandas",
+    "scipy",
+    "inspect_ai",
 )
 
 
@@ -55,6 +62,24 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
     assert "exit codes:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("modules", "kept_out"),
+    [
+        (
+            "runner.pipeline.sweep, runner.execute.worker, runner.dispatch.coordinator",
+            ("pandas", "duckdb", *REPORTS),
+        ),
+        # The count of end states after the last answer: pyarrow.dataset loads pandas where it is.
+        ("runner.report.counts, runner.record.query", REPORTS),
+    ],
+    ids=["running", "ending"],
+)
+def test_sweep_loads_no_library_of_reports(modules, kept_out):
+    code = f"import sys, {modules}\nprint('HEAVY', [m for m in {kept_out!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
 
 
 def test_help_names_every_command():

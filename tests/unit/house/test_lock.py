@@ -43,7 +43,9 @@ def test_every_import_of_the_package_is_a_declared_dependency():
     declared = {
         canonical(Requirement(text).name) for text in PROJECT["project"]["dependencies"]
     } | {
-        canonical(Requirement(t).name) for t in PROJECT["project"]["optional-dependencies"]["local"]
+        canonical(Requirement(t).name)
+        for extra in ("local", "inspect")
+        for t in PROJECT["project"]["optional-dependencies"][extra]
     }
     of_module = packages_distributions()
     undeclared = {

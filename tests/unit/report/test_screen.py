@@ -7,7 +7,7 @@ from runner.core.values import EndState
 from runner.report.grid import Grid, csv_text, plain_lines
 from runner.report.rates import CellCounts, Graded, add, headline
 from runner.report.screen import Line, Style, put
-from runner.report.tables import rate_text
+from runner.report.sentences import rate_text
 from runner.statistics.binomial import rate
 
 GRID = Grid(

@@ -1,0 +1,51 @@
+"""`runner compare A B`: the reports of two sweeps, and their cells side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runner.core.errors import ConfigError
+from runner.pipeline.reporting import make_reports
+from runner.record.place import Place, open_store
+from runner.report.contents import Report
+from runner.report.two_sweeps import TwoSweeps, compare_sweeps
+from runner.statistics.binomial import LEVEL
+
+
+async def compare_directories(
+    first: Place, second: Place, renamed: Mapping[str, str], *, level: float = LEVEL
+) -> list[TwoSweeps]:
+    """Return one comparison per grader that both use.
+
+    Raises:
+        SweepStateError: one of them holds no sweep.
+        ConfigError: they have no grader, or no cell, in common.
+        RecordError: something is damaged.
+        StorageError: one cannot be read.
+    """
+    one = await make_reports(open_store(first), first, level=level)
+    other = await make_reports(open_store(second), second, level=level)
+    by_grader = {r.grader: r for r in other.reports if r.grader}
+    found = [
+        compare_sweeps(r, by_grader[r.grader], renamed, level)
+        for r in one.reports
+        if r.grader in by_grader
+    ]
+    if not found:
+        msg = (
+            f"{first} and {second}: no grader in common "
+            f"({_graders(one.reports)} there, {_graders(other.reports)} here)."
+        )
+        raise ConfigError(msg)
+    if not any(f.pairs for f in found):
+        models = ", ".join(sorted({r.model for r in other.reports[0].rows}))
+        msg = (
+            f"{first} and {second}: no cell in common by scenario, condition and model. Where a "
+            f"model has another name, say so: --models NAME=NAME (models of B: {models})."
+        )
+        raise ConfigError(msg)
+    return found
+
+
+def _graders(reports: Sequence[Report]) -> str:
+    return ", ".join(r.grader for r in reports if r.grader) or "none"

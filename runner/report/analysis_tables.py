@@ -1,0 +1,308 @@
+"""Tables of what goes beyond the cells: contrasts, families, stories, controls, labels. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from runner.observe.amounts import count, percent
+from runner.report.analysis import Analysis
+from runner.report.contrasts import Contrast, Side
+from runner.report.grid import Grid
+from runner.report.groups import FamilyRate
+from runner.report.sentences import (
+    bare,
+    interval_text,
+    p_text,
+    points,
+    points_text,
+    rate_text,
+    top_up_sentence,
+)
+from runner.statistics.binomial import Interval
+
+SHOWN_EXPLORATORY = 20
+
+
+def analysis_grids(analysis: Analysis, level: float) -> list[Grid]:
+    """Return the tables that have rows."""
+    out = [
+        contrast_grid("Declared contrasts", analysis.declared, level),
+        family_grid(analysis.families, level),
+        story_grid(analysis.families),
+        control_grid(analysis, level),
+        label_grid(analysis, level),
+        contrast_grid(
+            "Exploratory: not declared before the sweep, not corrected",
+            _strongest(analysis.exploratory),
+            level,
+            more=len(analysis.exploratory) - SHOWN_EXPLORATORY,
+        ),
+    ]
+    return [grid for grid in out if grid is not None]
+
+
+def _strongest(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    return sorted(contrasts, key=lambda c: c.test.p if c.test else 1.0)[:SHOWN_EXPLORATORY]
+
+
+def contrast_grid(
+    title: str, contrasts: Sequence[Contrast], level: float, *, more: int = 0
+) -> Grid | None:
+    """Return contrasts, one a row."""
+    if not contrasts:
+        return None
+    rows: list[tuple[str, ...]] = []
+    notes = [
+        (
+            f"difference: in percentage points, stratified, score interval {level:.0%} "
+            "(Miettinen-Nurminen); paired where each prompt has one answer per model (Tango)"
+        ),
+        "bounds: the interval's ends with all that is outside n counted one way and the other",
+    ]
+    for c in contrasts:
+        q = c.question
+        d, low, high = c.difference, c.least, c.most
+        rows.append(
+            (
+                q.name,
+                _where(c),
+                f"{q.first} − {q.second}",
+                f"{count(c.first.pooled.events)}/{count(c.first.pooled.n)}",
+                f"{count(c.second.pooled.events)}/{count(c.second.pooled.n)}",
+                "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
+                "–" if d is None else count(d.strata),
+                "–" if c.test is None else p_text(c.test),
+                "–" if c.test is None else c.test.method,
+                "–"
+                if c.odds is None
+                else f"{c.odds.value:.3g} [{c.odds.interval.low:.3g}, {c.odds.interval.high:.3g}]",
+                "–" if low is None or high is None else f"{points(low)} … {points(high)}",
+            )
+        )
+        notes += [f"{q.name}: {note}" for note in c.notes if q.declared or "declared" in note]
+    if more > 0:
+        notes.append(f"{count(more)} more in --json")
+    columns = ("question", "where", "groups", "first", "second", f"difference [{level:.0%}]")
+    columns += ("strata", "p", "test", "odds ratio (Firth)", "bounds")
+    return Grid(title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes))
+
+
+def _where(contrast: Contrast) -> str:
+    q = contrast.question
+    said = [q.model] if q.model and q.model not in q.name else []
+    said += [f"{axis}={'|'.join(sorted(levels))}" for axis, levels in sorted(q.shared.items())]
+    said += [q.outcome] if q.outcome else []
+    return ", ".join(said) or "all"
+
+
+def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
+    """Return pooled rates per family and model, the control arm left out."""
+    if not families:
+        return None
+    rows = [
+        (
+            f.family,
+            f.model + (" (excluded)" if f.excluded else ""),
+            count(f.pooled.events),
+            count(f.pooled.n),
+            count(f.pooled.clusters),
+            "–" if f.pooled.value is None else percent(f.pooled.value),
+            interval_text(f.pooled.interval) if f.pooled.interval else f.pooled.why,
+        )
+        for f in families
+    ]
+    return Grid(
+        title="Pooled over prompts (mean of conditions' rates, control arm left out)",
+        columns=("family", "model", "harmful", "n", "prompts", "mean", f"interval [{level:.0%}]"),
+        rows=tuple(rows),
+        left=2,
+        notes=(
+            (
+                "interval over prompts (Korn-Graubard), for prompts like these; none from fewer than "
+                "10 prompts, or fewer than 5 with an event"
+            ),
+        ),
+    )
+
+
+def story_grid(families: Sequence[FamilyRate]) -> Grid | None:
+    """Return the spread between stories, None where no family has two."""
+    rows: list[tuple[str, ...]] = []
+    for f in families:
+        known = [s.value for s in f.stories if s.value is not None]
+        if len(f.stories) < 2 or not known:
+            continue
+        each = ", ".join(
+            f"{s.scenario} {'–' if s.value is None else percent(s.value)}" for s in f.stories
+        )
+        rows.append(
+            (
+                f.family,
+                f.model,
+                str(len(f.stories)),
+                f"{bare(min(known))} … {percent(max(known))}",
+                each,
+            )
+        )
+    if not rows:
+        return None
+    return Grid(
+        title="Spread between stories (one story is one observation of its scenario)",
+        columns=("family", "model", "stories", "range", "each"),
+        rows=tuple(rows),
+        left=2,
+    )
+
+
+def control_grid(analysis: Analysis, level: float) -> Grid | None:
+    """Return the control arms."""
+    if not analysis.controls:
+        return None
+    rows = [
+        (
+            c.family,
+            c.model,
+            str(c.state),
+            f"{c.outcome or 'harmful'} {percent(c.above)}",
+            count(c.rate.events),
+            count(c.rate.n),
+            rate_text(c.rate),
+        )
+        for c in analysis.controls
+    ]
+    return Grid(
+        title="Control arms (a model is excluded where the interval lies above the limit)",
+        columns=("family", "model", "state", "limit", "events", "n", f"rate [{level:.0%}]"),
+        rows=tuple(rows),
+        left=4,
+        notes=("interval about the mean rate on exactly these control prompts",),
+    )
+
+
+def label_grid(analysis: Analysis, level: float) -> Grid | None:
+    """Return the rates given a label."""
+    if not analysis.given:
+        return None
+    rows = [
+        (
+            g.labeller, g.label, g.scenario, g.model, count(g.rate.events), count(g.rate.n),
+            rate_text(g.rate),
+        )
+        for g in analysis.given
+    ]  # fmt: skip
+    return Grid(
+        title="Rates of graded answers given a label",
+        columns=("label of", "label", "scenario", "model", "harmful", "n", f"rate [{level:.0%}]"),
+        rows=tuple(rows),
+        left=4,
+        notes=("about the mean rate on exactly these prompts, among answers that got the label",),
+    )
+
+
+def top_up_notes(analysis: Analysis) -> list[str]:
+    """Return the notes on seeds added after a look."""
+    return [top_up_sentence(t) for t in analysis.top_ups]
+
+
+def _interval(interval: Interval | None) -> dict[str, object] | None:
+    if interval is None:
+        return None
+    return {"low": interval.low, "high": interval.high, "sided": str(interval.sided)}
+
+
+def _side(side: Side) -> dict[str, object]:
+    return {
+        "label": side.label,
+        "harmful": side.pooled.events,
+        "n": side.pooled.n,
+        "prompts": side.pooled.clusters,
+        "mean": side.pooled.value,
+        "interval_over_prompts": _interval(side.pooled.interval),
+        "no_interval_because": side.pooled.why,
+        "interval_on_these_prompts": _interval(side.fixed),
+        "cells": list(side.cells),
+    }
+
+
+def contrast_values(contrast: Contrast) -> dict[str, object]:
+    """Return a contrast as JSON values."""
+    q, d, t, o = contrast.question, contrast.difference, contrast.test, contrast.odds
+    other = contrast.without_excluded
+    return {
+        "name": q.name,
+        "declared": q.declared,
+        "a": {axis: sorted(levels) for axis, levels in q.a.items()},
+        "b": {axis: sorted(levels) for axis, levels in q.b.items()},
+        "model": q.model,
+        "outcome": q.outcome,
+        "grader": q.grader,
+        "first": _side(contrast.first),
+        "second": _side(contrast.second),
+        "difference": d.value if d else None,
+        "interval": _interval(d.interval if d else None),
+        "strata": d.strata if d else 0,
+        "paired": contrast.paired,
+        "p": t.p if t else None,
+        "p_holm": t.adjusted if t else None,
+        "test": t.method if t else None,
+        "odds_ratio": o.value if o else None,
+        "odds_ratio_interval": _interval(o.interval if o else None),
+        "bounds": [contrast.least, contrast.most],
+        "cells_left_out": contrast.left_out,
+        "without_excluded": contrast_values(other) if other else None,
+        "notes": list(contrast.notes),
+    }
+
+
+def analysis_values(analysis: Analysis) -> dict[str, object]:
+    """Return everything beyond the cells as JSON values."""
+    return {
+        "contrasts": [contrast_values(c) for c in analysis.declared],
+        "exploratory": [contrast_values(c) for c in analysis.exploratory],
+        "families": [
+            {
+                "family": f.family,
+                "model": f.model,
+                "excluded": f.excluded,
+                "harmful": f.pooled.events,
+                "n": f.pooled.n,
+                "prompts": f.pooled.clusters,
+                "mean": f.pooled.value,
+                "interval": _interval(f.pooled.interval),
+                "no_interval_because": f.pooled.why,
+                "stories": [asdict(s) for s in f.stories],
+            }
+            for f in analysis.families
+        ],
+        "controls": [
+            {
+                "family": c.family,
+                "model": c.model,
+                "state": str(c.state),
+                "harmful": c.rate.events,
+                "n": c.rate.n,
+                "interval": _interval(c.rate.interval),
+                "above": c.above,
+                "outcome": c.outcome,
+            }
+            for c in analysis.controls
+        ],
+        "given_labels": [
+            {
+                "labeller": g.labeller,
+                "label": g.label,
+                "scenario": g.scenario,
+                "model": g.model,
+                "harmful": g.rate.events,
+                "n": g.rate.n,
+                "interval": _interval(g.rate.interval),
+            }
+            for g in analysis.given
+        ],
+        "seeds_added_after_a_look": [
+            {"at": t.at, "recorded": t.seen, "added": t.added, "cells": sorted(t.cells)}
+            for t in analysis.top_ups
+        ],
+        "flags": list(analysis.flags),
+    }

@@ -1,0 +1,89 @@
+"""What a sweep cost: attempts, refused and repeated requests, tokens, money and time, by model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.record.query import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What the attempts of one model cost; every attempt ever recorded, of dead letters too."""
+
+    model: str
+    attempts: int
+    failures: Mapping[str, int]
+    """By FailureKind."""
+    input_tokens: int
+    """All input, cached included."""
+    output_tokens: int
+    cached_tokens: int = 0
+    """Part of input_tokens that was read from a prompt cache."""
+    retries: int = 0
+    """Attempts beyond the first of their call."""
+    rate_limited: int = 0
+    """Answered with 429."""
+    cost_usd: float | None = None
+    """Sum of the known costs; None where none is known."""
+    cost_unknown: int = 0
+    """Answered attempts whose cost is not known: never counted as 0."""
+    latency_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of answered attempts: p50 and p95."""
+    started_at: str = ""
+    """ISO 8601, of the first attempt."""
+    ended_at: str = ""
+    """ISO 8601, when the last attempt was sent."""
+
+
+_KINDS = """
+select model, failure_kind, count(*) from read_parquet($shards)
+where failure_kind is not null group by all order by all
+"""
+_SPENT = """
+select model, count(*),
+  coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint,
+  coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cache_read_tokens), 0)::bigint,
+  count_if(number > 1), count_if(status = 429), sum(cost_usd),
+  count_if(answered and cost_usd is null),
+  approx_quantile(latency_s, 0.5) filter (answered),
+  approx_quantile(latency_s, 0.95) filter (answered),
+  min(started_at), max(started_at)
+from read_parquet($shards) group by model order by model
+"""
+
+
+def spent_by_model(tables: Tables) -> list[Spent]:
+    """Return what each model's attempts cost, by name.
+
+    Raises:
+        RecordError: a shard cannot be read.
+    """
+    shards = tables.files("attempts")
+    if not shards:
+        return []
+    failures: dict[str, dict[str, int]] = {}
+    for model, kind, rows in tables.stream(_KINDS, {"shards": shards}):
+        failures.setdefault(model, {})[kind] = rows
+    return [
+        Spent(
+            model=model,
+            attempts=attempts,
+            failures=failures.get(model, {}),
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            cached_tokens=cached,
+            retries=retries,
+            rate_limited=limited,
+            cost_usd=cost,
+            cost_unknown=unknown,
+            latency_s={} if p50 is None else {"p50": p50, "p95": p95},
+            started_at=first,
+            ended_at=last,
+        )
+        for (
+            model, attempts, tokens_in, tokens_out, cached, retries, limited, cost, unknown, p50, p95,
+            first, last,
+        ) in tables.stream(_SPENT, {"shards": shards})
+    ]  # fmt: skip

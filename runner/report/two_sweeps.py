@@ -1,0 +1,242 @@
+"""Two sweeps side by side, cell by cell. Pure.
+
+Cells belong together where scenario, condition and model have the same names; a cell whose prompt
+differs between the two is told apart from one that was merely sampled again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runner.observe.amounts import count
+from runner.observe.terminal import one_line
+from runner.report.contents import Report
+from runner.report.grid import Grid
+from runner.report.rows import ReportRow
+from runner.report.screen import Line, Style
+from runner.report.sentences import p_text, points, points_text, rate_text
+from runner.report.tables import SIMULATED
+from runner.statistics.binomial import LEVEL
+from runner.statistics.significance import Test, cochran_mantel_haenszel
+from runner.statistics.strata import Difference, Stratum, risk_difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A cell of both sweeps."""
+
+    first: ReportRow
+    second: ReportRow
+    same_requests: bool
+    """Equal cell digests: the same requests; the difference is chance, or the endpoint's."""
+    same_prompt: bool
+    difference: Difference | None
+    """Second minus first; None where either has no answer that counts, or n is not independent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPair:
+    """All cells of one model that both sweeps have."""
+
+    model: str
+    cells: int
+    difference: Difference | None
+    test: Test | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoSweeps:
+    """A comparison under one grader."""
+
+    first: Report
+    second: Report
+    pairs: tuple[Pair, ...]
+    models: tuple[ModelPair, ...]
+    only_first: int
+    """Cells of the first sweep that the second lacks."""
+    only_second: int
+    level: float
+
+
+def compare_sweeps(
+    first: Report, second: Report, renamed: Mapping[str, str], level: float = LEVEL
+) -> TwoSweeps:
+    """Pair the cells of two reports.
+
+    Args:
+        first: the earlier one.
+        second: the later one, by the same grader.
+        renamed: model name in the first to that in the second, where they differ.
+        level: coverage.
+    """
+    others = {(r.scenario, r.condition, r.model): r for r in second.rows}
+    pairs: list[Pair] = []
+    for row in first.rows:
+        key = (row.scenario, row.condition, renamed.get(row.model, row.model))
+        if key in others:
+            pairs.append(_pair(row, others[key], level))
+    models = list(dict.fromkeys(p.first.model for p in pairs))
+    return TwoSweeps(
+        first=first,
+        second=second,
+        pairs=tuple(pairs),
+        models=tuple(_model(m, pairs, level) for m in models),
+        only_first=len(first.rows) - len(pairs),
+        only_second=len(second.rows) - len(pairs),
+        level=level,
+    )
+
+
+def _stratum(pair: tuple[ReportRow, ReportRow]) -> Stratum | None:
+    first, second = pair[0].headline, pair[1].headline
+    if first is None or second is None or not all(r.independent for r in pair):
+        return None
+    return Stratum(
+        events=second.rate.events,
+        n=second.rate.n,
+        other_events=first.rate.events,
+        other_n=first.rate.n,
+    )
+
+
+def _pair(first: ReportRow, second: ReportRow, level: float) -> Pair:
+    stratum = _stratum((first, second))
+    return Pair(
+        first=first,
+        second=second,
+        same_requests=first.digest == second.digest,
+        same_prompt=first.prompt == second.prompt,
+        difference=risk_difference([stratum], level) if stratum else None,
+    )
+
+
+def _model(model: str, pairs: list[Pair], level: float) -> ModelPair:
+    of_model = [p for p in pairs if p.first.model == model]
+    strata = [s for p in of_model if (s := _stratum((p.first, p.second)))]
+    return ModelPair(
+        model=model,
+        cells=len(of_model),
+        difference=risk_difference(strata, level),
+        test=cochran_mantel_haenszel(strata),
+    )
+
+
+def comparison_page(found: TwoSweeps, most: int) -> list[Line | Grid]:
+    """Return warnings and tables; at most so many cells, the largest differences first."""
+    out: list[Line | Grid] = []
+    for report, name in ((found.first, "A"), (found.second, "B")):
+        if report.simulated:
+            out.append(Line(f"{name} {SIMULATED}", Style.WARNING))
+        if report.interim:
+            text = f"INTERIM: {name} has jobs that did not run yet; complete seed blocks only."
+            out.append(Line(text, Style.WARNING))
+        out.append(Line(f"{name}: {one_line(report.directory, 200)}", Style.HEAD))
+    digests = {r.grader_digest for r in (found.first, found.second)}
+    if len(digests) > 1:
+        out.append(Line("The two were judged by different versions of the grader.", Style.WARNING))
+    out += [grid for grid in (_model_grid(found), _cell_grid(found, most)) if grid]
+    if found.only_first or found.only_second:
+        text = (
+            f"Cells of A alone: {count(found.only_first)}; of B alone: {count(found.only_second)}."
+        )
+        out.append(Line(text, Style.FAINT))
+    return out
+
+
+def _model_grid(found: TwoSweeps) -> Grid | None:
+    if not found.models:
+        return None
+    rows = [
+        (
+            m.model,
+            count(m.cells),
+            "–"
+            if m.difference is None
+            else f"{points(m.difference.value)} {points_text(m.difference.interval)}",
+            "–" if m.test is None else p_text(m.test),
+        )
+        for m in found.models
+    ]
+    return Grid(
+        title="By model, over the cells of both (exploratory, not corrected)",
+        columns=("model", "cells", f"B − A, points [{found.level:.0%}]", "p"),
+        rows=tuple(rows),
+        notes=("stratified by cell: score interval (Miettinen-Nurminen), Cochran-Mantel-Haenszel",),
+    )
+
+
+def _cell_grid(found: TwoSweeps, most: int) -> Grid | None:
+    if not found.pairs:
+        return None
+    ordered = sorted(found.pairs, key=lambda p: -abs(p.difference.value) if p.difference else 1.0)
+    rows = [_cell(p) for p in ordered[:most]]
+    notes = ["requests: same, or what differs: the prompt, or only parameters and endpoint"]
+    if len(rows) < len(ordered):
+        notes.append(f"{count(len(ordered) - len(rows))} more cells: --json")
+    return Grid(
+        title="By cell, the largest differences first",
+        columns=("scenario", "condition", "model", "requests", "A", "B", "B − A, points"),
+        rows=tuple(rows),
+        left=4,
+        notes=tuple(notes),
+    )
+
+
+def _cell(pair: Pair) -> tuple[str, ...]:
+    a, b, d = pair.first.headline, pair.second.headline, pair.difference
+    requests = "same" if pair.same_requests else "parameters" if pair.same_prompt else "prompt"
+    return (
+        pair.first.scenario,
+        pair.first.label or "–",
+        pair.first.model,
+        requests,
+        "–" if a is None else rate_text(a.rate, independent=pair.first.independent),
+        "–" if b is None else rate_text(b.rate, independent=pair.second.independent),
+        "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
+    )
+
+
+def comparison_values(found: TwoSweeps) -> dict[str, object]:
+    """Return the comparison as JSON values."""
+    return {
+        "grader": found.first.grader,
+        "a": found.first.directory,
+        "b": found.second.directory,
+        "grader_digests": [found.first.grader_digest, found.second.grader_digest],
+        "simulated": found.first.simulated or found.second.simulated,
+        "interim": found.first.interim or found.second.interim,
+        "models": [
+            {
+                "model": m.model,
+                "cells": m.cells,
+                "difference": m.difference.value if m.difference else None,
+                "low": m.difference.interval.low if m.difference else None,
+                "high": m.difference.interval.high if m.difference else None,
+                "p": m.test.p if m.test else None,
+            }
+            for m in found.models
+        ],
+        "cells": [
+            {
+                "scenario": p.first.scenario,
+                "condition": p.first.condition,
+                "model": p.first.model,
+                "same_requests": p.same_requests,
+                "same_prompt": p.same_prompt,
+                "a": _rate(p.first),
+                "b": _rate(p.second),
+                "difference": p.difference.value if p.difference else None,
+                "low": p.difference.interval.low if p.difference else None,
+                "high": p.difference.interval.high if p.difference else None,
+            }
+            for p in found.pairs
+        ],
+        "only_a": found.only_first,
+        "only_b": found.only_second,
+    }
+
+
+def _rate(row: ReportRow) -> dict[str, object] | None:
+    head = row.headline
+    return None if head is None else {"harmful": head.rate.events, "n": head.rate.n}

@@ -1,0 +1,108 @@
+"""docs/statistics.md: its queries give the report's figures, its tables what the benchmark prints."""
+
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from runner.cli.main import main
+from runner.core.values import EndState
+from tests.bench import coverage
+from tests.support.finished_sweep import THREAT, UNREADABLE, Ends, Writer, config
+
+PAGE = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    writer = Writer(tmp_path_factory.mktemp("sweep") / "s", config(seeds=12, models=("m1", "m2")))
+    jobs = {}
+    for cell in writer.book.plan.cells:
+        for seed in range(12):
+            end = Ends(text=f"Sorted {cell.number} {seed}.", retries=seed % 2)
+            if seed < 2 + 2 * (cell.number % 3):
+                end = Ends(text=f"{seed} {THREAT}")
+            elif seed == 9:
+                end = Ends(text=UNREADABLE)
+            elif seed == 10:
+                end = Ends(state=EndState.REFUSED, text="")
+            elif seed == 11:
+                end = Ends(state=EndState.FAILED, retries=2)
+            jobs[(cell.number, seed)] = end
+    writer.publish(jobs)
+    return writer.root
+
+
+@pytest.fixture(scope="module")
+def report(swept):
+    import contextlib
+    import io
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["report", str(swept), "--json"]) == 0
+    (found,) = json.loads(out.getvalue())["reports"]
+    return found
+
+
+def query(swept, name):
+    (sql,) = re.findall(rf"```sql\n-- {name}\n(.*?)```", PAGE, re.DOTALL)
+    found = duckdb.sql(sql.replace("outputs/hello", str(swept)))
+    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+
+def test_query_of_cells_gives_every_rate_of_the_report(swept, report):
+    found = {row["cell"]: row for row in query(swept, "cells")}
+    for row in report["rows"]:
+        again = found[row["cell"]]
+        assert (again["events"], again["n"]) == (row["harmful"], row["n"])
+        assert again["rate"] == pytest.approx(row["rate"])
+        assert again["condition"] == row["condition"]
+    assert sum(row["n"] for row in found.values()) == 40
+
+
+def test_query_of_models_gives_the_stratified_difference(swept, report):
+    contrast = next(c for c in report["analysis"]["exploratory"] if set(c["a"]) == {"model"})
+    (row,) = [r for r in query(swept, "models") if r["one"] == "m2"]
+    assert contrast["a"] == {"model": ["m2"]}
+    assert row["difference"] == pytest.approx(contrast["difference"])
+    assert row["one_events"] == contrast["first"]["harmful"]
+    assert row["one_mean"] == pytest.approx(contrast["first"]["mean"])
+    assert (row["other_events"], row["other_n"]) == (
+        contrast["second"]["harmful"], contrast["second"]["n"],
+    )  # fmt: skip
+
+
+def test_query_of_an_axis_gives_the_stratified_effect(swept, report):
+    effects = [c for c in report["analysis"]["exploratory"] if set(c["a"]) == {"tone"}]
+    found = query(swept, "axis")
+    assert len(effects) == 2
+    for effect in effects:
+        (row,) = [
+            r
+            for r in found
+            if (r["model"], r["one"]) == (effect["model"], effect["first"]["label"].split("=")[1])
+        ]
+        assert row["difference"] == pytest.approx(effect["difference"])
+
+
+def test_query_of_what_was_spent_gives_the_report(swept, report):
+    for again, row in zip(query(swept, "spent"), report["attempts"], strict=True):
+        names = ("attempts", "retries", "rate_limited")
+        assert [again[n] for n in names] == [row[n] for n in names]
+        assert (again["tokens_in"], again["tokens_out"]) == (
+            row["input_tokens"], row["output_tokens"],
+        )  # fmt: skip
+
+
+def test_exact_figures_of_the_page_are_those_of_the_enumeration():
+    worst = coverage.cell_coverage(coverage.two_sided, 50)
+    assert f"| 50 | {100 * worst[0]:.2f} (at {worst[1]:.4f}) |" in PAGE
+
+
+def test_page_has_a_row_for_every_listed_truth_and_size():
+    for truth in coverage.TRUTHS:
+        for n in coverage.SIZES:
+            assert PAGE.count(f"\n| {truth} | {n} |") == 2
