@@ -1,10 +1,12 @@
 """The page in a real browser: opened offline, read by keyboard, fed with hostile transcripts."""
 
+import copy
 import json
 
 import pytest
 
 from runner.cli.main import main
+from runner.config.schema import ContrastConfig
 from runner.core.values import EndState
 from tests.support.debian import apart, chromium
 from tests.support.finished_sweep import THREAT, Ends, Writer, config
@@ -150,3 +152,34 @@ def test_report_in_json_has_the_analysis_and_no_interval_where_answers_repeat(tm
     flags = page["analysis"]["flags"]
     assert any("1 distinct answers in 4" in f for f in flags)
     assert any("byte for byte" in f for f in flags)
+
+
+def test_page_of_two_stories_and_generations_draws_every_figure(tmp_path):
+    wanted = config(models=("m1", "m2"))
+    twin = copy.deepcopy(wanted.scenarios[0])
+    twin.name, twin.user = "mail-two", "Other mail has come. ({{ seed }})"
+    wanted.scenarios.append(twin)
+    for scenario in wanted.scenarios:
+        scenario.labels = {"family": "mail"}
+    wanted.analysis.older_to_newer = ["m1", "m2"]
+    wanted.analysis.contrasts = [
+        ContrastConfig(name="tone $x$", a={"tone": "pressed"}, b={"tone": "calm"})
+    ]
+    writer = apart(Writer, tmp_path / "sweep", wanted)
+    jobs = {}
+    for cell in writer.book.plan.cells:
+        for seed in range(4):
+            said = THREAT if seed <= cell.number % 3 else "All sorted."
+            jobs[(cell.number, seed)] = Ends(text=f"{cell.number} {seed} {said}")
+    apart(writer.publish, jobs)
+    text = page_of(writer).read_text()
+    # The only axis is declared, so nothing is left for a figure of exploratory effects.
+    drawn = {p.name for p in (writer.root / "report" / "figures").iterdir()}
+    assert drawn == {
+        "rates-1.svg", "rates-2.svg", "end-states.svg", "contrasts.svg",
+        "stories.svg", "generations.svg",
+    }  # fmt: skip
+    assert "tone $x$" in (writer.root / "report" / "figures" / "contrasts.svg").read_text()
+    assert text.count("<figure") == len(drawn)
+    assert "Spread between stories" in text
+    assert "m2 after m1" in text
