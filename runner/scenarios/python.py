@@ -139,7 +139,7 @@ def with_axes(config: ScenarioConfig, key: str, findings: Findings) -> ScenarioC
             if level not in levels:
                 fix = f"Levels: {', '.join(levels)}"
                 findings.error(f"{key}.axes.{name}", f"{level} is no level of this axis", fix)
-        axes[name] = kept
+        axes[name] = [level for level in kept if level in levels]
     for name, levels in config.axes.items():
         if name not in whole:
             if name == "safeguards":  # the sweep's own axis
