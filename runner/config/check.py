@@ -29,6 +29,7 @@ _NAME_RULE = (
     "is not usable as the name of a file. Use up to 100 letters, digits and . _ + @ -, "
     "beginning with a letter or digit."
 )
+MOST_TURNS = 50
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAY_BE_ZERO = frozenset(
     {
@@ -73,6 +74,8 @@ def check(config: SweepConfig, judge: Judge) -> None:
     check_quotas(config, judge)
     _check_money(config, judge)
     _check_ages(config, judge)
+    for i, model in enumerate(config.actors):
+        _check_model(model, _key("actors", model.name, i), judge)
     _check_positive(config.retry, "retry", judge)
     _check_positive(config.engine, "engine", judge)
     _check_bounds(config.retry, config.engine, judge)
@@ -130,14 +133,19 @@ def _check_scenario(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
         judge.note(f"{key}.path", "a scenario that was read from a file cannot name another.")
     if scenario.version < 1:
         judge.note(f"{key}.version", "counts from 1.")
-    if not (scenario.user or "").strip():
+    if not scenario.python and not (scenario.user or "").strip():
         judge.note(
             f"{key}.user", "is missing: the model is asked nothing. Write the first message."
         )
+    if not 1 <= scenario.end.turns <= MOST_TURNS:
+        judge.note(f"{key}.end.turns", f"is a number from 1 to {MOST_TURNS}.")
+    if scenario.end.output_tokens is not None and scenario.end.output_tokens < 1:
+        judge.note(f"{key}.end.output_tokens", "needs 1 or more.")
     for axis, levels in scenario.axes.items():
         if levels is None or levels in ([], {}):
             judge.note(f"{key}.axes.{axis}", "the axis has no level. Add one, or remove the axis.")
-    for name in ("variables", "axes", "tools", "grading", "labels"):
+    for name in (*("variables", "axes", "tools", "grading", "labels", "environment", "perturbations"),
+                 "options"):  # fmt: skip
         _check_canonical(getattr(scenario, name), f"{key}.{name}", judge)
 
 

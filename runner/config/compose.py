@@ -143,7 +143,7 @@ class _Files:
     def _scenario(self, item: Node, index: int, folder: Path) -> Node | None:
         path = item.entries.get("path")
         if path is None:
-            return item
+            return _absolute_python(item, folder)
         key = f"scenarios[{index}]"
         for other in item.entries:
             if other not in ("path", "axes"):
@@ -168,7 +168,9 @@ class _Files:
             whole = entries["axes"]
             entries["axes"] = self._narrow(whole, narrowed, key)
             entries |= _narrow_filters(entries, whole, entries["axes"])
-        return Node(entries, loaded.where)
+        elif narrowed is not None and "python" in entries:
+            entries["axes"] = narrowed
+        return _absolute_python(Node(entries, loaded.where), target.parent)
 
     def _grader(self, item: Node, index: int, folder: Path) -> Node | None:
         """Return a grader, read from its file where it names one; its `use:` made findable."""
@@ -237,6 +239,16 @@ def _absolute_use(grader: Node, folder: Path) -> Node:
     file, _, function = use.value.rpartition(":")
     whole = f"{(folder / file).resolve()}:{function}"
     return Node({**grader.entries, "use": Node(whole, use.where)}, grader.where)
+
+
+def _absolute_python(scenario: Node, folder: Path) -> Node:
+    """Make the file in `python: file.py:Class` independent of the working directory."""
+    use = scenario.entries.get("python")
+    if use is None or not isinstance(use.value, str) or ".py:" not in use.value:
+        return scenario
+    file, _, name = use.value.rpartition(":")
+    whole = f"{(folder / file).resolve()}:{name}"
+    return Node({**scenario.entries, "python": Node(whole, use.where)}, scenario.where)
 
 
 def _merge_files(base: Node, child: Node) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.config.check import check, check_graders
@@ -136,8 +136,20 @@ def _usable_defaults(defaults: Node, problems: Problems) -> Node:
     return Node(kept, defaults.where)
 
 
+def _wrap(config: SweepConfig) -> None:
+    """Put the sweep's safeguards around every scenario, as an axis of its own."""
+    for scenario in config.scenarios if config.safeguards else ():
+        if "safeguards" in scenario.axes:
+            continue  # has one already, or was resolved before
+        scenario.axes["safeguards"] = ["off", "on"]
+        for guard in config.safeguards:
+            only_on = "{{ safeguards == 'on' }}"
+            scenario.safeguards.append(replace(guard, when=guard.when or only_on))
+
+
 def _fill_in(config: SweepConfig) -> None:
     """Fill in the defaults that depend on other keys."""
+    _wrap(config)
     if config.output is None:
         config.output = f"outputs/{config.name}"
     for model in (*config.models, *config.judges):

@@ -109,6 +109,8 @@ class ModelConfig:
     revision: str | None = None
     """Part of the identity, for weights that change under one id; `local` uses the file's hash."""
     max_tokens: int = 1024
+    context_tokens: int | None = None
+    """The model's context, for `runner lint`; None: what is known of the provider."""
     max_in_flight: int = 64
     """Requests on the wire at once, over the whole cluster; where not given and there is a quota:
     4096. Without a quota the number in use adapts itself below it."""

@@ -7,9 +7,11 @@ be done. Reads, never writes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from runner.config.load import Loaded
 from runner.config.schema import SweepConfig
+from runner.core.clock import SystemClock
 from runner.pipeline.estimating import estimates_of
 from runner.pipeline.grading import check_graders
 from runner.pipeline.prepare import Choices, Prepared, prepare
@@ -56,7 +58,8 @@ def output_of(config: SweepConfig) -> str:
 def lint_all(loaded: Loaded) -> list[Finding]:
     """Return what scenarios, providers and graders find wrong; keys need not be set."""
     config, source = loaded.config, loaded.source
-    found = lint(config, source)
+    today = datetime.fromtimestamp(SystemClock().wall(), UTC).date()
+    found = lint(config, source, today=today)
     further = Findings(source)
     for model in config.models:
         keys = {model.api_key_env: "set"} if model.api_key_env else {}

@@ -14,6 +14,7 @@ from typing import Any, cast
 from runner.config.schema import ScenarioConfig
 from runner.core.facts import Scalar
 from runner.scenarios.findings import Findings
+from runner.scenarios.fractions import fraction
 from runner.scenarios.templates import RESERVED
 
 
@@ -127,6 +128,22 @@ def conditions(
     """
     exclude = _filters(scenario.exclude, axes, f"{key}.exclude", findings)
     include = _filters(scenario.include, axes, f"{key}.include", findings)
+    whole = _filtered(axes, exclude, include)
+    if scenario.factorial == "full":
+        yield from whole
+        return
+    rows = list(whole)
+    try:
+        kept = fraction(scenario.factorial, [[lv.label for lv in row] for row in rows])
+    except ValueError as error:
+        findings.error(f"{key}.factorial", str(error))
+        return
+    yield from (rows[i] for i in kept)
+
+
+def _filtered(
+    axes: Sequence[Axis], exclude: Sequence[_Filter], include: Sequence[_Filter]
+) -> Iterator[tuple[Level, ...]]:
     names = [axis.name for axis in axes]
     for levels in product(*(axis.levels for axis in axes)):
         if exclude or include:
@@ -136,6 +153,13 @@ def conditions(
             if include and not any(f.matches(bound) for f in include):
                 continue
         yield levels
+
+
+def check_filters(
+    entries: Sequence[Mapping[str, Any]], axes: Sequence[Axis], where: str, findings: Findings
+) -> None:
+    """Note axes and levels of `controls` and the like that do not exist."""
+    _filters(entries, axes, where, findings)
 
 
 def condition_name(axes: Sequence[Axis], levels: Sequence[Level]) -> str:

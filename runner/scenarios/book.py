@@ -23,6 +23,7 @@ from runner.plan.cells import Plan
 from runner.plan.estimate import PromptSize
 from runner.scenarios.episode import EpisodeRollout
 from runner.scenarios.prompts import Prompts
+from runner.scenarios.python import PythonPrompts
 from runner.scenarios.rollout import ENDING_STATES, MAX_CONTINUATIONS, Rollout, ScriptedRollout
 from runner.scenarios.script import Script
 from runner.scenarios.targets import Target, flatten, roles_of
@@ -54,7 +55,7 @@ def fixed_parts(scenario: ScenarioConfig) -> dict[str, object]:
 class Condition:
     """One condition of the book; a hundred thousand of them must be cheap."""
 
-    prompts: Prompts
+    prompts: Prompts | PythonPrompts
     axes: Mapping[str, Scalar]
     part_hashes: bytes
     """As `Script.part_hashes`."""

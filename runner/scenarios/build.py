@@ -27,6 +27,7 @@ from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_
 from runner.scenarios.book import Book, Condition, fixed_parts
 from runner.scenarios.findings import Findings
 from runner.scenarios.prompts import Prompts, RenderProblem
+from runner.scenarios.python import PythonPrompts, with_axes
 from runner.scenarios.script import Script
 from runner.scenarios.targets import Target, canonical_roles, read_target
 
@@ -99,7 +100,7 @@ def build_book(
 class RenderedCondition:
     """A condition and its texts, as `expand` yields it."""
 
-    prompts: Prompts
+    prompts: Prompts | PythonPrompts
     axes: Sequence[Axis]
     levels: Sequence[Level]
     script: Script
@@ -121,8 +122,11 @@ def expand(
         probe: check that each text depends on the seed only where it shows.
     """
     key = f"scenarios.{scenario.name}"
+    if scenario.python:
+        scenario = with_axes(scenario, key, findings)
     axes = read_axes(scenario, key, findings)
-    prompts = Prompts(scenario, axes, key, findings)
+    kind = PythonPrompts if scenario.python else Prompts
+    prompts = kind(scenario, axes, key, findings)
     before = len(findings.errors)
     count = 0
     for levels in conditions(scenario, axes, key, findings):
@@ -296,7 +300,7 @@ class _Rendered:
         self.prompt_digests.append(prompt_digest)
         self._note_prefixes(script)
 
-    def _form(self, prompts: Prompts, script: Script) -> CellForm:
+    def _form(self, prompts: Prompts | PythonPrompts, script: Script) -> CellForm:
         tools = prompts.canonical_tools(script)
         form = self._forms.get((id(prompts), tools))
         if form is None:

@@ -1,73 +1,101 @@
 """`lint`: renders every condition before anything is spent, and says what looks wrong.
 
-Errors are what `build_book` refuses too, and parameters that the API refuses; warnings are texts
+Errors are what `build_book` refuses too, and parameters that an API refuses; warnings are texts
 that were hardly meant. Whether a grader knows its facts is checked where graders live.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, cast
 
-from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
+from runner.config.schema import ContrastConfig, ModelConfig, ScenarioConfig, SweepConfig
 from runner.config.source import Source
-from runner.config.streaming import PLAIN_AT_MOST, streams
+from runner.scenarios.axes import check_filters, label
 from runner.scenarios.build import (
     RenderedCondition,
+    check_casts,
     check_names,
     expand,
+    read_actors,
     read_seeds,
     read_targets,
 )
 from runner.scenarios.findings import Finding, Findings, Severity
+from runner.scenarios.lint_models import lint_model, lint_series, lint_size
+from runner.scenarios.lint_texts import mail_faults, messages_of, text_faults
+from runner.scenarios.lint_types import lint_types
 from runner.scenarios.prompts import Prompts, RenderProblem
-from runner.scenarios.symbolic import Pattern
+from runner.scenarios.python import PythonPrompts
 
-SAMPLING = ("temperature", "top_k", "top_p")
-
-_STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_]\w{0,40}\}")
 _MOST_TWINS = 10
-_LOOK_AROUND = 20
+_LINT_SEEDS = (0, 1)
+"""Seeds whose perturbations are looked at."""
 
 
-def lint(config: SweepConfig, source: Source | None = None) -> list[Finding]:
+def lint(
+    config: SweepConfig, source: Source | None = None, *, today: date | None = None
+) -> list[Finding]:
     """Return everything that looks wrong with a configuration, in the order of its keys.
 
     Args:
         config: as loaded.
         source: where its keys were written, for `Finding.where`.
+        today: to tell which models retire; None: retirements are left out.
     """
     findings = Findings(source)
     check_names("scenarios", [s.name for s in config.scenarios], findings)
     check_names("models", [m.name for m in config.models], findings)
     read_seeds(config, findings)
     # Files stand for their hashes: lint tells models apart without reading weights.
-    weights = {m.name: f"file {m.local.gguf}" for m in config.models}
+    weights = {m.name: f"file {m.local.gguf}" for m in (*config.models, *config.actors)}
     read_targets(config.models, weights, findings)
+    read_actors(config, weights, findings)
+    check_casts(config, findings)
     twins = _Twins(findings)
     for scenario in config.scenarios:
-        _lint_scenario(scenario, twins, findings)
+        _lint_scenario(scenario, config.models, twins, findings)
+    for kind, models in (("models", config.models), ("actors", config.actors)):
+        for model in models:
+            lint_model(model, f"{kind}.{model.name}", today or date.min, findings)
     for model in config.models:
-        _lint_model(model, config.scenarios, findings)
+        _greedy(model, config.scenarios, findings)
+    lint_series(config.models, findings)
+    _analysis(config, findings)
     return findings.all
 
 
-def _lint_scenario(scenario: ScenarioConfig, twins: _Twins, findings: Findings) -> None:
-    prompts: Prompts | None = None
+def _lint_scenario(
+    scenario: ScenarioConfig, models: Sequence[ModelConfig], twins: _Twins, findings: Findings
+) -> None:
+    prompts: Prompts | PythonPrompts | None = None
+    key = f"scenarios.{scenario.name}"
+    lint_types(scenario, key, findings)
+    largest: tuple[int, str] = (0, "")
+    seen: set[int] = set()
     for one in expand(scenario, findings, probe=True):
         if prompts is None:
             prompts = one.prompts
-            _unused(prompts, findings)
-        _stray_braces(one, findings)
+            if isinstance(prompts, Prompts):
+                _unused(prompts, findings)
+            check_filters(scenario.controls, prompts.axes, f"{key}.controls", findings)
+            _tools(one, findings)
+        _texts(one, seen, findings)
+        largest = max(largest, (one.script.characters, one.name))
         twins.look(one)
         try:
             prompts.grading(one.levels, seed=0)
         except RenderProblem as problem:
             findings.error(problem.key, problem.what, one.name and f"First met in {one.name}")
-    twins.summary(f"scenarios.{scenario.name}")
-    if scenario.tools and scenario.turns:
+    twins.summary(key)
+    lint_size(models, largest[0], key, largest[1], findings)
+    if len(set(scenario.outcomes)) < len(scenario.outcomes):
+        findings.error(f"{key}.outcomes", "a label occurs twice: which one counts is unclear")
+    if scenario.tools and scenario.turns and not scenario.environment:
         what = "nothing answers tool calls here: a rollout ends with the first answer that has one"
-        findings.add(Severity.WARNING, f"scenarios.{scenario.name}.turns", what)
+        findings.add(Severity.WARNING, f"{key}.turns", what, "Add an `environment:`")
 
 
 def _unused(prompts: Prompts, findings: Findings) -> None:
@@ -88,19 +116,64 @@ def _unused(prompts: Prompts, findings: Findings) -> None:
                 findings.add(Severity.WARNING, f"{key}.{kind}.{name}", what, "Use or remove it")
 
 
-def _stray_braces(one: RenderedCondition, findings: Findings) -> None:
+def _texts(one: RenderedCondition, seen: set[int], findings: Findings) -> None:
+    """Look at the rendered texts and mail; each text once, whatever conditions share it."""
     names = ["user", *(f"turns[{i}]" for i in range(len(one.script.users) - 1))]
-    texts: list[tuple[str, Pattern]] = list(zip(names, one.script.users, strict=True))
+    patterns = list(zip(names, one.script.users, strict=True))
     if one.script.system is not None:
-        texts.insert(0, ("system", one.script.system))
-    for name, pattern in texts:
-        found = _STRAY.search(pattern.fill(0))
-        if found:
-            start = max(found.start() - _LOOK_AROUND, 0)
-            around = pattern.fill(0)[start : found.end() + _LOOK_AROUND].replace("\n", " ")
-            what = f"the rendered text holds {found[0]!r}, as if something was not filled in"
-            fix = f"It reads …{around}…" + (f" in condition {one.name}" if one.name else "")
-            findings.add(Severity.WARNING, f"{one.prompts.key}.{name}", what, fix)
+        patterns.insert(0, ("system", one.script.system))
+    key, staging = one.prompts.key, one.script.staging
+    suffix = f"In condition {one.name}" if one.name else None
+    for seed in _LINT_SEEDS:
+        texts: list[tuple[str, str]] = []
+        for name, pattern in patterns:
+            if hash((name, pattern.text, seed)) not in seen and (seed == 0 or not pattern.static):
+                seen.add(hash((name, pattern.text, seed)))
+                texts.append((name, pattern.fill(seed)))
+        for name, what in text_faults(texts):
+            findings.add(Severity.WARNING, f"{key}.{name}", what, suffix)
+        if staging is None or staging.stage is None or hash((staging.canonical, seed)) in seen:
+            continue
+        seen.add(hash((staging.canonical, seed)))
+        state = staging.start(seed)
+        mails, now = messages_of(state)
+        where = f"{key}.environment"
+        for what in mail_faults(mails, now):
+            findings.add(Severity.WARNING, f"{where}.mail", what, suffix)
+        for what in _setup_faults(staging.filled(seed)):
+            findings.add(Severity.WARNING, where, what, suffix)
+
+
+def _setup_faults(setup: object) -> Iterable[str]:
+    yield from (what for _, what in text_faults(("", text) for text in _strings(setup)))
+
+
+def _strings(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in cast("Mapping[str, object]", value).values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _strings(item)
+
+
+def _tools(one: RenderedCondition, findings: Findings) -> None:
+    """Note tools that graders are told of and the scenario does not offer."""
+    told: object = one.prompts.scenario.grading.get("tools")
+    staging = one.script.staging
+    if not isinstance(told, list) or staging is None or staging.stage is None:
+        return
+    offered = {str(tool["name"]) for tool in one.script.tools}
+    unknown = sorted({str(t) for t in cast("list[object]", told)} - offered)
+    silent = sorted(offered - {str(t) for t in cast("list[object]", told)})
+    key = f"{one.prompts.key}.grading.tools"
+    for name in unknown:
+        findings.add(Severity.WARNING, key, f"{name} is no tool of the scenario", "Remove it")
+    for name in silent:
+        what = f"the scenario offers {name}, which the graders are not told of"
+        findings.add(Severity.WARNING, key, what, "Add it, or leave `grading.tools` out")
 
 
 class _Twins:
@@ -112,7 +185,9 @@ class _Twins:
         self._found = 0
 
     def look(self, one: RenderedCondition) -> None:
-        said = one.script.prompt_digest(one.prompts.canonical_tools(one.script))
+        script = one.script
+        said = script.prompt_digest(one.prompts.canonical_tools(script))
+        said += script.canonical_safeguards.hex()
         name = f"{one.prompts.scenario.name}[{one.name}]"
         other = self._first.setdefault(said, name)
         if other is not name:
@@ -129,27 +204,69 @@ class _Twins:
         self._found = 0
 
 
-def _lint_model(
-    model: ModelConfig, scenarios: Sequence[ScenarioConfig], findings: Findings
-) -> None:
+def _greedy(model: ModelConfig, scenarios: Sequence[ScenarioConfig], findings: Findings) -> None:
     key = f"models.{model.name}"
-    if model.provider is ProviderKind.anthropic:
-        for name in SAMPLING:
-            if name in model.params:
-                what = (
-                    f"the Messages API has had no {name} since version 2026-10-21: it answers "
-                    "400 even to the default value"
-                )
-                findings.error(f"{key}.params.{name}", what, "Remove it, for every model alike")
-        if model.max_tokens > PLAIN_AT_MOST and not streams(model):
-            what = f"answers of more than {PLAIN_AT_MOST:,} tokens without a stream may be cut"
-            fix = f"Remove stream: never, or see that timeout_s ({model.timeout_s:g}) is enough"
-            findings.add(Severity.NOTE, f"{key}.stream", what, fix)
     greedy = model.params.get("temperature") == 0
-    if greedy and not model.send_seed and not any(map(_reads_seed, _all_texts(scenarios))):
+    varied = any(s.perturbations for s in scenarios)
+    reads = varied or any(map(_reads_seed, _all_texts(scenarios)))
+    if greedy and not model.send_seed and not reads:
         what = "temperature 0 and no seed in any text: all seeds of a condition will answer alike"
         fix = "Use one seed, or another temperature; n is not independent otherwise"
         findings.add(Severity.WARNING, f"{key}.params.temperature", what, fix)
+
+
+def _analysis(config: SweepConfig, findings: Findings) -> None:
+    """Check that declared contrasts and exclusions speak of what the sweep has."""
+    levels: dict[str, set[str]] = {
+        "model": {m.name for m in config.models},
+        "scenario": {s.name for s in config.scenarios},
+    }
+    outcomes: set[str] = set()
+    for scenario in config.scenarios:
+        outcomes |= set(scenario.outcomes)
+        for axis, given in scenario.axes.items():
+            found = cast("Iterable[Any]", given)
+            levels.setdefault(axis, set()).update(label(v) for v in found)
+    names = [c.name for c in config.analysis.contrasts]
+    for i, contrast in enumerate(config.analysis.contrasts):
+        key = f"analysis.contrasts[{i}]"
+        if not contrast.name or names.count(contrast.name) > 1:
+            findings.error(f"{key}.name", "every contrast needs a name of its own")
+        _contrast(contrast, key, levels, findings)
+        _outcome(contrast.outcome, f"{key}.outcome", outcomes, findings)
+    for i, rule in enumerate(config.analysis.exclude):
+        key = f"analysis.exclude[{i}]"
+        if not 0 <= rule.above <= 1:
+            findings.error(f"{key}.above", f"{rule.above:g} is no rate", "Use 0 to 1")
+        if not any(s.controls for s in config.scenarios):
+            findings.error(key, "no scenario names `controls`", "Name the control conditions")
+        _outcome(rule.outcome, f"{key}.outcome", outcomes, findings)
+
+
+def _contrast(
+    contrast: ContrastConfig, key: str, levels: Mapping[str, set[str]], findings: Findings
+) -> None:
+    if not contrast.a or sorted(contrast.a) != sorted(contrast.b):
+        findings.error(key, "`a` and `b` must name the same axes", "Write both with equal keys")
+        return
+    if contrast.a == contrast.b:
+        findings.error(key, "`a` and `b` are the same conditions")
+    for side in ("a", "b"):
+        for axis, value in cast("dict[str, Any]", getattr(contrast, side)).items():
+            values = cast("list[Any]", value if isinstance(value, list) else [value])
+            for one in values:
+                if axis not in levels:
+                    fix = f"Axes: {', '.join(sorted(levels))}"
+                    findings.error(f"{key}.{side}", f"no scenario has an axis {axis!r}", fix)
+                elif label(one) not in levels[axis]:
+                    fix = f"Levels: {', '.join(sorted(levels[axis]))}"
+                    findings.error(f"{key}.{side}.{axis}", f"no level {label(one)!r}", fix)
+
+
+def _outcome(outcome: str, key: str, known: set[str], findings: Findings) -> None:
+    if outcome and known and outcome not in known:
+        fix = f"Outcomes: {', '.join(sorted(known))}"
+        findings.error(key, f"no scenario has the outcome {outcome!r}", fix)
 
 
 def _all_texts(scenarios: Sequence[ScenarioConfig]) -> Iterable[str]:

@@ -32,6 +32,11 @@ STORIES_OF = {
     "shutdown": 6,
     "self-exfiltration": 2,
     "money-making": 2,
+    "mail-episode": 2,
+    "shutdown-episode": 1,
+    "exfiltration-episode": 1,
+    "money-episode": 1,
+    "safeguards": 1,
 }
 GOLDEN = ROOT / "tests/expected/shipped_prompts.json"
 WEIGHTS = "ab" * 32

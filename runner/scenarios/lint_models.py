@@ -1,0 +1,137 @@
+"""What models refuse, retire and cannot hold, before a request is sent.
+
+The facts are those of November 2026, dated where they have a date; a model that is not in a table is
+taken to refuse nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, cast
+
+from runner.config.schema import ModelConfig, ProviderKind
+from runner.config.streaming import PLAIN_AT_MOST, streams
+from runner.scenarios.findings import Findings, Severity
+
+SAMPLING = ("temperature", "top_k", "top_p")
+CHARACTERS_PER_TOKEN = 4
+RETIRES: Mapping[str, date] = {
+    "claude-mythos-preview": date(2026, 6, 30),
+    "claude-sonnet-4-5": date(2026, 11, 30),
+    "claude-sonnet-4-5-20250929": date(2026, 11, 30),
+}
+"""Models that the Anthropic SDK 2.12 knows to end, with the day."""
+_NO_FORCED_TOOLS = re.compile(r"claude-(fable-5-[1-9]|opus-5-5)")
+"""Models that answer 400 to `tool_choice` any and tool (release notes of 2026-09-01)."""
+_NO_MANUAL_THINKING = re.compile(
+    r"claude-(opus-4-[78]|(opus|sonnet|haiku|fable|mythos)-5|mythos-preview)"
+)
+"""Models that answer 400 to `thinking.type: enabled`."""
+_NO_PREFILL = re.compile(
+    r"claude-((opus|sonnet)-4-[678]|(opus|sonnet|haiku|fable|mythos)-5|mythos-preview)"
+)
+_ANTHROPIC_CONTEXT = 200_000
+
+
+def context_tokens(model: ModelConfig) -> int | None:
+    """Return the model's context in tokens, where it is known."""
+    if model.context_tokens is not None:
+        return model.context_tokens
+    if model.provider is ProviderKind.local:
+        return model.local.context_tokens
+    return _ANTHROPIC_CONTEXT if model.provider is ProviderKind.anthropic else None
+
+
+def refuses_prefill(model: ModelConfig) -> bool:
+    """Return whether a conversation may not end with words put into the model's mouth."""
+    return model.provider is ProviderKind.anthropic and bool(_NO_PREFILL.match(model.model))
+
+
+def lint_model(model: ModelConfig, key: str, today: date, findings: Findings) -> None:
+    """Note parameters that the model's API answers 400 to, and its retirement.
+
+    Args:
+        model: the model.
+        key: its readable path.
+        today: for retirements within 60 days.
+        findings: where faults go.
+    """
+    if model.provider is not ProviderKind.anthropic:
+        return
+    for name in SAMPLING:
+        if name in model.params:
+            what = (
+                f"the Messages API has had no {name} since version 2026-10-21: it answers "
+                "400 even to the default value"
+            )
+            findings.error(f"{key}.params.{name}", what, "Remove it, for every model alike")
+    choice = _kind(model.params.get("tool_choice"))
+    if choice in {"any", "tool"} and _NO_FORCED_TOOLS.match(model.model):
+        what = f"{model.model} answers 400 to a forced tool choice ({choice})"
+        findings.error(f"{key}.params.tool_choice", what, "Use {type: auto}, for every model alike")
+    thinking = _kind(model.params.get("thinking"))
+    if thinking == "enabled" and _NO_MANUAL_THINKING.match(model.model):
+        what = f"{model.model} answers 400 to thinking.type: enabled"
+        findings.error(f"{key}.params.thinking", what, "Use {type: adaptive}, or remove it")
+    if model.max_tokens > PLAIN_AT_MOST and not streams(model):
+        what = f"answers of more than {PLAIN_AT_MOST:,} tokens without a stream may be cut"
+        fix = f"Remove stream: never, or see that timeout_s ({model.timeout_s:g}) is enough"
+        findings.add(Severity.NOTE, f"{key}.stream", what, fix)
+    ends = RETIRES.get(model.model)
+    if ends is not None and (ends - today).days <= 60:
+        when = "retired on" if ends < today else "retires on"
+        findings.add(
+            Severity.WARNING,
+            f"{key}.model",
+            f"{model.model} {when} {ends.isoformat()}",
+            "Run it before that day, or take a model that stays",
+        )
+
+
+def lint_series(models: Sequence[ModelConfig], findings: Findings) -> None:
+    """Note request parameters that only some of the models get: then not only the model differs."""
+    names = sorted({name for model in models for name in model.params})
+    for name in names:
+        without = [m.name for m in models if name not in m.params]
+        if without and len(without) < len(models):
+            having = next(m for m in models if name in m.params)
+            what = f"{name} is not set for {', '.join(without[:4])}"
+            fix = "Set it for all models or for none, or compare them knowing that it differs"
+            findings.add(Severity.WARNING, f"models.{having.name}.params.{name}", what, fix)
+    limits = {m.max_tokens for m in models}
+    if len(limits) > 1:
+        shown = ", ".join(f"{m.name} {m.max_tokens}" for m in models)
+        what = f"max_tokens differs between models ({shown}): truncation will, too"
+        findings.add(Severity.NOTE, f"models.{models[0].name}.max_tokens", what)
+
+
+def lint_size(
+    models: Sequence[ModelConfig], characters: int, key: str, name: str, findings: Findings
+) -> None:
+    """Note a first request that does not fit into a model's context.
+
+    Args:
+        models: the models under test.
+        characters: of system, user turns and tools.
+        key: of the scenario.
+        name: of the condition.
+        findings: where faults go.
+    """
+    tokens = characters // CHARACTERS_PER_TOKEN
+    for model in models:
+        context = context_tokens(model)
+        if context is not None and tokens + model.max_tokens > context:
+            what = (
+                f"about {tokens:,} tokens and max_tokens {model.max_tokens:,} exceed the context "
+                f"of {model.name} ({context:,})"
+            )
+            fix = f"First met in {name}. Lower max_tokens, or use another model"
+            findings.add(Severity.WARNING, key, what, fix)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Mapping):
+        return str(cast("Mapping[str, Any]", value).get("type", ""))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,187 @@
+"""What rendered texts give away: places not filled in, mail that cannot be, dates that contradict.
+
+Mail stands in texts as blocks of `From:`, `To:`, `Date:` or `Time:`, `Subject:` lines, and in environments as
+lists; both are read into the same form and judged alike. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
+from runner.scenarios.environments.protocol import State
+
+STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_]\w{0,40}\}")
+_HEADER = re.compile(r"^(From|To|Cc|Date|Time|Sent|Subject|Id|ID):[ \t]*(.*)$", re.MULTILINE)
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
+           "october", "november", "december")  # fmt: skip
+_CLOCK = re.compile(r"\b([01]?\d|2[0-3])[:.]([0-5]\d)\b")
+_ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+_LONG = re.compile(
+    rf"\b(?:({'|'.join(_DAYS)}),? (?:the )?)?(\d{{1,2}})(?:st|nd|rd|th)? ({'|'.join(_MONTHS)}) (\d{{4}})\b",
+    re.IGNORECASE,
+)
+_DAY_BEFORE_ISO = re.compile(rf"\b({'|'.join(_DAYS)}),? (\d{{4}}-\d\d-\d\d)\b", re.IGNORECASE)
+_NAMED = re.compile(r"([^<>]*)<([^<>\s]+@[^<>\s]+)>")
+_TIME = "%Y-%m-%d %H:%M"
+_AROUND = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One mail as a reader sees it."""
+
+    where: str
+    people: tuple[str, ...]
+    """Values of From, To and Cc."""
+    date: str
+    body: str
+
+
+def stray(text: str) -> str | None:
+    """Return what looks as if it was not filled in, with what stands around it."""
+    found = STRAY.search(text)
+    if found is None:
+        return None
+    start = max(found.start() - _AROUND, 0)
+    around = text[start : found.end() + _AROUND].replace("\n", " ")
+    return f"the rendered text holds {found[0]!r}, as if something was not filled in: …{around}…"
+
+
+def messages_in(text: str, where: str) -> list[Message]:
+    """Return the mail that stands in a text; a block of two header lines or more begins one."""
+    blocks: list[list[re.Match[str]]] = []
+    for match in _HEADER.finditer(text):
+        near = blocks and text[blocks[-1][-1].end() : match.start()].strip("\n ") == ""
+        same = near and match[1] not in {m[1] for m in blocks[-1]}
+        if same:
+            blocks[-1].append(match)
+        else:
+            blocks.append([match])
+    mails = [b for b in blocks if len(b) > 1 and {"From", "Subject"} & {m[1] for m in b}]
+    found: list[Message] = []
+    for i, block in enumerate(mails):
+        end = mails[i + 1][0].start() if i + 1 < len(mails) else len(text)
+        heads = {m[1]: m[2] for m in block}
+        found.append(
+            Message(
+                where=f"{where}, mail {i + 1}",
+                people=tuple(heads[k] for k in ("From", "To", "Cc") if k in heads),
+                date=heads.get("Date") or heads.get("Time") or heads.get("Sent") or "",
+                body=text[block[-1].end() : end],
+            )
+        )
+    return found
+
+
+def messages_of(state: State) -> tuple[list[Message], str]:
+    """Return the mail of an environment's first state, and its present time."""
+    mail: Mapping[str, object] = state.get("mail") or {}
+    inbox: Sequence[Mapping[str, str]] = mail.get("inbox") or []  # pyright: ignore[reportAssignmentType]  # as `Mail.start` makes it
+    found = [
+        Message(
+            where=f"message {m['id']}",
+            people=(f"{m['from_name']} <{m['from']}>" if m["from_name"] else m["from"],),
+            date=m["date"],
+            body=m["body"],
+        )
+        for m in inbox
+    ]
+    return found, str(mail.get("now", ""))
+
+
+def mail_faults(mails: Sequence[Message], now: str = "") -> Iterator[str]:
+    """Yield what cannot be: empty mail, mail out of order, mail from the future, two names."""
+    for mail in mails:
+        if not re.sub(r"[=\-_*#>\s]|message \d+|end of the batch", "", mail.body):
+            yield f"{mail.where} is empty"
+    yield from _order(mails)
+    present = _moment(now)
+    for mail in mails:
+        sent = _moment(mail.date)
+        if present is not None and sent is not None and sent > present:
+            yield f"{mail.where} is dated {mail.date}, after the present ({now})"
+    yield from _two_names(mails)
+
+
+def _order(mails: Sequence[Message]) -> Iterator[str]:
+    """Compare neighbours whose dates are written alike and can be read without guessing."""
+    for before, after in pairwise(mails):
+        earlier, later = _moment(before.date), _moment(after.date)
+        if earlier is None or later is None:
+            same_day = _CLOCK.sub("", before.date).strip(" ,") == _CLOCK.sub("", after.date).strip(
+                " ,"
+            )
+            clocks = [_CLOCK.search(m.date) for m in (before, after)]
+            if not same_day or None in clocks:
+                continue
+            earlier, later = (f"{int(c[1]):02d}:{c[2]}" for c in clocks if c is not None)
+            out_of_order = earlier > later
+        else:
+            out_of_order = earlier > later
+        if out_of_order:
+            yield f"{after.where} ({after.date}) is older than the mail before it ({before.date})"
+
+
+def _two_names(mails: Sequence[Message]) -> Iterator[str]:
+    names: dict[str, str] = {}
+    for mail in mails:
+        for person in mail.people:
+            for said, address in _NAMED.findall(person):
+                # "Name, what she is <address>": only the name must be the same everywhere.
+                name = re.sub(r"\s*\(.*\)", "", said).strip(' ,"').partition(",")[0].strip()
+                first = names.setdefault(address.lower(), name) if name else name
+                if first != name:
+                    yield f"{address} is called {first!r} and, in {mail.where}, {name!r}"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text.strip(), _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def date_faults(text: str) -> Iterator[str]:
+    """Yield dates that do not exist, and weekdays that their dates do not fall on."""
+    for match in _ISO.finditer(text):
+        if _day(int(match[1]), int(match[2]), int(match[3])) is None:
+            yield f"{match[0]} is no date"
+    for match in _DAY_BEFORE_ISO.finditer(text):
+        year, month, day = (int(part) for part in match[2].split("-"))
+        yield from _weekday(match[1], _day(year, month, day), match[0])
+    for match in _LONG.finditer(text):
+        month = _MONTHS.index(match[3].lower()) + 1
+        found = _day(int(match[4]), month, int(match[2]))
+        if found is None:
+            yield f"{match[0]} is no date"
+        elif match[1]:
+            yield from _weekday(match[1], found, match[0])
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _weekday(said: str, found: date | None, shown: str) -> Iterator[str]:
+    if found is not None and _DAYS[found.weekday()] != said.lower():
+        yield f"{shown}: that day is a {_DAYS[found.weekday()].capitalize()}"
+
+
+def text_faults(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield (key, fault) for what texts of one condition give away."""
+    for name, text in texts:
+        found = stray(text)
+        if found is not None:
+            yield name, found
+        for fault in mail_faults(messages_in(text, "the text")):
+            yield name, fault
+        for fault in date_faults(text):
+            yield name, fault

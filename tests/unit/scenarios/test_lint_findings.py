@@ -1,0 +1,151 @@
+"""Findings of `lint`, one fault planted at a time."""
+
+from datetime import date
+
+import pytest
+
+from runner.config.schema import (
+    AnalysisConfig,
+    ContrastConfig,
+    ExclusionConfig,
+    ProviderKind,
+)
+from runner.scenarios.lint import lint
+from runner.scenarios.lint_texts import date_faults, mail_faults, messages_in
+from tests.support.configurations import model, scenario, sweep
+from tests.support.stages import MAIL, STAGED
+
+CLAUDE = {"provider": ProviderKind.anthropic, "base_url": None}
+MAILS = """Here is the batch.
+
+From: Ann Lee, desk <ann@x.example>
+Date: Thursday, 12:07
+Subject: One
+
+Hello.
+
+From: {name} <ann@x.example>
+Date: Thursday, {time}
+Subject: Two
+
+{body}
+"""
+
+
+def found(**keys):
+    return [str(f) for f in lint(sweep(**keys), today=date(2026, 11, 25))]
+
+
+def faults(name="Ann Lee", time="12:41", body="Hi."):
+    return list(mail_faults(messages_in(MAILS.format(name=name, time=time, body=body), "the text")))
+
+
+def test_lint_when_nothing_is_wrong_says_nothing():
+    assert found() == []
+    assert faults() == []
+    assert (
+        found(scenarios=[scenario(**{**STAGED, "axes": {"threat": ["replacement", "none"]}})]) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"name": "Anne Lee"}, "is called 'Ann Lee' and, in the text, mail 2, 'Anne Lee'"),
+        ({"time": "11:59"}, "is older than the mail before it"),
+        ({"body": ""}, "the text, mail 2 is empty"),
+    ],
+)
+def test_lint_of_mail_in_texts_names_the_fault(change, what):
+    (fault,) = faults(**change)
+    assert what in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("on Friday, 6 March 2031", "that day is a Thursday"),
+        ("on 2031-02-30", "is no date"),
+        ("on Friday 2031-03-06", "that day is a Thursday"),
+        ("on Thursday, 6 March 2031", None),
+    ],
+)
+def test_lint_of_dates_names_what_contradicts(text, what):
+    said = list(date_faults(text))
+    assert (said == []) if what is None else what in said[0]
+
+
+@pytest.mark.parametrize(
+    ("mail", "what"),
+    [
+        ({"date": "2031-03-06 15:59"}, "after the present"),
+        ({"date": "2031-03-06 12:30"}, "is older than the mail before it"),
+        ({"body": "${direction}"}, "as if something was not filled in"),
+        ({"body": "  "}, "the message is empty"),
+    ],
+)
+def test_lint_of_simulated_mail_names_the_fault(mail, what):
+    first = {**MAIL["mails"][0], **mail}
+    staged = {**STAGED, "environment": {"mail": {**MAIL, "mails": [first, *MAIL["mails"][1:]]}}}
+    assert any(what in line for line in found(scenarios=[scenario(**staged)]))
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"model": "claude-opus-5", "params": {"top_p": 1}}, "has had no top_p"),
+        ({"model": "claude-opus-5-5", "params": {"tool_choice": {"type": "any"}}}, "forced tool"),
+        ({"model": "claude-opus-4-8", "params": {"thinking": {"type": "enabled"}}}, "400 to think"),
+        ({"model": "claude-sonnet-4-5"}, "retires on 2026-11-30"),
+        ({"model": "claude-opus-5", "context_tokens": 300}, "exceed the context"),
+    ],
+)
+def test_lint_of_models_names_what_they_refuse(keys, what):
+    lines = found(models=[model("m1", **CLAUDE, **keys)])
+    assert any(what in line for line in lines)
+
+
+def test_lint_of_a_series_names_parameters_that_only_some_have():
+    models = [model("m1", params={"top_p": 0.9}), model("m2", max_tokens=9)]
+    lines = found(models=models)
+    assert any("top_p is not set for m2" in line for line in lines)
+    assert any("max_tokens differs" in line for line in lines)
+
+
+def test_lint_of_types_and_graders_tools():
+    lines = found(
+        scenarios=[
+            scenario(
+                **{
+                    **STAGED,
+                    "types": {"boss": "address", "nobody": "text"},
+                    "grading": {"tools": ["send_email", "fly"]},
+                }
+            )
+        ]
+    )
+    assert any("'Bo Ray' is no address" in line for line in lines)
+    assert any("there is no variable 'nobody'" in line for line in lines)
+    assert any("fly is no tool of the scenario" in line for line in lines)
+    assert any("offers shut_down, which the graders are not told of" in line for line in lines)
+
+
+def test_lint_of_declared_analysis_names_what_does_not_exist():
+    analysis = AnalysisConfig(
+        contrasts=[
+            ContrastConfig(name="a", a={"tone": "blunt"}, b={"tone": "loud"}),
+            ContrastConfig(name="a", a={"tone": "blunt"}, b={}),
+            ContrastConfig(name="c", a={"mood": "x"}, b={"mood": "y"}),
+        ],
+        exclude=[ExclusionConfig(above=3)],
+    )
+    lines = found(analysis=analysis)
+    for what in (
+        "no level 'loud'",
+        "must name the same axes",
+        "no scenario has an axis 'mood'",
+        "3 is no rate",
+        "no scenario names `controls`",
+        "a name of its own",
+    ):
+        assert any(what in line for line in lines), what
