@@ -113,7 +113,8 @@ class Worker:
             providers: by model.
             groups: quota group of each model.
             purses: of the models that wait for permits.
-            engine, retry: bounds and intervals.
+            engine: bounds and intervals.
+            retry: bounds of the retry layer.
         """
         self.identity = identity
         self._world = world
@@ -300,9 +301,8 @@ class Worker:
 
     def _pause_group(self, group: str, seconds: float) -> None:
         """Hold a whole quota group back after a 429, and let the others know at once."""
-        for endpoint in self._endpoints.values():
-            if endpoint.group == group:
-                endpoint.gate.pause(seconds)
+        for endpoint in (e for e in self._endpoints.values() if e.group == group):
+            endpoint.gate.pause(seconds)
         self.wake()
 
     async def _on_silence(self) -> None:
