@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runner.execute.attempt import Endpoint
 from runner.execute.jobs import Jobs
 from runner.execute.messages import QuotaWord
+from runner.limits.quota import PermitBlock
 
 MOST_QUEUED = 4000
 UNKNOWN_SLOTS = 256
@@ -29,6 +30,8 @@ class Demand:
     most_in_flight: Mapping[str, int]
     beat_s: float
     rated_at: float
+    short: bool = False
+    """The last reply brought fewer permits than were wanted: asking sooner brings no more."""
     _rate: dict[str, float] = field(default_factory=dict[str, float])
     """Jobs finished per second, per model; falls slowly."""
     _seen: dict[str, int] = field(default_factory=dict[str, int])
@@ -71,3 +74,23 @@ class Demand:
             wants = 0 if leaving else gate.waiting + gate.coming + queued.get(name, 0)
             words[name] = gate.purse.word(now, wants=wants)
         return words
+
+    def take(self, permits: Iterable[PermitBlock], sent: float, now: float) -> None:
+        """Put permits into the purses; jobs start as they come due (`Gate`).
+
+        Args:
+            permits: of a heartbeat reply.
+            sent: when that heartbeat went out.
+            now: seconds.
+        """
+        got: dict[str, int] = {}
+        for block in permits:
+            purse = self.endpoints[block.model].gate.purse
+            if purse is not None:
+                purse.accept(block, sent_at=sent, now=now)
+                got[block.model] = block.count
+        self.short = any(
+            got.get(name, 0) < e.gate.waiting
+            for name, e in self.endpoints.items()
+            if e.gate.purse is not None
+        )

@@ -29,8 +29,7 @@ class Gate:
         now: Callable[[], float],
         *,
         purse: Purse | None = None,
-        on_room: Callable[[], None] = lambda: None,
-        on_empty: Callable[[], None] = lambda: None,
+        on_empty: Callable[[], None] | None = None,
     ) -> None:
         """Make a closed gate (no slots).
 
@@ -38,7 +37,6 @@ class Gate:
             may_call: the worker's own conditions (lease valid, room for unsealed rows).
             now: monotonic seconds.
             purse: permits, where the model needs them.
-            on_room: told when a permit came due and nobody waits.
             on_empty: told when a call comes and there is no permit in hand.
         """
         self.slots = 0
@@ -49,11 +47,12 @@ class Gate:
         """By a rate limit or an open breaker: no request of any job before (monotonic seconds)."""
         self.coming = 0
         """Jobs begun that have not asked for a place yet."""
+        self.on_room: Callable[[], None] = _nothing
+        """Told when a permit came due and nobody waits."""
         self.purse = purse
         self._may_call = may_call
         self._now = now
-        self._on_room = on_room
-        self._on_empty = on_empty
+        self._on_empty = on_empty or _nothing
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -155,7 +154,7 @@ class Gate:
     def _look(self) -> None:
         self.kick()
         if self.room() > 0:
-            self._on_room()
+            self.on_room()
 
     def _arm(self) -> None:
         """See to it that somebody looks when the next permit is due."""
@@ -170,3 +169,7 @@ class Gate:
             self._timer.cancel()
         self._timer_at = due
         self._timer = asyncio.get_running_loop().call_later(due - now, self._due)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -140,7 +140,6 @@ class Worker:
                     self._may_call,
                     now,
                     purse=purses.get(name),
-                    on_room=self._on_room,
                     on_empty=self._on_no_permit,
                 ),
                 health=ModelHealth(),
@@ -180,6 +179,8 @@ class Worker:
             bounds=engine,
             on_hungry=self._on_hungry,
         )
+        for endpoint in self._endpoints.values():
+            endpoint.gate.on_room = self.jobs.dispatch
         self._seq = 0
         self._claim = 0
         self._slots: dict[str, int] = {}
@@ -194,8 +195,6 @@ class Worker:
         self._wake = asyncio.Event()
         self._granted = False
         """The last reply brought jobs: more may follow, so an idle moment is not the end."""
-        self._short = False
-        """The last reply brought fewer permits than were wanted: asking sooner brings no more."""
         self._demand = Demand(
             jobs=self.jobs,
             endpoints=self._endpoints,
@@ -290,36 +289,20 @@ class Worker:
                 endpoint.gate.pause(hold_s)
         self._granted = bool(reply.grants)
         self.jobs.accept(reply.grants)
-        self._take_permits(reply, sent)
+        self._demand.take(reply.permits, sent, self._world.clock.monotonic())
         self.jobs.published(await self._outbox.published(reply.published))
         if reply.drain_s is not None:
             self.drain(reply.drain_s)
 
-    def _take_permits(self, reply: HeartbeatReply, sent: float) -> None:
-        """Put permits into the purses; jobs start as they come due (`Gate`)."""
-        now = self._world.clock.monotonic()
-        got: dict[str, int] = {}
-        for block in reply.permits:
-            purse = self._endpoints[block.model].gate.purse
-            if purse is not None:
-                purse.accept(block, sent_at=sent, now=now)
-                got[block.model] = block.count
-        self._short = any(
-            got.get(name, 0) < e.gate.waiting
-            for name, e in self._endpoints.items()
-            if e.gate.purse is not None
-        )
-
     def _on_no_permit(self) -> None:
         """A call came and no permit is in hand: ask before the second is over."""
-        if not self._short:
+        if not self._demand.short:
             self.wake()
 
     def _pause_group(self, group: str, seconds: float) -> None:
         """Hold a whole quota group back after a 429, and let the others know at once."""
-        for endpoint in self._endpoints.values():
-            if endpoint.group == group:
-                endpoint.gate.pause(seconds)
+        for endpoint in (e for e in self._endpoints.values() if e.group == group):
+            endpoint.gate.pause(seconds)
         self.wake()
 
     async def _on_silence(self) -> None:
@@ -410,9 +393,6 @@ class Worker:
             draining=draining,
             done=done,
         )
-
-    def _on_room(self) -> None:
-        self.jobs.dispatch()
 
     def _on_hungry(self) -> None:
         """A queue ran dry while the coordinator still had jobs: ask before the second is over."""

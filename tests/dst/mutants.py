@@ -19,6 +19,7 @@ from runner.dispatch.publisher import Publisher
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.watch import Watch
 from runner.execute.worker import Worker
+from runner.limits.pool import Pool
 from runner.limits.slots import SlotAuthority
 from runner.record.journal import Journal
 from runner.record.manifest import ManifestLog
@@ -170,6 +171,10 @@ def _doubled_heartbeats_answered_anew() -> Patches:
     return {(Desk, "known"): lambda self, beat: None}
 
 
+def _permits_without_a_common_line() -> Patches:
+    return {(Pool, "first"): lambda self, now: now}
+
+
 _ALL = ("kills", "hosts", "pauses", "partitions", "messages", "storage", "rivals", "mixed")
 MUTANTS = {
     mutant.name: mutant
@@ -257,6 +262,12 @@ MUTANTS = {
             what="a dead worker's journal is deleted unread",
             profiles=("kills", "mixed"),
             patches=_recovery_before_publishing_skipped(),
+        ),
+        Mutant(
+            name="quota-each",
+            what="permits of one worker do not lie behind those of the others",
+            profiles=_ALL,
+            patches=_permits_without_a_common_line(),
         ),
         Mutant(
             name="double-answers",
