@@ -44,6 +44,7 @@ from runner.grade.verdict import VerdictState
 from runner.observe.console import Console
 from runner.pipeline.sweep import run_session
 from runner.plan.cells import Cell, Plan
+from runner.providers.price_list import tariffs_of
 from runner.record.entries import PlanEntry
 from runner.record.layout import CONFIGURATION
 from runner.record.manifest import load_state
@@ -141,6 +142,7 @@ class JudgeBook(Book):
         self._model = judge.endpoint()
         self.config = _config(judge, self._model, sweep.config)
         self.sweep_id = grader_digest(judge)[:16]
+        self.tariffs = tariffs_of(self.config)
         seeds: dict[int, BitMap] = {}
         for jobs in rows.jobs.values():
             for number, found in jobs.items():
@@ -211,6 +213,7 @@ class JudgeBook(Book):
             prompt_digest=cell.prompt_digest,
             labels=labels,
             canary=None,
+            tariffs=self.tariffs,
         )
 
     def parts_json(self, cell_number: int) -> tuple[str, str]:
@@ -223,6 +226,7 @@ def _config(judge: Judge, model: ModelConfig, judged: SweepConfig) -> SweepConfi
     return SweepConfig(
         name=f"{judged.name}-{judge.name}",
         models=[model],
+        prices={k: v for k, v in judged.prices.items() if k == model.name},
         seed_block=judged.seed_block,
         retry=judged.retry,
         engine=judged.engine,
