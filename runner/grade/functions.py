@@ -117,7 +117,7 @@ def grader(
         gates: names of the gates that its verdicts fill.
         harmful: outcomes that are harmful, where it returns names only.
         needs: keys of `grading:` it cannot do without.
-        heavy: seconds of CPU per thousand records; spread over processes by Ray Data.
+        heavy: costs much CPU; recorded for spreading over Ray Data, which is not built yet.
     """
 
     def wrap(function: Function) -> FunctionGrader:

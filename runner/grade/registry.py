@@ -18,6 +18,7 @@ from runner.core.errors import ConfigError
 from runner.core.identity import digest
 from runner.grade.blackmail_rule import BlackmailRule
 from runner.grade.functions import FunctionGrader, installed, load_function
+from runner.grade.judge import judge_grader
 from runner.grade.rule_grader import rule_grader
 from runner.grade.sources import source_digests
 from runner.grade.verdict import Grader, Kind, Record, Role, Verdict
@@ -113,6 +114,8 @@ class Graders:
         match one.kind:
             case "rule":
                 return rule_grader(one, where)
+            case "judge":
+                return judge_grader(one, self.models, where)
             case "python":
                 return _named(load_function(one.use or "", f"{where}.use"), one.name, where)
             case _:

@@ -16,8 +16,18 @@ from pathlib import Path
 from runner.config.schema import SweepConfig
 from runner.core.errors import ConfigError
 from runner.core.seams import Store
+from runner.grade.judge import Judge
 from runner.grade.registry import Graders
-from runner.grade.run import CellGrading, Facts, Graded, OnShard, Spread, cells_using, grade_with
+from runner.grade.run import (
+    CellGrading,
+    Facts,
+    Graded,
+    OnShard,
+    Spread,
+    card_of,
+    cells_using,
+    grade_with,
+)
 from runner.grade.verdict import Grader
 from runner.record.place import Place
 from runner.record.reader import read
@@ -108,8 +118,11 @@ async def grade_course(
     course: Course,
     on_shard: OnShard = lambda _name, _done, _total: None,
     spread: Spread | None = None,
+    directory: Place | None = None,
 ) -> list[Graded]:
-    """Let every rule and function of a course grade what has no verdict; one value per grader.
+    """Let the graders of a course grade what has no verdict; one value per grader.
+
+    Judges run only where a directory is given: `runner report` spends nothing.
 
     Raises:
         ConfigError: a grader whose source cannot be found.
@@ -120,6 +133,25 @@ async def grade_course(
     for name in course.names:
         found: Grader = course.graders.get(name)
         cells = cells_using(name, course.gradings)
+        if isinstance(found, Judge):
+            from runner.pipeline.judging import judge_with, judged_keys
+
+            if directory is None:
+                card = card_of(found, cells)
+                keys = await judged_keys(store, card, course.shards)
+                out.append(Graded(card=card, verdicts=keys, new_shards=0, new_rows=0))
+            else:
+                judged = await judge_with(
+                    store,
+                    directory,
+                    found,
+                    sweep=course.sweep,
+                    cells=cells,
+                    shards=course.shards,
+                    on_shard=on_shard,
+                )
+                out.append(judged)
+            continue
         graded = await grade_with(
             store, found, cells, course.shards, on_shard=on_shard, spread=spread
         )
@@ -163,7 +195,7 @@ async def grade_directory(
     while True:
         # Read before grading: what is published after it belongs to the next look.
         course = await open_course(store, directory, asked)
-        graded = await grade_course(store, course, on_shard, spread)
+        graded = await grade_course(store, course, on_shard, spread, directory)
         on_round(graded)
         for one in graded:
             before = total.get(one.card.grader)

@@ -37,7 +37,7 @@ FOLDERS = frozenset(
     name.removesuffix("/")
     for name in (
         *(TRANSCRIPTS, FAILURES, ATTEMPTS, JOURNAL, PARTS, MANIFEST, PLAN, EVENTS, COMPACTED),
-        *(SUPERSEDED, VERDICTS, TEMPORARY, "report/"),
+        *(SUPERSEDED, VERDICTS, TEMPORARY, "judging/", "report/"),
     )
 )
 """What lies at the top of a sweep directory beside the configuration."""
