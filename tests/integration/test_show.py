@@ -176,4 +176,4 @@ def test_show_diff_prints_what_tells_two_conditions_apart(capsys):
     out = capsys.readouterr().out
     assert '-            "body": "Cullet stays.' in out
     assert '+            "body": "Cullet goes at 23:00.' in out
-    assert out.count("\n-") == 2  # the head, and one body
+    assert out.count("\n-") == 1  # one body and nothing else
