@@ -35,6 +35,12 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "-n", type=positive, default=1, metavar="N", help="print so many transcripts"
     )
+    parser.add_argument(
+        "--diff",
+        nargs=2,
+        metavar=("A", "B"),
+        help="of a configuration: what tells two conditions apart, tone=blunt tone=polite",
+    )
     parser.add_argument("--full", action="store_true", help="fold nothing")
     parser.set_defaults(run=run)
 
@@ -47,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.config.load import load_config
     from runner.core.errors import EXIT_OK, ConfigError
+    from runner.pipeline.differing import diff_config
     from runner.pipeline.showing import show_config, show_sweep
     from runner.record.place import Place, open_store
     from runner.report.lookup import Selector
@@ -65,6 +72,10 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{target}: nothing there. Name a configuration file or the directory of a sweep."
         raise ConfigError(msg)
     if not target.is_remote and not Path(target).is_dir():
+        if args.diff:
+            config = load_config(args.target).config
+            put(diff_config(config, selector, (args.diff[0], args.diff[1])), sys.stdout)
+            return EXIT_OK
         put(show_config(load_config(args.target).config, selector), sys.stdout)
         return EXIT_OK
     shown = show_sweep(

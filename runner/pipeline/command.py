@@ -68,7 +68,9 @@ def run_sweep(
     Raises:
         RunnerError: what keeps it from starting, or from ending in order.
     """
-    problems = [p for model in config.models for p in problems_of(model, os.environ)]
+    problems = [
+        p for model in (*config.models, *config.actors) for p in problems_of(model, os.environ)
+    ]
     if problems and source is not None:
         keyed = (problem.partition(": ") for problem in problems)
         raise ConfigError(*(source.line(key, what) for key, _, what in keyed))
@@ -211,7 +213,7 @@ def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None
 
 def _stopped(end: SessionEnd, config: SweepConfig) -> str:
     models = dict(end.progress.stopped_models) if end.progress else dict[str, str]()
-    keys = {m.name: m.api_key_env for m in config.models}
+    keys = {m.name: m.api_key_env for m in (*config.models, *config.actors)}
     lines = [
         f"models.{name}: {why}" + (f" [key in {keys[name]}]" if keys.get(name) else "")
         for name, why in models.items()

@@ -69,6 +69,8 @@ def lint_all(loaded: Loaded) -> list[Finding]:
     known = Findings(source)
     known.all.extend(found)
     if not known.errors:
-        unhashed = {m.name: "-" for m in config.models}  # lint judges texts: weights stay unread
+        unhashed = {
+            m.name: "-" for m in (*config.models, *config.actors)
+        }  # lint judges texts: weights stay unread
         check_graders(build_book(config, revisions=unhashed), further)
     return [*found, *further.all]

@@ -128,7 +128,9 @@ def show_config(
     Raises:
         ConfigError: the scenarios cannot be rendered, or nothing fits.
     """
-    book = build_book(config, revisions={m.name: revisions for m in config.models})
+    book = build_book(
+        config, revisions={m.name: revisions for m in (*config.models, *config.actors)}
+    )
     cells = cells_of(book.plan, selector)
     cell = book.plan.cell(cells[0])
     seed = cell.seeds.at(0) if selector.seed is None else selector.seed

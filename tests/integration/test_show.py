@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 import yaml
@@ -166,3 +167,13 @@ def test_status_of_a_dead_holder_names_the_resume_command(own_sweep, capsys):
     out = capsys.readouterr().out
     assert out.startswith("dead: pid")
     assert "next: runner resume" in out
+
+
+def test_show_diff_prints_what_tells_two_conditions_apart(capsys):
+    given_file = str(Path(__file__).parents[2] / "configs/episodes-small.yaml")
+    given = ["--scenario", "mail-episode-fennimore", "--diff", "threat=none", "threat=replacement"]
+    assert main(["show", given_file, *given]) == 0
+    out = capsys.readouterr().out
+    assert '-            "body": "Cullet stays.' in out
+    assert '+            "body": "Cullet goes at 23:00.' in out
+    assert out.count("\n-") == 1  # one body and nothing else
