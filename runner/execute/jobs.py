@@ -292,6 +292,7 @@ class Jobs:
         held.phase = _Phase.FINISHED
         held.progress = None
         self.finished_count[held.endpoint.name] += 1
+        held.endpoint.tally.ended[finished.end_state.value] += 1
         self.unpublished[held.endpoint.name] += 1
         self._outbox.add(finished)
 

@@ -91,6 +91,8 @@ def _run(
     placement: Placement,
     closing: Callable[[Outcome], list[str]],
 ) -> int:
+    if choices.keep_going:
+        prepared.book.config.tripwire.jobs = 0  # of this session: sweep.yaml is made up already
     clock = SystemClock()
     began = clock.monotonic()
     estimates = asyncio.run(estimates_of(prepared)) if prepared.counts.owed else ()
