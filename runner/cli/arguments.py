@@ -42,7 +42,7 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="spend what it costs, also above 20 dollars without a cap",
+        help="spend what it costs, also above 20 dollars",
     )
     parser.add_argument(
         "--keep-going",

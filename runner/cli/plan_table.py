@@ -10,7 +10,7 @@ from rich.table import Table
 
 from runner.observe.amounts import count, many, money, short
 from runner.pipeline.command import factors, outside_line
-from runner.pipeline.estimating import ASK_ABOVE_USD, cap_above
+from runner.pipeline.estimating import ASK_ABOVE_USD
 from runner.pipeline.planning import Planned
 from runner.plan.estimate import (
     CHARACTERS_PER_TOKEN,
@@ -68,11 +68,10 @@ def next_lines(planned: Planned, typed: Sequence[str]) -> list[str]:
         return [*lines, f"all is done. next: runner report {directory}"]
     if unknown:
         lines.append(
-            f"no price is known for {', '.join(unknown)}: give one under `prices:` to see (and cap) "
+            f"no price is known for {', '.join(unknown)}: give one under `prices:` to see "
             "what it costs"
         )
-    budget = planned.loaded.config.budget.usd
-    capped = f" budget.usd={cap_above(guess)}" if guess > ASK_ABOVE_USD and budget is None else ""
+    capped = " --yes" if guess > ASK_ABOVE_USD else ""
     return [*lines, f"next: runner try {where} -n 2   or   runner sweep {where}{capped}"]
 
 

@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         metavar="KEY=VALUE",
         nargs="*",
         default=[],
-        help="change a key for good: budget.usd=100; what changes recorded cells is refused",
+        help="change a key for good: models.m1.stream=always; what changes recorded cells is refused",
     )
     add_placement(parser)
     parser.set_defaults(run=run)

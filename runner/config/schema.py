@@ -376,16 +376,6 @@ class PriceConfig:
 
 
 @dataclass(kw_only=True)
-class BudgetConfig:
-    """Caps of the whole sweep, every session of it together; none: no cap."""
-
-    usd: float | None = None
-    """Dollars, by dated prices."""
-    tokens: int | None = None
-    """Tokens, input (cached too) and output together."""
-
-
-@dataclass(kw_only=True)
 class TripwireConfig:
     """Stops a model whose first answers are worth nothing, before the rest is paid for."""
 
@@ -423,7 +413,6 @@ class SweepConfig:
     """Sweep directory, relative to the working directory; None: outputs/<name>."""
     prices: dict[str, PriceConfig] = field(default_factory=dict)
     """By model name or model id; goes before the price list."""
-    budget: BudgetConfig = field(default_factory=BudgetConfig)
     tripwire: TripwireConfig = field(default_factory=TripwireConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -152,6 +152,7 @@ def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
         cost_usd=a.cost_usd + b.cost_usd,
         uncounted=a.uncounted + b.uncounted,
         saved_usd=a.saved_usd + b.saved_usd,
+        ended=dict(Counter(a.ended) + Counter(b.ended)),
         waiting=a.waiting + (b.waiting if alive else 0),
         in_flight=a.in_flight + (b.in_flight if alive else 0),
     )

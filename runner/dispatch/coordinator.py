@@ -34,6 +34,7 @@ from runner.dispatch.watch import Watch
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
 from runner.execute.worker import PeerUnreachableError
+from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress, to_json
 from runner.record.control import stop_asked
@@ -92,6 +93,7 @@ class Coordinator:
         self._claim = claim
         self._board = board
         self._preamble = preamble
+        self._tripwire = Tripwire(book.config.tripwire)
         self._log = ManifestLog(world.store, world.clock)
         self._number = 0
         self._verified_at = 0.0
@@ -304,6 +306,10 @@ class Coordinator:
         await self.publisher.cycle(look=self._cycles % LOOK_EVERY == 0)
         await self.watch.cycle()
         await self._snapshot()
+        for model in self._book.plan.models:
+            reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
+            if reason is not None:
+                self.desk.stop(model, reason)
         if self._drain_until is None and await stop_asked(self.world.store, self._number):
             self.drain(self._engine.grace_s, detail="asked by runner stop")
         if self._drain_until is None and self.watch.wait_until is None and self.table.settled:

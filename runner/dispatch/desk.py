@@ -165,12 +165,13 @@ class Desk:
 
     def _stop_models(self, beat: Heartbeat) -> None:
         for model, reason in beat.stopped_models.items():
-            self._stop_model(model, reason)
+            self.stop(model, reason)
         for model, reason in beat.unreachable.items():
             if not self._board.answered(self.table, model):
-                self._stop_model(model, reason)
+                self.stop(model, reason)
 
-    def _stop_model(self, model: str, reason: str) -> None:
+    def stop(self, model: str, reason: str) -> None:
+        """Grant nothing more of a model, and say why."""
         if model not in self.table.stopped:
             self.table.stopped[model] = reason
             self._events.emit(ModelStopped(model=model, reason=reason))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
@@ -31,6 +32,7 @@ from runner.execute.gate import NO_COST, Gate
 from runner.execute.purse import PAUSE_S, RATE_LIMITS
 from runner.execute.replay import Progressed
 from runner.execute.tally import Tally
+from runner.execute.warmth import Warmth
 from runner.limits.backoff import delay_s
 from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
@@ -71,6 +73,7 @@ class Endpoint:
     retries: RetryBudget
     group: str
     """Its quota group: a 429 pauses all of it."""
+    warmth: Warmth
     outage: bool = False
     """Its breaker is not closed, as the latest heartbeat reply says."""
     quota_note: str = ""
@@ -208,6 +211,38 @@ class Caller:
     async def _once(
         self, progress: Progressed, spent: Spent, endpoint: Endpoint, prepared: Prepared
     ) -> Reply | Failure | HandBack:
+        """Send one attempt, once what it shares with others can be read from the cache."""
+        cache_s, cell = prepared.cache_s, progress.job.cell
+        if cache_s is None:
+            return await self._attempt(progress, spent, endpoint, prepared)
+        leads = False
+        if endpoint.warmth.cold(cell):
+            endpoint.tally.waiting += 1
+            spent.waiting = True
+            try:
+                leads = await endpoint.warmth.enter(cell)
+            finally:
+                endpoint.tally.waiting -= 1
+                spent.waiting = False
+        outcome: Reply | Failure | HandBack | None = None
+        try:
+            begun = partial(endpoint.warmth.begun, cell, cache_s) if leads else None
+            outcome = await self._attempt(progress, spent, endpoint, prepared, begun)
+            return outcome
+        finally:
+            if isinstance(outcome, Reply):
+                endpoint.warmth.begun(cell, cache_s)
+            elif leads:
+                endpoint.warmth.failed(cell)
+
+    async def _attempt(
+        self,
+        progress: Progressed,
+        spent: Spent,
+        endpoint: Endpoint,
+        prepared: Prepared,
+        begun: Callable[[], None] | None = None,
+    ) -> Reply | Failure | HandBack:
         """Send one attempt; its outcome is durable when this returns."""
         now, gate = self.clock.monotonic, endpoint.gate
         purse, cost, asked = gate.purse, NO_COST, now()
@@ -228,7 +263,7 @@ class Caller:
             self.journal.note(job, turn, number)
             started_at, started = self.clock.wall(), now()
             sent = True
-            outcome = await endpoint.provider.send(prepared)
+            outcome = await endpoint.provider.send(prepared, begun)
             latency_s = now() - started
             reply = _read(endpoint.provider, outcome)
             trouble = isinstance(reply, Failure) and (

@@ -57,7 +57,7 @@ class Demand:
             target = max(LEAST_QUEUED, int(QUEUED_S * rate), purse.starts())
             return max(0, min(MOST_QUEUED, target) - self.jobs.queued()[model])
         slots = endpoint.gate.slots or min(self.most_in_flight[model], UNKNOWN_SLOTS)
-        target = min(MOST_QUEUED, max(2 * slots, int(2 * rate)))
+        target = min(MOST_QUEUED, max(2 * slots, int(2 * rate)) + endpoint.tally.waiting)
         return max(0, target - self.jobs.unfinished(model))
 
     def words(self, now: float, *, draining: bool) -> dict[str, QuotaWord]:

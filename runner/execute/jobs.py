@@ -70,6 +70,9 @@ class Jobs:
         """Finished and not known to be in the manifest, per model."""
         self._book = book
         self._endpoints = endpoints
+        self._dispatching = False
+        for endpoint in endpoints.values():
+            endpoint.warmth.on_wait = self._dispatch_soon
         self._caller = caller
         self._outbox = outbox
         self._bounds = bounds
@@ -176,8 +179,15 @@ class Jobs:
             if held.task is not None:
                 held.task.cancel()
 
+    def _dispatch_soon(self) -> None:
+        """Look again what can start, once for all that ask in this turn of the loop."""
+        if not self._dispatching:
+            self._dispatching = True
+            asyncio.get_running_loop().call_soon(self.dispatch)
+
     def dispatch(self) -> None:
         """Start queued jobs as far as gates and memory allow."""
+        self._dispatching = False
         for name, queue in self._queues.items():
             endpoint = self._endpoints[name]
             gate, tally = endpoint.gate, endpoint.tally
@@ -292,6 +302,7 @@ class Jobs:
         held.phase = _Phase.FINISHED
         held.progress = None
         self.finished_count[held.endpoint.name] += 1
+        held.endpoint.tally.ended[finished.end_state.value] += 1
         self.unpublished[held.endpoint.name] += 1
         self._outbox.add(finished)
 

@@ -47,6 +47,8 @@ class ModelTally:
     """Attempts whose cost is not: no price, or an answer that broke off."""
     saved_usd: float = 0.0
     """What cached input would have cost more without a cache."""
+    ended: dict[str, int] = field(default_factory=dict[str, int])
+    """Jobs that ended, by EndState."""
     waiting: int = 0
     """Jobs that sleep before a retry, now."""
     ready: int = 0

@@ -25,6 +25,8 @@ class Tally:
     cost_usd: float = 0.0
     uncounted: int = 0
     saved_usd: float = 0.0
+    ended: Counter[str] = field(default_factory=Counter[str])
+    """Jobs that ended, by EndState."""
     waiting: int = 0
 
     def count(self, outcome: Reply | Failure, *, trouble: bool) -> None:
@@ -70,6 +72,7 @@ class Tally:
             cost_usd=self.cost_usd,
             uncounted=self.uncounted,
             saved_usd=self.saved_usd,
+            ended=dict(self.ended),
             waiting=self.waiting,
             ready=ready,
             in_flight=in_flight,

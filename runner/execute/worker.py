@@ -32,6 +32,7 @@ from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.outbox import Offload, Outbox
 from runner.execute.purse import Purse
 from runner.execute.tally import Tally
+from runner.execute.warmth import Warmth
 from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
 from runner.providers.protocol import Provider
@@ -146,6 +147,7 @@ class Worker:
                 tally=Tally(),
                 retries=RetryBudget(at=now()),
                 group=groups[name],
+                warmth=Warmth(now),
                 tariff=book.tariffs.get(name),
             )
             for name in models

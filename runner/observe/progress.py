@@ -78,17 +78,6 @@ class ModelProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
-    """What a capped sweep has spent, all its sessions together."""
-
-    usd: float = 0.0
-    """What may have been spent: calls on the wire too, and what a crash left unaccounted for."""
-    tokens: int = 0
-    usd_cap: float | None = None
-    tokens_cap: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """A sweep at one moment."""
 
@@ -109,8 +98,6 @@ class Progress:
     models: tuple[ModelProgress, ...] = ()
     rate_per_s: float = 0.0
     """Jobs that ended per second, over the last minute."""
-    spent: Spending | None = None
-    """Of the whole sweep, where a budget caps it."""
     eta_s: float | None = None
     elapsed_s: float = 0.0
     """Since this process started."""
@@ -149,9 +136,6 @@ def from_json(data: bytes) -> Progress:
         )
         known["phase"] = Phase(raw["phase"])
         known["quotas"] = tuple(_quota(q) for q in raw.get("quotas", ()))
-        if raw.get("spent") is not None:
-            names = Spending.__dataclass_fields__
-            known["spent"] = Spending(**{k: v for k, v in raw["spent"].items() if k in names})
         return Progress(**known)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         msg = f"not the status of a sweep ({error}); it is rewritten every 5 s while one runs"
@@ -186,15 +170,8 @@ def heading(progress: Progress) -> str:
 
 
 def spent(progress: Progress) -> list[str]:
-    """Return what is spent, and of how much, as one part of a line or none."""
-    p, models = progress, progress.models
-    if p.spent is not None:
-        said: list[str] = []
-        if p.spent.usd_cap is not None:
-            said.append(f"{money(p.spent.usd)} of {money(p.spent.usd_cap)} USD")
-        if p.spent.tokens_cap is not None:
-            said.append(f"{short(p.spent.tokens)} of {short(p.spent.tokens_cap)} tokens")
-        return [f"spent {', '.join(said)}"]
+    """Return what this process spent, as one part of a line or none."""
+    models = progress.models
     usd, unknown = sum(m.cost_usd for m in models), sum(m.uncounted for m in models)
     if not usd and not any(m.requests > m.uncounted for m in models):
         return []  # nothing has a price

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.config.schema import BudgetConfig, SweepConfig
+from runner.config.schema import SweepConfig
 from runner.config.source import Source
 from runner.core.clock import SystemClock
 from runner.core.errors import (
@@ -26,7 +26,7 @@ from runner.observe.amounts import count, many, money
 from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
 from runner.observe.progress import Progress, saved, spent
-from runner.pipeline.estimating import estimates_of, refuse_unasked, refuse_unpriced
+from runner.pipeline.estimating import estimates_of, refuse_unasked
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
@@ -79,7 +79,6 @@ def run_sweep(
     try:
         with sigterm_as_ctrl_c():
             prepared = asyncio.run(prepare(config, directory, choices, source=source))
-            refuse_unpriced(prepared)
             return _run(prepared, choices, placement, closing)
     except KeyboardInterrupt:
         again = "nothing that was recorded or answered is lost. Run the same command again"
@@ -93,12 +92,14 @@ def _run(
     placement: Placement,
     closing: Callable[[Outcome], list[str]],
 ) -> int:
+    if choices.keep_going:
+        prepared.book.config.tripwire.jobs = 0  # of this session: sweep.yaml is made up already
     clock = SystemClock()
     began = clock.monotonic()
     estimates = asyncio.run(estimates_of(prepared)) if prepared.counts.owed else ()
     if not choices.yes:
         refuse_unasked(prepared, estimates)
-    print_lines([*opening_lines(prepared), *cost_lines(estimates, prepared.book.config.budget)])
+    print_lines([*opening_lines(prepared), *cost_lines(estimates)])
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
         asyncio.run(prepared.directory.prove_fence())
@@ -158,8 +159,8 @@ def outside_line(outside: int) -> str:
     )
 
 
-def cost_lines(estimates: Sequence[ModelEstimate], budget: BudgetConfig) -> list[str]:
-    """Return what it will cost, as far as prices are known, and what caps it."""
+def cost_lines(estimates: Sequence[ModelEstimate]) -> list[str]:
+    """Return what it will cost, as far as prices are known."""
     if not estimates:
         return []
     guess, unknown = total_cost_usd(estimates)
@@ -168,10 +169,6 @@ def cost_lines(estimates: Sequence[ModelEstimate], budget: BudgetConfig) -> list
         parts.append(f"about {money(guess)} USD")
     if unknown:
         parts.append(f"cost unknown for {', '.join(unknown)} (prices: gives them one)")
-    if budget.usd is not None:
-        parts.append(f"budget {money(budget.usd)} USD")
-    if budget.tokens is not None:
-        parts.append(f"budget {count(budget.tokens)} tokens")
     return [" · ".join(parts)] if parts else []
 
 

@@ -1,7 +1,7 @@
 """What a sweep will cost, worked out once for `runner plan` and `runner sweep` alike.
 
 And what follows from it before anything is spent: a sweep that would cost more than
-`ASK_ABOVE_USD` wants a cap or a yes, and a cap in dollars wants a price for every model.
+`ASK_ABOVE_USD` wants a yes.
 """
 
 from __future__ import annotations
@@ -77,54 +77,21 @@ def _observed(taken: Taken | None) -> Observed | None:
     )
 
 
-def refuse_unpriced(prepared: Prepared) -> None:
-    """Refuse a cap in dollars over models that have no price.
-
-    Raises:
-        ConfigError: with what to do.
-    """
-    config = prepared.book.config
-    if config.budget.usd is None:
-        return
-    unknown = [m for m in config.models if m.name not in prepared.book.tariffs]
-    if unknown:
-        raise ConfigError(*(_unpriced(m) for m in unknown))
-
-
-def _unpriced(model: ModelConfig) -> str:
-    where = model.base_url or f"provider {model.provider}"
-    return (
-        f"budget.usd: no price is known for models.{model.name} ({model.model} at {where}), so its "
-        f"cost could not be capped. Give prices.{model.name}.input and .output in USD per million "
-        f"tokens (or prices.{model.name}.like, a model id with the same prices), or cap "
-        "budget.tokens instead."
-    )
-
-
 def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> None:
-    """Refuse a costly sweep that nobody has capped or agreed to.
+    """Refuse a costly sweep that nobody has agreed to.
 
     Raises:
         ConfigError: with the estimate, and how to go on.
     """
     guess, unknown = total_cost_usd(estimates)
-    if guess <= ASK_ABOVE_USD or prepared.book.config.budget.usd is not None:
+    if guess <= ASK_ABOVE_USD:
         return
     ceiling = sum(e.cost_usd_ceiling or 0.0 for e in estimates)
     others = f"; unknown for {', '.join(unknown)}" if unknown else ""
-    cap = cap_above(guess)
     where = shlex.quote(str(prepared.directory))
     msg = (
         f"this would cost about {money(guess)} USD (at most {money(ceiling)} with every answer at "
-        f"max_tokens{others}), and nothing caps it. Look closer with runner plan, then cap it "
-        f"(budget.usd={cap}) or agree to it (--yes). Nothing was written to {where}."
+        f"max_tokens{others}). Look closer with runner plan, then agree to it: --yes. Nothing was "
+        f"written to {where}."
     )
     raise ConfigError(msg)
-
-
-def cap_above(usd: float) -> int:
-    """Return a cap with some room: the next two-digit number above the guess and a tenth."""
-    size = 1
-    while usd * 1.1 / size >= 100:
-        size *= 10
-    return (int(usd * 1.1 / size) + 1) * size

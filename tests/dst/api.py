@@ -227,7 +227,7 @@ class SimProvider:
     async def aclose(self) -> None:
         pass
 
-    async def send(self, prepared: Prepared) -> Answer | Failure:
+    async def send(self, prepared: Prepared, begun: object = None) -> Answer | Failure:
         api, process, world = self._api, self._process, self._api.world
         process.check()
         if not process.host.api_reachable:

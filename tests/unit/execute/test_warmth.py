@@ -1,0 +1,70 @@
+"""Who goes ahead to write a cache entry, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runner.execute.warmth import MARGIN, Warmth
+
+
+class Time:
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+async def entered(warmth: Warmth, cell: int, count: int) -> list[asyncio.Task[bool]]:
+    tasks = [asyncio.create_task(warmth.enter(cell)) for _ in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_one_goes_ahead_and_the_others_wait_until_its_answer_has_begun():
+    async def main() -> None:
+        waits: list[int] = []
+        warmth = Warmth(Time(), on_wait=lambda: waits.append(1))
+        tasks = await entered(warmth, 7, 5)
+        assert [t.done() for t in tasks] == [True, False, False, False, False]
+        assert tasks[0].result()
+        assert len(waits) == 4
+        (other,) = await entered(warmth, 8, 1)
+        assert other.result(), "another prefix has one of its own"
+        warmth.begun(7, 300)
+        assert [await t for t in tasks[1:]] == [False] * 4
+        assert not await warmth.enter(7)
+
+    asyncio.run(main())
+
+
+def test_next_goes_ahead_where_the_first_failed_or_was_cancelled():
+    async def main() -> None:
+        warmth = Warmth(Time())
+        tasks = await entered(warmth, 7, 3)
+        warmth.failed(7)
+        await asyncio.sleep(0)
+        assert [t.done() and t.result() for t in tasks] == [True, True, False]
+        tasks[2].cancel()
+        warmth.begun(7, 300)
+        assert not await warmth.enter(7)
+
+    asyncio.run(main())
+
+
+def test_entry_is_written_anew_after_its_time_and_kept_by_use():
+    async def main() -> None:
+        time = Time()
+        warmth = Warmth(time)
+        assert await warmth.enter(7)
+        warmth.begun(7, 300)
+        time.at += 200
+        assert not warmth.cold(7)
+        warmth.begun(7, 300)  # used: lives from now on
+        time.at += 300 * MARGIN - 1
+        assert not warmth.cold(7)
+        time.at += 1
+        assert warmth.cold(7)
+        assert await warmth.enter(7)
+
+    asyncio.run(main())

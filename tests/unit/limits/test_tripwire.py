@@ -1,0 +1,36 @@
+"""When a model's first answers stop it."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.config.schema import TripwireConfig
+from runner.limits.tripwire import Tripwire
+
+
+@pytest.mark.parametrize(
+    ("ended", "stops"),
+    [
+        ({"truncated": 19}, False),
+        ({"truncated": 11, "answered": 9}, True),
+        ({"truncated": 10, "answered": 10}, False),
+        ({"failed": 5, "empty": 4, "refused": 3, "answered": 8}, True),
+        ({"answered": 20}, False),
+    ],
+)
+def test_tripwire_stops_where_more_than_half_are_worth_nothing(ended, stops):
+    reason = Tripwire(TripwireConfig()).tripped("m", ended)
+    assert (reason is not None) is stops
+    if reason:
+        assert "--keep-going" in reason
+
+
+def test_tripwire_looks_once_and_not_at_all_where_it_is_off():
+    wire = Tripwire(TripwireConfig())
+    assert wire.tripped("m", {"answered": 20}) is None
+    assert wire.tripped("m", {"answered": 20, "empty": 500}) is None
+    assert Tripwire(TripwireConfig(jobs=0)).tripped("m", {"empty": 500}) is None
+    assert (
+        Tripwire(TripwireConfig(jobs=5, share=0.9)).tripped("m", {"empty": 4, "answered": 1})
+        is None
+    )
