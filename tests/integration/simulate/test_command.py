@@ -114,7 +114,9 @@ def test_shipped_scenario_on_a_persona_gives_labelled_rows_and_its_known_rates(
         truth = stats(url)["outcomes"]["claude-opus-4-5"]
     capsys.readouterr()
     assert main(["report", "out", "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)["reports"]
+    reports = {one["grader"]: one for one in json.loads(capsys.readouterr().out)["reports"]}
+    assert set(reports) == {"blackmail_rule", "blackmail_outcome"}
+    report = reports["blackmail_rule"]
     rows = [row for row in report["rows"] if row["cell"] is not None]
     assert len(rows) == 4
     events = 0
