@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runner.config.schema import (
-    ModelConfig,
-    ModelQuotaConfig,
-    ProviderKind,
-    QuotaConfig,
-    QuotaGroupConfig,
-    SweepConfig,
-)
+from runner.config.quota_schema import ModelQuotaConfig, QuotaConfig, QuotaGroupConfig
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.config.source import Judge, nearest
 from runner.config.yaml_tree import Node
 

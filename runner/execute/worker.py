@@ -363,6 +363,7 @@ class Worker:
     def _heartbeat(self, now: float, *, done: bool = False) -> Heartbeat:
         draining = self._drain_until is not None or done
         trouble_s = 0.0 if self._storage_since is None else now - self._storage_since
+        health = {name: endpoint.health for name, endpoint in self._endpoints.items()}
         return Heartbeat(
             seq=self._seq,
             worker=self.identity.worker,
@@ -382,12 +383,8 @@ class Worker:
                 n: e.tally.snapshot(in_flight=e.gate.in_flight, ready=e.gate.waiting)
                 for n, e in self._endpoints.items()
             },
-            stopped_models={
-                n: e.health.stopped for n, e in self._endpoints.items() if e.health.stopped
-            },
-            unreachable={
-                n: e.health.unreachable for n, e in self._endpoints.items() if e.health.unreachable
-            },
+            stopped_models={n: h.stopped for n, h in health.items() if h.stopped},
+            unreachable={n: h.unreachable for n, h in health.items() if h.unreachable},
             quota=self._demand.words(now, draining=draining),
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,

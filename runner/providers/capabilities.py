@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from runner.config.schema import ProviderKind, QuotaConfig
+from runner.config.quota_schema import QuotaConfig
+from runner.config.schema import ProviderKind
 from runner.limits.quota import Charging, GroupQuota, Ramp
 
 

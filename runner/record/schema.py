@@ -359,14 +359,10 @@ def _schema(kind: Kind) -> pa.Schema:
     return pa.schema([column.field() for column in COLUMNS[kind]], metadata=metadata)
 
 
-TRANSCRIPTS = _schema(Kind.TRANSCRIPTS)
-ATTEMPTS = _schema(Kind.ATTEMPTS)
-FAILURES = _schema(Kind.FAILURES)
-SCHEMAS: dict[Kind, pa.Schema] = {
-    Kind.TRANSCRIPTS: TRANSCRIPTS,
-    Kind.ATTEMPTS: ATTEMPTS,
-    Kind.FAILURES: FAILURES,
-}
+SCHEMAS: dict[Kind, pa.Schema] = {kind: _schema(kind) for kind in COLUMNS}
+TRANSCRIPTS = SCHEMAS[Kind.TRANSCRIPTS]
+ATTEMPTS = SCHEMAS[Kind.ATTEMPTS]
+FAILURES = SCHEMAS[Kind.FAILURES]
 TYPES: dict[Kind, dict[str, pa.DataType]] = {
     kind: {column.name: column.type for column in columns} for kind, columns in COLUMNS.items()
 }

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from runner.config.quota_schema import ModelQuotaConfig, QuotaGroupConfig, RampConfig
 from runner.config.schema import (
     EndConfig,
     EngineConfig,
     ModelConfig,
-    ModelQuotaConfig,
-    QuotaGroupConfig,
-    RampConfig,
     RetryConfig,
     RoleConfig,
     ScenarioConfig,
