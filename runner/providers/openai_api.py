@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s, streams
 from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
 from runner.providers.codec import ModelCodec
+from runner.providers.deadline import Deadlines
 from runner.providers.event_stream import ChatAssembler
 from runner.providers.headers import Redactor
 from runner.providers.wire import Channel, Streamed, network_failure, outcome, timeout_failure
@@ -38,11 +38,13 @@ class OpenAIProvider:
             max_body_bytes: larger bodies are not read to their end.
         """
         self._model = model
-        self._longest_s = longest_call_s(model)
+        self._streams = streams(model)
+        self._deadlines = Deadlines(longest_call_s(model))
         self._codec = ModelCodec(model)
         self._redactor = Redactor(key)
         self._headers = {
             "Accept": "application/json",
+            "Accept-Encoding": "identity",
             "Content-Type": "application/json",
             "User-Agent": USER_AGENT,
             **model.headers,
@@ -54,6 +56,7 @@ class OpenAIProvider:
             connections=model.max_in_flight,
             proxy=proxy,
             max_bytes=max_body_bytes,
+            headers=self._headers,
         )
 
     def prepare(self, conversation: Conversation, seed: int) -> Prepared:
@@ -65,8 +68,8 @@ class OpenAIProvider:
     ) -> Answer | Failure:
         """Make one attempt; see Provider."""
         try:
-            async with asyncio.timeout(self._longest_s):
-                if streams(self._model):
+            with self._deadlines.one():
+                if self._streams:
                     how = Streamed(
                         assembler=ChatAssembler(),
                         silence_s=self._model.timeout_s,
@@ -77,7 +80,7 @@ class OpenAIProvider:
                     exchange = await self._channel.post(self._headers, prepared.body)
         except Exception as error:  # noqa: BLE001  # past here failures are values, ours included
             if type(error) is TimeoutError:
-                return timeout_failure(self._longest_s)
+                return timeout_failure(self._deadlines.seconds)
             return network_failure(error, self._channel.url, self._redactor)
         return outcome(exchange, self._redactor)
 
@@ -87,6 +90,7 @@ class OpenAIProvider:
 
     async def aclose(self) -> None:
         """Close connections; see Provider."""
+        self._deadlines.clear()
         await self._channel.aclose()
 
 

@@ -66,8 +66,28 @@ class Exchange:
 class Channel:
     """A session to one URL. Made on first use, because a session belongs to a running loop."""
 
-    def __init__(self, url: str, *, connections: int, proxy: str | None, max_bytes: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int,
+        proxy: str | None,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            url: of every request.
+            connections: at most so many side by side.
+            proxy: URL of an HTTP proxy.
+            max_bytes: of a response body.
+            headers: of every request, where they are the same for all. `post` and `stream` given
+                this very mapping have them merged already, once for the session. Names Accept,
+                Content-Type, User-Agent and Accept-Encoding, or aiohttp adds its own.
+        """
         self.url = URL(url)
+        self._headers = headers
         self._connections = connections
         self._proxy = proxy
         self._max_bytes = max_bytes
@@ -81,9 +101,16 @@ class Channel:
             # The attempt's deadline is the caller's; here only the connect has one of its own.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            headers=self._headers,
+            # Leaving headers out costs aiohttp more per request than finding them all there.
+            skip_auto_headers=None
+            if self._headers
+            else ("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
         return self._session
+
+    def _own(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
+        return None if headers is self._headers else headers
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> Exchange:
         """Send one POST and read the whole response.
@@ -94,7 +121,11 @@ class Channel:
         """
         session = self._session or self._open()
         response = await session.post(
-            self.url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+            self.url,
+            data=body,
+            headers=self._own(headers),
+            allow_redirects=False,
+            proxy=self._proxy,
         )
         try:
             if response.status != 200:
@@ -127,7 +158,11 @@ class Channel:
         try:
             async with silence:
                 response = await session.post(
-                    self.url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
+                    self.url,
+                    data=body,
+                    headers=self._own(headers),
+                    allow_redirects=False,
+                    proxy=self._proxy,
                 )
                 try:
                     if response.status != 200:

@@ -84,7 +84,9 @@ class SegmentBook:
         for job in each(jobs):
             held = self._open.get(job)
             if held is not None:
-                segment.speaks_for.update(s.number for s in held.segments if s is not segment)
+                for other in held.segments:
+                    if other is not segment:
+                        segment.speaks_for.add(other.number)
 
     def seal(self, jobs: Mapping[int, SeedSet]) -> None:
         """Close the books of these jobs: what comes for them later is not part of the seal."""
