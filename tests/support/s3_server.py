@@ -34,13 +34,13 @@ class S3Server:
 
     def __init__(self) -> None:
         self.folder = Path()
-        self.port = 0
+        self.port = self._grpc = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="weed-"))
         (self.folder / "s3.json").write_text(json.dumps(IDENTITIES))
-        (self.port,) = free_ports(1)
+        self.port, self._grpc = free_ports(2)  # its own choice, port + 10,000, may be no port
         self.start()
         return self
 
@@ -64,13 +64,14 @@ class S3Server:
         with (self.folder / "weed.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(weed, "server", f"-dir={self.folder}", "-s3", f"-s3.port={self.port}"),
+                    *(weed, "server", f"-dir={self.folder}", "-s3"),
+                    *(f"-s3.port={self.port}", f"-s3.port.grpc={self._grpc}"),
                     *(f"-s3.config={self.folder}/s3.json", "-ip=127.0.0.1", "-volume.max=20"),
                     *("-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
                 ],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "HOME": str(self.folder)},
+                env={**os.environ, "HOME": str(self.folder), "TMPDIR": str(self.folder)},
                 start_new_session=True,
             )
         self._wait()
@@ -94,7 +95,8 @@ class S3Server:
             except urllib.error.HTTPError:
                 return  # it answers; anonymous callers are refused
             except OSError:
-                if time.monotonic() > deadline:
+                ended = self._process is None or self._process.poll() is not None
+                if ended or time.monotonic() > deadline:
                     text = (self.folder / "weed.log").read_text()
                     msg = f"weed did not start:\n{text[-4000:]}"
                     raise RuntimeError(msg) from None
