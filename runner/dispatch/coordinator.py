@@ -31,6 +31,7 @@ from runner.dispatch.quotas import QuotaDesk, quota_plan
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.dispatch.watch import Watch
+from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
 from runner.execute.worker import PeerUnreachableError
@@ -140,10 +141,12 @@ class Coordinator:
             now=now(),
             silent_s=None if before is None else -VERIFY_S,
         )
+        witnesses = Witnesses(world.processes)
         self.desk = Desk(
             self.table,
             models=self._models,
             quotas=self.quotas,
+            witnesses=witnesses,
             board=self._board,
             lease_ttl_s=self._engine.lease_ttl_s,
             claim=self._number,
@@ -154,7 +157,7 @@ class Coordinator:
             store=world.store,
             disk=world.disk,
             clock=world.clock,
-            processes=world.processes,
+            processes=witnesses,
             book=self._book,
             codecs=self._codecs,
             offload=world.offload,
@@ -175,7 +178,7 @@ class Coordinator:
         await self.salvage.load_recovered()
         self.watch = Watch(
             clock=world.clock,
-            processes=world.processes,
+            processes=witnesses,
             engine=self._engine,
             journals_complete=world.journals_complete,
             desk=self.desk,

@@ -13,6 +13,7 @@ from runner.config.streaming import longest_call_s
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quotas import QuotaDesk
+from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
 from runner.limits.slots import SlotAuthority
 from runner.observe.events import ModelStopped, Sink, WorkerJoined
@@ -27,6 +28,7 @@ class Desk:
         *,
         models: Mapping[str, ModelConfig],
         quotas: QuotaDesk,
+        witnesses: Witnesses,
         board: Board,
         lease_ttl_s: float,
         claim: int,
@@ -39,6 +41,7 @@ class Desk:
             table: who holds what.
             models: by name, for their places and timeouts.
             quotas: grants permits, and says how many requests may be in flight.
+            witnesses: asks workers who on their hosts is gone.
             board: keeps the counts of workers that left.
             lease_ttl_s: for every reply.
             claim: number of the claim, for every reply.
@@ -49,6 +52,7 @@ class Desk:
         self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
         self._models = models
+        self._witnesses = witnesses
         self._board = board
         self._lease_ttl_s = lease_ttl_s
         self._claim = claim
@@ -82,6 +86,7 @@ class Desk:
         if beat.incarnation not in self.table.workers:
             joined = WorkerJoined(worker=beat.worker, incarnation=beat.incarnation, node=beat.node)
             self._events.emit(joined)
+        self._witnesses.heard(beat)
         found = self.table.reconcile(beat, now)
         self._report_places(beat, now)
         self._stop_models(beat)
@@ -114,6 +119,7 @@ class Desk:
             returned_seen=found.returned_seen,
             revoke=tuple(revoke),
             stopped_models=dict(self.table.stopped),
+            missing=self._witnesses.questions(beat),
             drain_s=drain_s,
         )
         self._replies[beat.incarnation] = reply

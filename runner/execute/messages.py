@@ -117,6 +117,8 @@ class Heartbeat:
     storage_error_s: float = 0.0
     """For how long it has."""
     journal_lag_s: float = 0.0
+    gone: tuple[ProcessIdentity, ...] = ()
+    """Of the last reply's `missing`: provably ended, by the process table of this host."""
     draining: bool = False
     """It takes no more grants; the coordinator owes again what it had not acknowledged."""
     done: bool = False
@@ -150,5 +152,7 @@ class HeartbeatReply:
     revoke: tuple[Job, ...] = ()
     """Hand these back if not started."""
     stopped_models: dict[str, str] = field(default_factory=dict[str, str])
+    missing: tuple[ProcessIdentity, ...] = ()
+    """Silent processes of this worker's host, whose end the coordinator cannot see from its own."""
     drain_s: float | None = None
     """Finish or hand back within that many seconds, seal, exit."""

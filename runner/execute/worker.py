@@ -23,7 +23,7 @@ from typing import Protocol
 
 from runner.config.schema import EngineConfig, ModelConfig, RetryConfig
 from runner.core.errors import StorageError
-from runner.core.seams import Clock, Disk, Processes, Store
+from runner.core.seams import Clock, Disk, Processes, ProcessIdentity, Store
 from runner.execute.attempt import Caller, Endpoint
 from runner.execute.demand import Demand
 from runner.execute.gate import Gate
@@ -192,6 +192,7 @@ class Worker:
         self._drain_until: float | None = None
         self._storage_error: str | None = None
         self._storage_since: float | None = None
+        self._gone: tuple[ProcessIdentity, ...] = ()
         self._giving_up = False
         self._leaving = False
         self._wake = asyncio.Event()
@@ -253,8 +254,7 @@ class Worker:
         self._storage_error = error
 
     async def _pause(self) -> None:
-        clock = self._world.clock
-        await clock.sleep(LEAST_BEAT_S)
+        await self._world.clock.sleep(LEAST_BEAT_S)
         rest = self._engine.heartbeat_s - LEAST_BEAT_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(rest):
@@ -277,8 +277,7 @@ class Worker:
     async def _obey(self, reply: HeartbeatReply, sent: float) -> None:
         self._reached_at = sent
         self._lease_until = sent + reply.lease_ttl_s
-        self._claim = reply.claim
-        self._slots = dict(reply.slots)
+        self._claim, self._slots = reply.claim, dict(reply.slots)
         self.jobs.confirm_returned(reply.returned_seen)
         self.jobs.revoke(reply.revoke)
         for model, reason in reply.stopped_models.items():
@@ -289,6 +288,7 @@ class Worker:
             endpoint.quota_note = reply.quota_notes.get(model, "")
             if (hold_s := reply.holds.get(model, 0.0)) > 0:
                 endpoint.gate.pause(hold_s)
+        self._gone = tuple(p for p in reply.missing if self._world.processes.is_dead(p))
         self._granted = bool(reply.grants)
         self.jobs.accept(reply.grants)
         self._demand.take(reply.permits, sent, self._world.clock.monotonic())
@@ -389,6 +389,7 @@ class Worker:
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
             journal_lag_s=self._journal.lag_s,
+            gone=self._gone,
             draining=draining,
             done=done,
         )
