@@ -56,6 +56,19 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_level(level: float) -> None:
+    """Refuse a coverage that is none.
+
+    Raises:
+        ConfigError: not between 0 and 1.
+    """
+    from runner.core.errors import ConfigError
+
+    if not 0 < level < 1:
+        msg = f"--level {level}: give a number between 0 and 1, such as 0.95."
+        raise ConfigError(msg)
+
+
 def choices_of(args: argparse.Namespace) -> Choices:
     """Return what the user allows, out of the arguments of `add_placement`."""
     from runner.pipeline.prepare import Choices

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from runner.cli.arguments import add_json, check_level, positive
+
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
 
 
 def add(commands: Commands) -> None:
     """Describe the command."""
-    from runner.cli.arguments import add_json, positive
-
     parser = commands.add_parser("compare", help="two sweeps, cell by cell", description=__doc__)
     parser.add_argument("first", metavar="A", help="sweep directory")
     parser.add_argument("second", metavar="B", help="sweep directory")
@@ -37,9 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.report.screen import put
     from runner.report.two_sweeps import comparison_page, comparison_values
 
-    if not 0 < args.level < 1:
-        msg = f"--level {args.level}: give a number between 0 and 1, such as 0.95."
-        raise ConfigError(msg)
+    check_level(args.level)
     renamed: dict[str, str] = {}
     for pair in filter(None, args.models.split(",")):
         a, equals, b = pair.partition("=")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from runner.cli.arguments import check_level
+
 if TYPE_CHECKING:
     from runner.cli.main import Commands
 
@@ -41,15 +43,13 @@ def run(args: argparse.Namespace) -> int:
     import sys
     from pathlib import Path
 
-    from runner.core.errors import EXIT_OK, ConfigError
+    from runner.core.errors import EXIT_OK
     from runner.pipeline.reporting import make_reports
     from runner.record.place import Place, open_store
     from runner.report.page import csv_page, json_page, screen_page
     from runner.report.screen import put
 
-    if not 0 < args.level < 1:
-        msg = f"--level {args.level}: give a number between 0 and 1, such as 0.95."
-        raise ConfigError(msg)
+    check_level(args.level)
     directory = Place(args.directory)
 
     def on_shard(grader: str, done: int, total: int) -> None:

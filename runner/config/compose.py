@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config.overrides import apply_override
+from runner.config.schema import NAMED_LISTS
 from runner.config.source import Problems, Where, nearest
 from runner.config.weights import absolute_weights
 from runner.config.yaml_tree import Node, YamlError, name_of, parse
-
-NAMED_LISTS = ("models", "scenarios", "graders", "judges", "actors", "quotas")
 
 
 def compose(path: Path, overrides: Sequence[str], problems: Problems) -> Node:
@@ -143,7 +142,7 @@ class _Files:
     def _scenario(self, item: Node, index: int, folder: Path) -> Node | None:
         path = item.entries.get("path")
         if path is None:
-            return _absolute_python(item, folder)
+            return _absolute(item, "python", folder)
         key = f"scenarios[{index}]"
         for other in item.entries:
             if other not in ("path", "axes"):
@@ -170,13 +169,13 @@ class _Files:
             entries |= _narrow_filters(entries, whole, entries["axes"])
         elif narrowed is not None and "python" in entries:
             entries["axes"] = narrowed
-        return _absolute_python(Node(entries, loaded.where), target.parent)
+        return _absolute(Node(entries, loaded.where), "python", target.parent)
 
     def _grader(self, item: Node, index: int, folder: Path) -> Node | None:
         """Return a grader, read from its file where it names one; its `use:` made findable."""
         path = item.entries.get("path")
         if path is None:
-            return _absolute_use(item, folder)
+            return _absolute(item, "use", folder)
         key = f"graders[{index}]"
         for other in item.entries:
             if other != "path":
@@ -193,7 +192,7 @@ class _Files:
         if "path" in loaded.entries:
             text = "a grader's file may not point to another file."
             self.problems.add(loaded.entries["path"].where, f"{key}.path", text)
-        return _absolute_use(loaded, target.parent)
+        return _absolute(loaded, "use", target.parent)
 
     def _narrow(self, axes: Node, wanted: Node, key: str) -> Node:
         kept = dict(axes.entries)
@@ -231,24 +230,14 @@ class _Files:
             first.setdefault(name, item.where)
 
 
-def _absolute_use(grader: Node, folder: Path) -> Node:
-    """Make the file in `use: file.py:function` independent of the working directory."""
-    use = grader.entries.get("use")
+def _absolute(item: Node, key: str, folder: Path) -> Node:
+    """Make the file in `use: file.py:function`, or `python:`, independent of the working directory."""
+    use = item.entries.get(key)
     if use is None or not isinstance(use.value, str) or ".py:" not in use.value:
-        return grader
-    file, _, function = use.value.rpartition(":")
-    whole = f"{(folder / file).resolve()}:{function}"
-    return Node({**grader.entries, "use": Node(whole, use.where)}, grader.where)
-
-
-def _absolute_python(scenario: Node, folder: Path) -> Node:
-    """Make the file in `python: file.py:Class` independent of the working directory."""
-    use = scenario.entries.get("python")
-    if use is None or not isinstance(use.value, str) or ".py:" not in use.value:
-        return scenario
+        return item
     file, _, name = use.value.rpartition(":")
     whole = f"{(folder / file).resolve()}:{name}"
-    return Node({**scenario.entries, "python": Node(whole, use.where)}, scenario.where)
+    return Node({**item.entries, key: Node(whole, use.where)}, item.where)
 
 
 def _merge_files(base: Node, child: Node) -> Node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner.config.quota_schema import ModelQuotaConfig, QuotaConfig, QuotaGroupConfig
-from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig, called
 from runner.config.source import Judge, nearest
 from runner.config.yaml_tree import Node
 
@@ -78,11 +78,6 @@ def groups_of(config: SweepConfig) -> tuple[dict[str, QuotaConfig], dict[str, Qu
     return groups, uses
 
 
-def called(config: SweepConfig) -> tuple[ModelConfig, ...]:
-    """Return every model that a sweep calls: those under test, then those that play roles."""
-    return (*config.models, *config.actors)
-
-
 def limits_rate(quota: QuotaConfig) -> bool:
     """Return whether a quota limits anything by rate, or will once it has learnt."""
     return quota.auto or not (quota.rpm is quota.itpm is quota.otpm is None)
@@ -97,12 +92,11 @@ def is_paced(config: SweepConfig, model: ModelConfig) -> bool:
 
 def fill_in(config: SweepConfig, judge: Judge) -> None:
     """Fill in the defaults of quotas, and of what depends on them."""
-    for model in called(config):
+    for key, model in _keyed(config):
         public = model.base_url is None and model.provider is not ProviderKind.local
         if model.quota is None:
             model.quota = ModelQuotaConfig(auto=public)
-        kind = "models" if model in config.models else "actors"
-        given = judge.given(f"{kind}.{model.name}.max_in_flight")
+        given = judge.given(f"{key}.max_in_flight")
         if not given and is_paced(config, model):
             model.max_in_flight = IN_FLIGHT_WITH_QUOTA
 
@@ -115,9 +109,8 @@ def check_quotas(config: SweepConfig, judge: Judge) -> None:
         if group.name and group.name not in used:
             judge.note(f"quotas.{group.name}", "no model uses it. Name it in a model's `quota`.")
     names = [group.name for group in config.quotas]
-    for model in called(config):
-        kind = "models" if model in config.models else "actors"
-        quota, key = model.quota, f"{kind}.{model.name}.quota"
+    for of_model, model in _keyed(config):
+        quota, key = model.quota, f"{of_model}.quota"
         if quota is None:
             continue
         if quota.group is not None and quota.group not in names:
@@ -128,6 +121,12 @@ def check_quotas(config: SweepConfig, judge: Judge) -> None:
         if quota.group is not None and quota.auto:
             judge.note(f"{key}.auto", "belongs to the group. Write it to `quotas`.")
         _check_numbers(quota, key, judge)
+
+
+def _keyed(config: SweepConfig) -> list[tuple[str, ModelConfig]]:
+    """Return every model that is called, with its key in the configuration."""
+    lists = (("models", config.models), ("actors", config.actors))
+    return [(f"{name}.{model.name}", model) for name, models in lists for model in models]
 
 
 def _check_group(group: QuotaGroupConfig, key: str, judge: Judge) -> None:

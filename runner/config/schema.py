@@ -31,6 +31,8 @@ class Streaming(StrEnum):
 
 
 CACHE_MODES = ("auto", "off", "5m", "1h")
+NAMED_LISTS = ("models", "scenarios", "graders", "judges", "actors", "quotas")
+"""Keys whose items go by name, in overrides, in merging and in messages."""
 
 
 @dataclass(kw_only=True)
@@ -370,3 +372,8 @@ class SweepConfig:
     tripwire: TripwireConfig = field(default_factory=TripwireConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+def called(config: SweepConfig) -> tuple[ModelConfig, ...]:
+    """Return every model that a sweep calls: those under test, then those that play roles."""
+    return (*config.models, *config.actors)

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from runner.config.schema import ProviderKind, Streaming, SweepConfig
+from runner.config.schema import NAMED_LISTS, ProviderKind, Streaming, SweepConfig
 from runner.config.source import Problems, Where, nearest
 from runner.config.yaml_tree import Node, Plain, name_of
 
@@ -80,7 +80,7 @@ class Typing:
     def _items(self, node: Node, hint: Any, path: str) -> Plain | _Misfit:
         if not isinstance(node.value, list):
             return self._misfit(node, path, f"needs a list, not {_shown(node.value)}.")
-        named = path in ("models", "scenarios", "graders", "judges", "actors", "quotas")
+        named = path in NAMED_LISTS
         kept: list[Plain] = []
         for i, item in enumerate(node.value):
             name = name_of(item) if named else None

@@ -13,8 +13,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.config.quotas import QuotaUse, called, groups_of, limits_rate
-from runner.config.schema import ModelConfig, SweepConfig
+from runner.config.quotas import QuotaUse, groups_of, limits_rate
+from runner.config.schema import ModelConfig, SweepConfig, called
 from runner.config.streaming import longest_call_s
 from runner.execute.messages import Heartbeat, ModelTally
 from runner.execute.purse import RATE_LIMITS, Purse

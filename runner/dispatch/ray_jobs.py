@@ -16,7 +16,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from runner.core.errors import BackendError
 
-_ATTEMPT = re.compile(r"-(\d+)$")
+_ATTEMPT = re.compile(r"(.*)-(\d+)")
 _RUNS = frozenset({JobStatus.PENDING, JobStatus.RUNNING})
 
 
@@ -52,11 +52,8 @@ class RayJobs:
 
     def running(self, family: str) -> str | None:
         """Return the id of the job of a family that runs or is about to, if there is one."""
-        for job in self._client.list_jobs():
-            name = job.submission_id or ""
-            if _ATTEMPT.sub("", name) == family and job.status in _RUNS:
-                return name
-        return None
+        of_family = self._numbered(family).items()
+        return next((name for name, (_, status) in of_family if status in _RUNS), None)
 
     def submit(self, family: str, entrypoint: str, folder: Path) -> str:
         """Hand a command over; returns the id of its job, the family's next number.
@@ -69,12 +66,7 @@ class RayJobs:
         Raises:
             BackendError: the cluster refuses.
         """
-        taken = [
-            int(found.group(1))
-            for job in self._client.list_jobs()
-            if (found := _ATTEMPT.search(job.submission_id or ""))
-            and _ATTEMPT.sub("", job.submission_id or "") == family
-        ]
+        taken = (number for number, _ in self._numbered(family).values())
         name = f"{family}-{max(taken, default=0) + 1}"
         try:
             return self._client.submit_job(
@@ -86,6 +78,17 @@ class RayJobs:
         except (RuntimeError, ValueError) as error:
             msg = f"{self._address} refuses the job: {str(error).partition(chr(10))[0]}"
             raise BackendError(msg) from error
+
+    def _numbered(self, family: str) -> dict[str, tuple[int, JobStatus]]:
+        """Return number and status of a family's jobs, by their ids."""
+        jobs = (
+            (job, _ATTEMPT.fullmatch(job.submission_id or "")) for job in self._client.list_jobs()
+        )
+        return {
+            found.group(): (int(found.group(2)), job.status)
+            for job, found in jobs
+            if found is not None and found.group(1) == family
+        }
 
     def lines(self, name: str) -> AsyncIterator[str]:
         """Return what a job prints, until it ends."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.config.schema import SweepConfig
+from runner.config.schema import SweepConfig, called
 from runner.config.source import Source
 from runner.core.clock import SystemClock
 from runner.core.errors import (
@@ -68,9 +68,7 @@ def run_sweep(
     Raises:
         RunnerError: what keeps it from starting, or from ending in order.
     """
-    problems = [
-        p for model in (*config.models, *config.actors) for p in problems_of(model, os.environ)
-    ]
+    problems = [p for model in called(config) for p in problems_of(model, os.environ)]
     if problems and source is not None:
         keyed = (problem.partition(": ") for problem in problems)
         raise ConfigError(*(source.line(key, what) for key, _, what in keyed))
@@ -210,7 +208,7 @@ def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None
 
 def _stopped(end: SessionEnd, config: SweepConfig) -> str:
     models = dict(end.progress.stopped_models) if end.progress else dict[str, str]()
-    keys = {m.name: m.api_key_env for m in (*config.models, *config.actors)}
+    keys = {m.name: m.api_key_env for m in called(config)}
     lines = [
         f"models.{name}: {why}" + (f" [key in {keys[name]}]" if keys.get(name) else "")
         for name, why in models.items()

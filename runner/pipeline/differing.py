@@ -7,7 +7,7 @@ from difflib import unified_diff
 
 import orjson
 
-from runner.config.schema import SweepConfig
+from runner.config.schema import SweepConfig, called
 from runner.pipeline.showing import cells_of
 from runner.report.lookup import Selector
 from runner.report.screen import Line, Style
@@ -26,7 +26,7 @@ def diff_config(config: SweepConfig, selector: Selector, conditions: tuple[str, 
     Raises:
         ConfigError: the scenarios cannot be rendered, or nothing fits.
     """
-    models = (*config.models, *config.actors)
+    models = called(config)
     book = build_book(config, revisions={m.name: "-" for m in models})
     texts: list[list[str]] = []
     names: list[str] = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runner.config.load import Loaded
-from runner.config.schema import SweepConfig
+from runner.config.schema import SweepConfig, called
 from runner.core.clock import SystemClock
 from runner.pipeline.estimating import estimates_of
 from runner.pipeline.grading import check_graders
@@ -69,8 +69,6 @@ def lint_all(loaded: Loaded) -> list[Finding]:
     known = Findings(source)
     known.all.extend(found)
     if not known.errors:
-        unhashed = {
-            m.name: "-" for m in (*config.models, *config.actors)
-        }  # lint judges texts: weights stay unread
+        unhashed = {m.name: "-" for m in called(config)}  # lint judges texts: weights stay unread
         check_graders(build_book(config, revisions=unhashed), further)
     return [*found, *further.all]

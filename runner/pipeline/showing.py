@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.config.schema import SweepConfig
+from runner.config.schema import SweepConfig, called
 from runner.core.errors import ConfigError
 from runner.core.seams import Store
 from runner.grade.blocks import spans
@@ -128,9 +128,7 @@ def show_config(
     Raises:
         ConfigError: the scenarios cannot be rendered, or nothing fits.
     """
-    book = build_book(
-        config, revisions={m.name: revisions for m in (*config.models, *config.actors)}
-    )
+    book = build_book(config, revisions={m.name: revisions for m in called(config)})
     cells = cells_of(book.plan, selector)
     cell = book.plan.cell(cells[0])
     seed = cell.seeds.at(0) if selector.seed is None else selector.seed

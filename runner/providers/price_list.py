@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from runner.config.schema import ModelConfig, PriceConfig, ProviderKind, SweepConfig
+from runner.config.schema import ModelConfig, PriceConfig, ProviderKind, SweepConfig, called
 from runner.core.errors import ConfigError
 from runner.core.money import Rates, Row, Tariff
 from runner.providers.open import base_url_of
@@ -45,7 +45,7 @@ def tariffs_of(config: SweepConfig) -> dict[str, Tariff]:
 
 def all_models(config: SweepConfig) -> list[ModelConfig]:
     """Return every model that the sweep may pay for: under test, actors and judges."""
-    return [*config.models, *config.actors, *config.judges]
+    return [*called(config), *config.judges]
 
 
 def price_source() -> str:

@@ -13,6 +13,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.core.seams import KeyMissingError, Store
 from runner.record.bounded import for_each
@@ -30,8 +31,14 @@ from runner.record.layout import (
 )
 from runner.record.posix_store import PosixStore
 
+if TYPE_CHECKING:
+    from runner.record.object_store import ObjectStore
+
 COPIED = (MANIFEST, PLAN, TRANSCRIPTS, FAILURES, ATTEMPTS, COMPACTED, VERDICTS)
 """Folders that readers look into; the manifest first, so that no shard is missed that it names."""
+_STATE = ("RUNNER_STATE", "XDG_STATE_HOME", "~/.local/state")
+_CACHE = ("RUNNER_CACHE", "XDG_CACHE_HOME", "~/.cache")
+"""Where a node keeps what is its own: our variable, XDG's, and the default of the latter."""
 _FETCHES = 16
 """Files fetched side by side."""
 
@@ -52,7 +59,7 @@ class Place(os.PathLike[str]):
         return f"Place({self._text!r})"
 
     def __fspath__(self) -> str:
-        return str(_folder("copies", self._text)) if self.is_remote else self._text
+        return str(_folder("copies", self._text, _CACHE)) if self.is_remote else self._text
 
     def __truediv__(self, key: str) -> Path:
         return Path(self) / key
@@ -94,9 +101,7 @@ class Place(os.PathLike[str]):
         """
         if not self.is_remote:
             return sorted(os.listdir(self._text))  # noqa: PTH208  # names, not paths
-        from runner.record.object_store import ObjectStore  # noqa: PLC0415  # as below
-
-        return await ObjectStore(self._text).names()
+        return await _objects(self._text).names()
 
     async def prove_fence(self) -> None:
         """Show that a store can hold the manifest; a folder shows it by the first link.
@@ -105,9 +110,7 @@ class Place(os.PathLike[str]):
             StorageError: it ignores conditional puts, or cannot be written to.
         """
         if self.is_remote:
-            from runner.record.object_store import ObjectStore  # noqa: PLC0415  # as below
-
-            await ObjectStore(self._text).prove_conditional_puts()
+            await _objects(self._text).prove_conditional_puts()
 
     async def upload(self, folder: str) -> None:
         """Make a folder of a URL what its local copy holds; a plain folder needs nothing.
@@ -118,13 +121,13 @@ class Place(os.PathLike[str]):
         if not self.is_remote:
             return
         here, there = PosixStore(Path(self)), open_store(self)
-        keys = await here.list(folder)
+        keys = set(await here.list(folder))
 
         async def send(key: str) -> None:
             await there.put(key, await here.get(key))
 
         await for_each(keys, send, limit=_FETCHES)
-        stale = [key for key in await there.list(folder) if key not in set(keys)]
+        stale = [key for key in await there.list(folder) if key not in keys]
         await for_each(stale, there.delete, limit=_FETCHES)
 
 
@@ -140,11 +143,13 @@ def open_store(place: str | os.PathLike[str]) -> Store:
         ConfigError: a URL that no object store has.
     """
     text = str(place)
-    if not is_url(text):
-        return PosixStore(Path(text))
+    return _objects(text) if is_url(text) else PosixStore(Path(text))
+
+
+def _objects(url: str) -> ObjectStore:
     from runner.record.object_store import ObjectStore  # noqa: PLC0415  # 5 MB of Rust, for URLs
 
-    return ObjectStore(text)
+    return ObjectStore(url)
 
 
 def journal_folder(place: str) -> Path:
@@ -161,22 +166,17 @@ def event_folder(place: str) -> Path:
     return _folder(EVENTS.rstrip("/"), place) if is_url(place) else Path(place)
 
 
-def _folder(use: str, url: str) -> Path:
-    kept_for = "RUNNER_CACHE" if use == "copies" else "RUNNER_STATE"
-    base, home = (
-        ("XDG_CACHE_HOME", "~/.cache") if use == "copies" else ("XDG_STATE_HOME", "~/.local/state")
-    )
-    named = os.environ.get(kept_for)
-    root = Path(named) if named else Path(os.environ.get(base) or home).expanduser() / "runner"
+def _folder(use: str, url: str, root: tuple[str, str, str] = _STATE) -> Path:
+    variable, base, home = root
+    named = os.environ.get(variable)
+    top = Path(named) if named else Path(os.environ.get(base) or home).expanduser() / "runner"
     clean = url.rstrip("/")
     digest = hashlib.sha256(clean.encode()).hexdigest()[:16]
-    return root / use / f"{clean.rpartition('/')[2] or 'sweep'}-{digest}"
+    return top / use / f"{clean.rpartition('/')[2] or 'sweep'}-{digest}"
 
 
 async def _copy(url: str, folder: Path) -> None:
-    from runner.record.object_store import ObjectStore  # noqa: PLC0415  # as above
-
-    source, target = ObjectStore(url), PosixStore(folder)
+    source, target = _objects(url), PosixStore(folder)
 
     async def fetch(key: str) -> None:
         try:

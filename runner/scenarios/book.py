@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 import orjson
 
-from runner.config.schema import ModelConfig, ScenarioConfig, SweepConfig
+from runner.config.schema import ModelConfig, ScenarioConfig, SweepConfig, called
 from runner.core.facts import CellFacts, Scalar
 from runner.core.identity import IDENTITY_VERSION, canonical_json, job_key
 from runner.core.money import Tariff
@@ -136,7 +136,7 @@ class Book:
     @property
     def endpoints(self) -> dict[str, ModelConfig]:
         """Return every model that may be called, by name: those under test, then the actors."""
-        return {m.name: m for m in (*self.config.models, *self.config.actors)}
+        return {m.name: m for m in called(self.config)}
 
     def key(self, job: Job) -> str:
         """Return the job's content-hash key, 40 hex digits."""

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
+from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig, called
 from runner.config.seeding import parse_seeds
 from runner.config.source import Source
 from runner.core.errors import ConfigError
@@ -68,7 +68,7 @@ def build_book(
     """
     findings = Findings(source)
     if revisions is None:
-        revisions = local_revisions((*config.models, *config.actors), findings)
+        revisions = local_revisions(called(config), findings)
     check_names("scenarios", [s.name for s in config.scenarios], findings)
     check_names("models", [m.name for m in config.models], findings)
     seeds = read_seeds(config, findings)
@@ -206,7 +206,7 @@ def read_actors(
 
 def check_casts(config: SweepConfig, findings: Findings) -> None:
     """Note roles and safeguards whose names or models cannot be meant."""
-    models = {m.name for m in (*config.models, *config.actors)}
+    models = {m.name for m in called(config)}
     for scenario in config.scenarios:
         key = f"scenarios.{scenario.name}"
         names: list[str] = []

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
-from runner.config.schema import ContrastConfig, ModelConfig, ScenarioConfig, SweepConfig
+from runner.config.schema import ContrastConfig, ModelConfig, ScenarioConfig, SweepConfig, called
 from runner.config.source import Source
 from runner.scenarios.axes import check_filters, label
 from runner.scenarios.build import (
@@ -50,7 +50,7 @@ def lint(
     check_names("models", [m.name for m in config.models], findings)
     read_seeds(config, findings)
     # Files stand for their hashes: lint tells models apart without reading weights.
-    weights = {m.name: f"file {m.local.gguf}" for m in (*config.models, *config.actors)}
+    weights = {m.name: f"file {m.local.gguf}" for m in called(config)}
     read_targets(config.models, weights, findings)
     read_actors(config, weights, findings)
     check_casts(config, findings)
