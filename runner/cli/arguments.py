@@ -36,6 +36,16 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="auto|HOST:PORT", help="Ray cluster to run on (default: start one)"
     )
+    add_spending(parser)
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="do not look whether another process holds the sweep; it is fenced off",
+    )
+
+
+def add_spending(parser: argparse.ArgumentParser) -> None:
+    """Add what a sweep may spend on beyond what it does by itself."""
     parser.add_argument(
         "--retry-failed", action="store_true", help="owe the jobs in failures/ again"
     )
@@ -48,11 +58,6 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
         "--keep-going",
         action="store_true",
         help="go on with models whose first answers were mostly worth nothing",
-    )
-    parser.add_argument(
-        "--take-over",
-        action="store_true",
-        help="do not look whether another process holds the sweep; it is fenced off",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_configuration, positive
+from runner.cli.arguments import add_configuration, add_spending, positive
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -29,9 +29,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="run on N Ray workers")
     parser.add_argument("--detach", action="store_true", help="do not follow what the job prints")
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="owe the jobs in failures/ again"
-    )
+    add_spending(parser)
     parser.add_argument(
         "--command", default="runner", metavar="PATH", help="how the nodes call this program"
     )
@@ -50,11 +48,16 @@ def run(args: argparse.Namespace) -> int:
         print(line)
         sys.stdout.flush()
 
+    allowed = {
+        "--retry-failed": args.retry_failed,
+        "--yes": args.yes,
+        "--keep-going": args.keep_going,
+    }
     asked = Submission(
         address=args.address,
         detach=args.detach,
         workers=args.workers,
         command=args.command,
-        yes=("--retry-failed",) if args.retry_failed else (),
+        flags=tuple(flag for flag, given in allowed.items() if given),
     )
     return asyncio.run(submit(load_config(args.config, args.overrides), asked, say))

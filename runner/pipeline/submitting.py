@@ -41,7 +41,7 @@ class Submission:
     workers: int | None = None
     command: str = "runner"
     """How the cluster's nodes call this program."""
-    yes: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     """Further flags of `runner sweep`."""
 
 
@@ -101,7 +101,7 @@ def entrypoint(asked: Submission) -> str:
     words = [asked.command, "sweep", CONFIG_FILE, "--address", "auto"]
     if asked.workers is not None:
         words += ["--workers", str(asked.workers)]
-    return shlex.join([*words, *asked.yes])
+    return shlex.join([*words, *asked.flags])
 
 
 def family_of(name: str, output: str) -> str:
