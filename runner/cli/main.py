@@ -43,6 +43,8 @@ COMMANDS = (
     "status",
     "show",
     "grade",
+    "review",
+    "calibrate",
     "accuracy",
     "report",
     "compare",

@@ -5,6 +5,7 @@
     transcripts/  failures/  attempts/   published shards, one kind of row each
     parts/<seal>.<kind>.parquet       sealed by workers, not published yet
     parts/<seal>.json                 the seal's marker, written last
+    review/                           samples for people to label, and their labels
     journal/<incarnation>-<k>.wal     segments of one worker incarnation
     manifest/<8 digits>.json          numbered entries, the only truth and the only fence
     manifest/snapshot-<8 digits>.json state folded through the entry of that number
@@ -31,13 +32,14 @@ EVENTS = "events/"
 COMPACTED = "compacted/"
 SUPERSEDED = "superseded/"
 VERDICTS = "verdicts/"
+REVIEW = "review/"
 TEMPORARY = ".tmp"
 CONFIGURATION = "sweep.yaml"
 FOLDERS = frozenset(
     name.removesuffix("/")
     for name in (
         *(TRANSCRIPTS, FAILURES, ATTEMPTS, JOURNAL, PARTS, MANIFEST, PLAN, EVENTS, COMPACTED),
-        *(SUPERSEDED, VERDICTS, TEMPORARY, "judging/", "report/"),
+        *(SUPERSEDED, VERDICTS, REVIEW, TEMPORARY, "judging/", "report/"),
     )
 )
 """What lies at the top of a sweep directory beside the configuration."""

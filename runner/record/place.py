@@ -26,6 +26,7 @@ from runner.record.layout import (
     JOURNAL,
     MANIFEST,
     PLAN,
+    REVIEW,
     TRANSCRIPTS,
     VERDICTS,
 )
@@ -34,7 +35,7 @@ from runner.record.posix_store import PosixStore
 if TYPE_CHECKING:
     from runner.record.object_store import ObjectStore
 
-COPIED = (MANIFEST, PLAN, TRANSCRIPTS, FAILURES, ATTEMPTS, COMPACTED, VERDICTS)
+COPIED = (MANIFEST, PLAN, TRANSCRIPTS, FAILURES, ATTEMPTS, COMPACTED, VERDICTS, REVIEW)
 """Folders that readers look into; the manifest first, so that no shard is missed that it names."""
 _STATE = ("RUNNER_STATE", "XDG_STATE_HOME", "~/.local/state")
 _CACHE = ("RUNNER_CACHE", "XDG_CACHE_HOME", "~/.cache")

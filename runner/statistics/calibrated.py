@@ -38,6 +38,8 @@ class LabelStratum:
     """m_h."""
     positive: int
     """y_h: labelled as events."""
+    certain: bool = False
+    """Their share is y_h / m_h without error: a refusal is no event by definition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,12 @@ def calibrated_rate(strata: Sequence[LabelStratum], level: float = LEVEL) -> Cal
     shares = [s.records / total for s in used]
     # Without a label the middle stands in; its limits reach 0 and 1 anyway.
     rates = [s.positive / s.labelled if s.labelled else 0.5 for s in used]
-    limits = [two_sided(s.positive, s.labelled, level) for s in used]
+    limits = [
+        two_sided(s.positive, s.labelled, level)
+        if not s.certain
+        else Interval(low=p, high=p, sided=Sided.TWO, level=level)
+        for s, p in zip(used, rates, strict=True)
+    ]
     value = sum(w * p for w, p in zip(shares, rates, strict=True))
     verdicts = sum(w * (p - value) ** 2 for w, p in zip(shares, rates, strict=True)) / total
     z2v = _z(level) ** 2 * verdicts
