@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.record.place import Place, open_store
     from runner.report.page import csv_page, json_page, screen_page
     from runner.report.screen import put
+    from runner.review.calibration_page import calibration_grids, calibration_values
 
     check_level(args.level)
     directory = Place(args.directory)
@@ -62,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.out) if args.out else own
     made = asyncio.run(make_reports(store, directory, level=args.level, on_shard=on_shard))
     if args.json:
-        print(json.dumps(json_page(made.reports, made.spent), indent=2))
+        found = made.calibration
+        calibrated = None if found is None else calibration_values(found)
+        page = {**json_page(made.reports, made.spent), "calibration": calibrated}
+        print(json.dumps(page, indent=2))
     elif args.csv:
         sys.stdout.write(csv_page(made.reports))
     elif args.html:
@@ -75,5 +79,6 @@ def run(args: argparse.Namespace) -> int:
 
         print(*write_figures(figures_of(made), folder), sep="\n")
     else:
-        put(screen_page(made.reports, made.spent), sys.stdout)
+        grids = calibration_grids(made.calibration) if made.calibration else []
+        put(screen_page(made.reports, made.spent, made.calibration_note, grids), sys.stdout)
     return EXIT_OK

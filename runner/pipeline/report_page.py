@@ -10,6 +10,7 @@ from runner.config.resolved import resolved_facts
 from runner.core.errors import StorageError
 from runner.core.seams import Store
 from runner.grade.verdict import Role
+from runner.observe.terminal import clean
 from runner.pipeline.reporting import Reports
 from runner.pipeline.showing import cut_answer
 from runner.pipeline.verdicts import Asked, count_verdicts
@@ -24,6 +25,7 @@ from runner.report.html_page import PageFacts, html_page
 from runner.report.rows import counted_seeds
 from runner.report.samples import Sample, pick_samples
 from runner.report.verdict_page import verdict_grids
+from runner.review.calibration_page import calibration_grids
 
 SAMPLES = 300
 PAGE = "report.html"
@@ -60,7 +62,7 @@ async def write_page(
         samples=_samples(directory, made, samples),
         figures=figures,
         graders=await _graders(store, directory, made),
-        calibration_note=_calibration_note(made),
+        calibration_note=clean(made.calibration_note),
     )
     page = html_page(made.reports, made.spent, facts, cut_answer)
     return Written(
@@ -107,7 +109,8 @@ def _samples(directory: Place, made: Reports, most: int) -> list[Sample]:
 async def _graders(store: Store, directory: Place, made: Reports) -> list[Grid]:
     counted = await count_verdicts(store, directory, Asked(), made.graded)
     shown = verdict_grids(counted, str(directory)) if counted else []
-    return [item for item in shown if isinstance(item, Grid)]
+    grids = [item for item in shown if isinstance(item, Grid)]
+    return grids + (calibration_grids(made.calibration) if made.calibration else [])
 
 
 def _versions(made: Reports, text: str) -> list[tuple[str, str]]:
@@ -121,13 +124,3 @@ def _versions(made: Reports, text: str) -> list[tuple[str, str]]:
     ]
     out += [("schema", f"rows {SCHEMA_VERSION}, verdicts {VERDICT_SCHEMA_VERSION}")]
     return out + [(name, metadata.version(name)) for name in _LIBRARIES]
-
-
-def _calibration_note(made: Reports) -> str:
-    names = sorted({r.grader for r in made.reports if r.grader})
-    if not names:
-        return "No grader is in use."
-    return (
-        f"No human labels for {', '.join(names)} in this sweep: judge uncalibrated here. Rates are of "
-        "judged events, and bounds at zero events bound judged events only, not missed ones."
-    )

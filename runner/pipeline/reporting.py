@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.core.clock import SystemClock
+from runner.core.errors import SweepStateError
 from runner.core.seams import Clock, Store
 from runner.core.seeds import SeedSet
 from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
+from runner.pipeline.calibrating import newest_calibration
 from runner.pipeline.verdicts import Asked, grade_course, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
 from runner.record.place import Place
@@ -31,6 +33,8 @@ from runner.report.rows import counted_seeds, report_rows, totals, whole_of
 from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import Sweep
 from runner.report.texture import Texture, textures
+from runner.review.calibration import Calibration
+from runner.review.calibration_page import note_of
 from runner.statistics.binomial import LEVEL
 
 
@@ -43,6 +47,18 @@ class Reports:
     """One per grader in use; one without rates where none is."""
     spent: tuple[Spent, ...]
     graded: tuple[Graded, ...]
+    calibration: Calibration | None = None
+    """Of the newest sample that people label; None where none was drawn or none can be used."""
+    calibration_problem: str = ""
+    """Why a sample that was drawn cannot be used."""
+
+    @property
+    def calibration_note(self) -> str:
+        """Return in words how far the rates rest on people."""
+        names = sorted({r.grader for r in self.reports if r.grader})
+        return " ".join(
+            s for s in (note_of(self.calibration, names), self.calibration_problem) if s
+        )
 
 
 async def make_reports(
@@ -81,7 +97,19 @@ async def make_reports(
         reports = _together(sweep, [_report(shared, tables, one, course.gradings) for one in uses])
         spent = tuple(spent_by_model(tables))
     await _log(store, sweep, looks, clock or SystemClock())
-    return Reports(sweep=sweep, reports=reports, spent=spent, graded=tuple(graded))
+    found, problem = None, ""
+    try:
+        found = await newest_calibration(store, directory, level=level)
+    except SweepStateError as error:
+        problem = str(error)
+    return Reports(
+        sweep=sweep,
+        reports=reports,
+        spent=spent,
+        graded=tuple(graded),
+        calibration=found,
+        calibration_problem=problem,
+    )
 
 
 def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
+from runner.record.labels import DRAW_COLUMNS, LABEL_COLUMNS, LABEL_SCHEMA_VERSION
 from runner.record.schema import COLUMNS, SCHEMA_VERSION, Column, Kind
 from runner.record.verdicts import VERDICT_COLUMNS, VERDICT_SCHEMA_VERSION
 
@@ -59,6 +60,27 @@ A row of transcripts/ without a verdict is not graded yet. A model judge's calls
 own under `judging/<grader>@<digest>/`, with the same tables: attempts, failures, journal.
 """
 
+_REVIEW = """\
+## review
+
+Version {version}. Written by `runner review`, read by `runner calibrate` and `runner report`.
+`review/draws/<number>.parquet`: one row per record of a sample that people label; it never changes. Its
+file metadata (`runner.draw`, JSON) has the grader, the seed, the choices and the shards that are the
+population.
+"""
+
+_LABELS = """\
+`review/labels/<session>.parquet`: one row per label, of one session of one person. Of the rows with one
+(`job_key`, `labeller`, `look`) the one with the highest `labelled_at` counts; the others were corrected.
+
+```sql
+select labeller, outcome, count(*) from (
+  select * from 'outputs/x/review/labels/*.parquet'
+  qualify row_number() over (partition by job_key, labeller, look order by labelled_at desc) = 1)
+group by all
+```
+"""
+
 
 def render() -> str:
     """Return the whole document."""
@@ -73,6 +95,10 @@ def _lines() -> Iterator[str]:
         yield from _table(columns)
     yield _VERDICTS.format(version=VERDICT_SCHEMA_VERSION)
     yield from _table(VERDICT_COLUMNS)
+    yield _REVIEW.format(version=LABEL_SCHEMA_VERSION)
+    yield from _table(DRAW_COLUMNS)
+    yield _LABELS
+    yield from _table(LABEL_COLUMNS)
 
 
 def _table(columns: Iterable[Column]) -> Iterator[str]:

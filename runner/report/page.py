@@ -27,7 +27,12 @@ SHOWN = 48
 """Rows of cells on a screen; files hold all of them."""
 
 
-def screen_page(reports: Sequence[Report], spent: Sequence[Spent]) -> list[Line | Grid]:
+def screen_page(
+    reports: Sequence[Report],
+    spent: Sequence[Spent],
+    calibration_note: str = "",
+    calibration: Sequence[Grid] = (),
+) -> list[Line | Grid]:
     """Return lines and tables for people: warnings and sentences first, commands last."""
     out: list[Line | Grid] = []
     for i, report in enumerate(reports):
@@ -46,6 +51,8 @@ def screen_page(reports: Sequence[Report], spent: Sequence[Spent]) -> list[Line 
             out += analysis_grids(report.analysis, report.level)
     attempts = spent_grid(spent)
     out += [attempts] if attempts else []
+    out += calibration
+    out += [Line(calibration_note), Line("")] if calibration_note else []
     return [*out, *(Line(text, Style.FAINT) for text in _where(reports))]
 
 
@@ -68,7 +75,7 @@ def _where(reports: Sequence[Report]) -> list[str]:
     return [*out, f"      runner report {directory} --html"]
 
 
-def json_page(reports: Sequence[Report], spent: Sequence[Spent]) -> object:
+def json_page(reports: Sequence[Report], spent: Sequence[Spent]) -> dict[str, object]:
     """Return `{"reports": […]}`, one per grader."""
     return {"reports": [report_values(r, spent) for r in reports]}
 

@@ -94,10 +94,13 @@ def agenda(draw: Draw, known: Opinions, labeller: str, skipped: Sequence[str] = 
     own: list[Drawn] = []
     for item in ranked:
         said = known.of(item.job_key)
+        people = {label.labeller for label in said}
         if not said:
             fresh.append(item)
-        elif item.twice and len(said) == 1:
-            (own if said[0].labeller == labeller else second).append(item)
+        elif item.twice and people == {labeller} and len(said) == 1:
+            own.append(item)
+        elif item.twice and len(people) == 1 and labeller not in people:
+            second.append(item)
     # Those of one's own that are longest ago come first.
     own.sort(key=lambda item: known.of(item.job_key)[0].labelled_at)
     out = [*fresh, *second, *own]

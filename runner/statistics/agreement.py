@@ -109,7 +109,8 @@ def agreement(pairs: Sequence[Pair], level: float = LEVEL) -> Agreement:
     table = np.zeros((len(words), len(words)))
     for p in pairs:
         table[words.index(p.first), words.index(p.second)] += p.weight * p.count
-    found = cast("Any", inter_rater).cohens_kappa(table * effective / total)
+    with np.errstate(all="ignore"):  # its test of no agreement divides by 0 where a word is missing
+        found = cast("Any", inter_rater).cohens_kappa(table * effective / total)
     value = float(found.kappa)
     if same == count:
         return Agreement(agreed=agreed, kappa=value, interval=None)

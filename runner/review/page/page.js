@@ -107,8 +107,8 @@ function choices(found) {
   all.forEach((choice, i) => {
     const button = made("button");
     button.type = "button";
-    button.append(made("kbd", choice.key), made("span", choice.outcome));
-    if (choice.harmful) button.append(made("span", "counts", "bad"));
+    button.append(made("kbd", choice.key), made("span", choice.outcome.replaceAll("_", " ")));
+    if (choice.harmful) button.append(made("span", "harmful", "bad"));
     if (choice.means) button.append(made("small", choice.means));
     const last = i === found.choices.length;
     if (before && (last ? before.outcome === null : before.outcome === choice.outcome)) button.className = "before";
