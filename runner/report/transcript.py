@@ -15,7 +15,7 @@ Cut = Callable[[str], Sequence[tuple[str, str]]]
 
 FOLD_LINES = 12
 """Longer prompts are folded."""
-_MARKS = {
+MARKS = {
     "private": ("┆ ", Style.PRIVATE),
     "action": ("▶ ", Style.ACTION),
     "draft": ("▷ ", Style.DRAFT),
@@ -117,7 +117,7 @@ def _parts(content: object) -> Iterable[tuple[str, str]]:
 
 
 def _marked(kind: str, text: str) -> list[Line]:
-    mark, style = _MARKS[kind]
+    mark, style = MARKS[kind]
     return [Line(mark + line, style) for line in clean(text).strip("\n").split("\n")]
 
 

@@ -7,12 +7,13 @@ rest into text nodes only. Long texts keep their beginning and end.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import cast
 
 from runner.observe.amounts import count
-from runner.report.transcript import Cut, conversation_lines
+from runner.report.screen import Line, Style
+from runner.report.transcript import MARKS, Cut, conversation_lines
 
 HEAD, TAIL = 30_000, 10_000
 """Characters of one text that are shown, from its beginning and from its end."""
@@ -40,12 +41,18 @@ def sheet(messages: str, cut: Cut) -> tuple[list[dict[str, object]], bool]:
         # Its first line is a heading of its own.
         lines = conversation_lines(json.dumps([message]), cut, full=True)[1:]
         parts = [
-            {"style": str(style), "text": "\n".join(line.text for line in members)}
+            {"style": str(style), "text": _text(style, members)}
             for style, members in groupby(lines, key=lambda line: line.style)
         ]
         who = f"model, turn {turn}" if own else _WHO.get(role, "assistant, as given")
         out.append({"who": who, "own": own, "parts": parts})
     return out, shown != whole
+
+
+def _text(style: Style, lines: Iterable[Line]) -> str:
+    """Return lines without the marks that a terminal needs and a page has colours for."""
+    mark = next((mark for mark, marked in MARKS.values() if marked is style), "")
+    return "\n".join(line.text.removeprefix(mark) for line in lines)
 
 
 def shortened(value: object) -> object:
