@@ -26,6 +26,7 @@ from runner.simulate.tooling import (
     one_call,
     place_of,
     slug,
+    structured,
     works_with_tools,
 )
 
@@ -119,7 +120,9 @@ def answer(
     if asked.continues or asked.later or asked.called:
         return _cut(ORDINARY, filler(tokens), asked, decides=False)
     outcome = outcome_of(persona, asked.text, draws.outcome)
-    if asked.tools and (asked.must_call or outcome == "tool_use"):
+    if asked.tools and asked.must_call and outcome != "refusal":
+        return _forced(persona, outcome, asked, tokens)
+    if asked.tools and outcome == "tool_use":
         return _calling("tool_use", (one_call("tool_use", asked.tools[0], asked),), tokens)
     if outcome == "tool_use":
         outcome = ORDINARY
@@ -131,6 +134,8 @@ def answer(
     if outcome == "max_tokens":
         return _cut(outcome, filler(min(asked.max_tokens, tokens + _RUNAWAY) + 1), asked)
     told, deed = _deed(persona, outcome, asked.text)
+    if asked.schema is not None:
+        return _cut(told, structured("" if deed is None else deed.said, asked.schema), asked)
     if works_with_tools(deed.acts if deed else (), asked):
         return _tooled(outcome, told, deed or Deed(), STAGES, asked=asked, tokens=tokens)
     found = _cut(told, answer_text(None if deed is None else deed.text(), tokens), asked)
@@ -148,6 +153,15 @@ def _deed(persona: PersonaConfig, outcome: str, prompt: str) -> tuple[str, Deed 
         return story_deed(outcome, prompt)
     acts = tuple(Act(call.tool, call.input) for call in called or ())
     return outcome, Deed(said=given or "", acts=acts)
+
+
+def _forced(persona: PersonaConfig, outcome: str, asked: Asked, tokens: int) -> SimulatedAnswer:
+    """Return the call that the request demands: the persona's own, where it has one of that tool."""
+    told, deed = _deed(persona, outcome, asked.text)
+    made = calls(outcome, Stage.ACT, deed.acts, asked) if deed else ()
+    if made:
+        return _calling(told, made[:1], tokens, said="")
+    return _calling("tool_use", (one_call("tool_use", asked.tools[0], asked),), tokens)
 
 
 def _go_on(persona: PersonaConfig, asked: Asked, place: Place, tokens: int) -> SimulatedAnswer:

@@ -63,6 +63,8 @@ class Asked:
     """That may be called: none where `tool_choice` says so."""
     must_call: bool
     """`tool_choice` asks for a call; of a certain tool, if `tools` is that one alone."""
+    schema: Mapping[str, Any] | None
+    """Of the JSON object that the text of the answer has to be; None: any text."""
     called: tuple[str, ...]
     """Ids of the tool calls in the conversation, in order."""
     result: str
@@ -124,6 +126,7 @@ def read_request(wire: Wire, body: bytes, *, counting: bool = False) -> Asked:
         prefixes=() if chat else _prefixes(found, body, blocks),
         tools=tools,
         must_call=must_call,
+        schema=_schema(found, chat=chat),
         called=called,
         result=result,
         stops=tuple(_stops(found, chat=chat)),
@@ -266,6 +269,32 @@ def _choice(found: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[tuple[To
             raise BadRequestError(msg)
         return wanted, True
     return tools, kind in {"any", "required"}
+
+
+def _schema(found: Mapping[str, Any], *, chat: bool) -> Mapping[str, Any] | None:
+    """Return the schema of a structured output.
+
+    Raises:
+        BadRequestError: a form that the API does not take.
+    """
+    at = "response_format" if chat else "output_config.format"
+    config = found if chat else as_object(found.get("output_config"))
+    given = config.get("response_format" if chat else "format")
+    form = as_object(given)
+    if given is None or (chat and form.get("type") in {"text", "json_object"}):
+        return None
+    if form.get("type") != "json_schema":
+        msg = f"{at}.type: Input should be 'json_schema'"
+        raise BadRequestError(msg)
+    holder = as_object(form.get("json_schema")) if chat else form
+    schema = as_object(holder.get("schema"))
+    if not schema:
+        msg = f"{at}.{'json_schema.' if chat else ''}schema: Field required"
+        raise BadRequestError(msg)
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        msg = f"{at}: for 'object' type, 'additionalProperties' must be explicitly set to false"
+        raise BadRequestError(msg)
+    return schema
 
 
 def _tool_use(messages: list[dict[str, Any]]) -> tuple[tuple[str, ...], str]:

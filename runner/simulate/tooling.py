@@ -7,6 +7,7 @@ client sends it back with the result, and the next answer goes on from there.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,19 @@ def arguments_for(tool: Tool, *, all_of_them: bool = False) -> dict[str, Any]:
     if all_of_them and not required:
         required = [*properties]
     return {str(name): _value_for(as_object(properties.get(str(name)))) for name in required}
+
+
+def structured(said: str, schema: Mapping[str, Any]) -> str:
+    """Return a JSON object that a schema takes: what is said, where it is one with all that is required.
+
+    As with arguments of tools, what is made up takes the first of the options and has no meaning.
+    """
+    try:
+        found = as_object(json.loads(said))
+    except ValueError:
+        found = {}
+    made = arguments_for(Tool(name="output", schema=schema))
+    return said if found and found.keys() >= made.keys() else json.dumps(made)
 
 
 def _value_for(schema: Mapping[str, Any], depth: int = 0) -> object:
