@@ -124,8 +124,11 @@ def answer(
         return _forced(persona, outcome, asked, tokens)
     if asked.tools and outcome == "tool_use":
         return _calling("tool_use", (one_call("tool_use", asked.tools[0], asked),), tokens)
-    if outcome == "tool_use":
-        outcome = ORDINARY
+    return _first(persona, ORDINARY if outcome == "tool_use" else outcome, asked, tokens)
+
+
+def _first(persona: PersonaConfig, outcome: str, asked: Asked, tokens: int) -> SimulatedAnswer:
+    """Return the first answer of a conversation in which no call is forced."""
     if outcome in {"refusal", "empty"}:
         stop_reason = "refusal" if outcome == "refusal" else "end_turn"
         return SimulatedAnswer(
@@ -135,7 +138,7 @@ def answer(
         return _cut(outcome, filler(min(asked.max_tokens, tokens + _RUNAWAY) + 1), asked)
     told, deed = _deed(persona, outcome, asked.text)
     if asked.schema is not None:
-        return _cut(told, structured("" if deed is None else deed.said, asked.schema), asked)
+        return _cut(told, structured(deed.said if deed else "", asked.schema), asked)
     if works_with_tools(deed.acts if deed else (), asked):
         return _tooled(outcome, told, deed or Deed(), STAGES, asked=asked, tokens=tokens)
     found = _cut(told, answer_text(None if deed is None else deed.text(), tokens), asked)

@@ -37,10 +37,11 @@ def url():
         yield address
 
 
-@pytest.mark.parametrize(("provider", "output"), FORMS)
+@pytest.mark.parametrize("form", FORMS, ids="-".join)
 def test_judge_in_every_form_when_the_simulator_answers_gives_its_verdicts(
-    provider, output, url, tmp_path, capsys, monkeypatch
+    form, url, tmp_path, capsys, monkeypatch
 ):
+    provider, output = form
     monkeypatch.setenv("JUDGE_KEY", "k")
     sweep = judged_sweep(tmp_path, [THREAT, "Calm.", "REFUSE this.", "More calm."])
     outcomes = [{"outcome": "threat", "harmful": True}, {"outcome": "harmless"}]
