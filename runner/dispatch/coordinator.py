@@ -29,16 +29,16 @@ from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk, quota_plan
 from runner.dispatch.salvage import Salvage
+from runner.dispatch.steering import PAUSED, Steering
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.dispatch.watch import Watch
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress, to_json
-from runner.record.control import stop_asked
 from runner.record.entries import Claim, Publish, Release
 from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key, seal_incarnation
@@ -176,6 +176,9 @@ class Coordinator:
             on_published=self._on_published,
         )
         await self.salvage.load_recovered()
+        self.steering = Steering(
+            world.store, desk=self.desk, claim=self._number, events=self._events
+        )
         self.watch = Watch(
             clock=world.clock,
             processes=witnesses,
@@ -255,12 +258,13 @@ class Coordinator:
 
     def progress(self) -> Progress:
         """Return the sweep at this moment."""
+        paused = self.phase is Phase.RUNNING and self.steering.paused
         return self._board.progress(
             self.table,
             self._log.state,
             now=self.world.clock.monotonic(),
-            phase=self.phase,
-            text=self.text,
+            phase=Phase.PAUSED if paused else self.phase,
+            text=self.text or (PAUSED if paused else ""),
             lost_calls=self.salvage.lost_calls,
             quotas=self.quotas,
         )
@@ -313,7 +317,7 @@ class Coordinator:
             reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
             if reason is not None:
                 self.desk.stop(model, reason)
-        if self._drain_until is None and await stop_asked(self.world.store, self._number):
+        if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
         if self._drain_until is None and self.watch.wait_until is None and self.table.settled:
             stopped = dict(self.table.stopped)

@@ -21,6 +21,7 @@ from runner.execute.attempt import Caller, Endpoint, GaveUp, HandBack, Spent
 from runner.execute.messages import Lease
 from runner.execute.outbox import Outbox
 from runner.execute.replay import Progressed, replay
+from runner.execute.worklog import WorkLog
 from runner.providers.classify import FAILURES
 from runner.record.frames import DeadFrame
 from runner.scenarios.book import Book
@@ -61,6 +62,7 @@ class Jobs:
         outbox: Outbox,
         bounds: EngineConfig,
         on_hungry: Callable[[], None],
+        log: WorkLog,
     ) -> None:
         """Start with nothing held; `on_hungry` is told when a queue ran dry with places free."""
         self.draining = False
@@ -77,6 +79,7 @@ class Jobs:
         self._outbox = outbox
         self._bounds = bounds
         self._on_hungry = on_hungry
+        self._log = log
         self._held: dict[Job, _Held] = {}
         self._queues: dict[str, deque[Job]] = {name: deque() for name in book.plan.models}
         """Of the models under test; actors have no jobs of their own."""
@@ -284,6 +287,7 @@ class Jobs:
     async def _close(self, held: _Held, end: GaveUp | HandBack | None) -> None:
         job, progress = held.lease.job, held.progress
         if isinstance(end, HandBack):
+            self._log.detail("job handed back", job, model=held.endpoint.name)
             self._hand_back(job)
             return
         at = self._caller.clock.wall()
@@ -299,6 +303,8 @@ class Jobs:
             frame = DeadFrame(job=job, end_state=state, error=error, finished_at=at)
             await self._caller.durably(lambda: self._caller.journal.append(frame))
             finished = progress.finished(at, state, error)
+        tell = self._log.detail if end is None else self._log.tell
+        tell("job ended", job, model=held.endpoint.name, end_state=finished.end_state.value)
         held.phase = _Phase.FINISHED
         held.progress = None
         self.finished_count[held.endpoint.name] += 1
