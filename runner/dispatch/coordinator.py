@@ -34,7 +34,7 @@ from runner.dispatch.watch import Watch
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress, to_json

@@ -24,7 +24,7 @@ from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker, new_name
 from runner.dispatch.terms import Ended
 from runner.execute.messages import Heartbeat, HeartbeatReply
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 from runner.observe.progress import Progress
 
 MOST_LINES = 200

@@ -16,7 +16,7 @@ from runner.dispatch.ray_cluster import RayCluster
 from runner.dispatch.ray_fleet import Fleet
 from runner.dispatch.spec import SweepSpec
 from runner.dispatch.terms import Ended, Preamble
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 from runner.observe.progress import Phase, Progress
 
 LOOK_S = 0.4

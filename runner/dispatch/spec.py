@@ -26,7 +26,8 @@ from runner.dispatch.terms import (
     CoordinatorWorld,
     Preamble,
 )
-from runner.execute.worker import Peer, Worker, WorkerIdentity, WorkerWorld
+from runner.execute.terms import Peer, WorkerIdentity, WorkerWorld
+from runner.execute.worker import Worker
 from runner.observe.events import JsonLines
 from runner.providers.codec import ModelCodec
 from runner.providers.open import open_provider

@@ -16,22 +16,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from runner.config.schema import EngineConfig, ModelConfig, RetryConfig
 from runner.core.errors import StorageError
-from runner.core.seams import Clock, Disk, Processes, ProcessIdentity, Store
+from runner.core.seams import ProcessIdentity
 from runner.execute.attempt import Caller, Endpoint
 from runner.execute.demand import Demand
 from runner.execute.gate import Gate
 from runner.execute.jobs import Jobs
 from runner.execute.messages import Heartbeat, HeartbeatReply
-from runner.execute.outbox import Offload, Outbox
+from runner.execute.outbox import Outbox
 from runner.execute.purse import Purse
 from runner.execute.tally import Tally
+from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
 from runner.execute.warmth import Warmth
 from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
@@ -44,48 +42,6 @@ from runner.scenarios.book import Book
 LEAST_BEAT_S = 0.05
 ORPHAN_AFTER_S = 600.0
 """A worker that reached no coordinator for so long seals and exits: its driver is gone."""
-
-
-class PeerUnreachableError(Exception):
-    """The coordinator did not answer, or not in time; whether it acted is unknown."""
-
-
-class Peer(Protocol):
-    """The coordinator, as a worker reaches it."""
-
-    async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
-        """Deliver a heartbeat.
-
-        Raises:
-            PeerUnreachableError: no answer.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerWorld:
-    """Everything a worker reaches the outside through."""
-
-    store: Store
-    disk: Disk
-    clock: Clock
-    processes: Processes
-    peer: Peer
-    offload: Offload
-    rng: random.Random
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerIdentity:
-    """Who a worker is."""
-
-    worker: str
-    incarnation: str
-    """Unique over the sweep: a restarted worker is a new incarnation."""
-    node: str
-    fleet: str
-    """The driver session that owns it; a claim by another fleet ends it."""
-    sweep_id: str
 
 
 class Worker:
