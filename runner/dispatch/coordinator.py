@@ -177,6 +177,7 @@ class Coordinator:
         )
         await self.salvage.load_recovered()
         self.watch = Watch(
+            claim=self._number,
             clock=world.clock,
             processes=witnesses,
             engine=self._engine,

@@ -23,6 +23,7 @@ from runner.observe.events import Sink, WorkerLost
 class Watch:
     """Looks after the workers of one claim."""
 
+    claim: int
     clock: Clock
     processes: Processes
     engine: EngineConfig
@@ -72,7 +73,9 @@ class Watch:
     def heard(self, beat: Heartbeat) -> None:
         """Take note of a sign of life, or of a goodbye."""
         self.silent.discard(beat.incarnation)
-        self.awaited.discard(beat.incarnation)
+        if beat.done or beat.claim in {0, self.claim}:
+            # Who obeyed another claim has yet to say again what it has handed back under that one.
+            self.awaited.discard(beat.incarnation)
         if beat.done:
             self.leavers[beat.incarnation] = beat
 

@@ -233,6 +233,9 @@ class Worker:
     async def _obey(self, reply: HeartbeatReply, sent: float) -> None:
         self._reached_at = sent
         self._lease_until = sent + reply.lease_ttl_s
+        if reply.claim != self._claim != 0:
+            self.jobs.tell_again()
+            self.wake()  # that coordinator leases nothing before it has heard it
         self._claim, self._slots = reply.claim, dict(reply.slots)
         self.jobs.confirm_returned(reply.returned_seen)
         self.jobs.revoke(reply.revoke)
