@@ -41,10 +41,8 @@ from runner.observe.progress import Phase, Progress, to_json
 from runner.record.control import stop_asked
 from runner.record.entries import Claim, Publish, Release
 from runner.record.holder import BEAT_S, HolderBeat
-from runner.record.layout import entry_key, seal_incarnation
+from runner.record.layout import entry_key
 from runner.record.manifest import ManifestLog
-from runner.record.recovery import incarnations
-from runner.record.seals import list_seals
 from runner.record.status import status_key
 from runner.scenarios.book import Book
 
@@ -327,13 +325,8 @@ class Coordinator:
 
     async def _snapshot(self) -> None:
         state = self._log.state
-        if state.head - state.snapshot < self._engine.snapshot_every:
-            return
-        if self.world.journals_complete:  # else a journal may come to light on another host
-            here = {*await incarnations(self.world.disk), *self.table.workers}
-            here |= {seal_incarnation(seal) for seal in await list_seals(self.world.store)}
-            self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
-        await self._log.snapshot()
+        if state.head - state.snapshot >= self._engine.snapshot_every:
+            await self._log.snapshot()
 
     async def _verify(self) -> None:
         """Look for a later claim; an entry of ours that ended in an error is settled first."""

@@ -110,9 +110,6 @@ class Publisher:
         lying = [name for name in lying if not self._is_stale(name)]
         names = [n for n in dict.fromkeys((*self.announced, *lying)) if n not in published]
         markers = await self._read(names)
-        for name in await self._remnants([m for n, m in markers.items() if n in lying], set(keys)):
-            await self._sweep_up(name)
-            del markers[name]
         for name in [n for n in self.announced if n in published or n not in markers]:
             del self.announced[name]
         if not markers:
@@ -167,25 +164,6 @@ class Publisher:
 
         found = await for_each(names, one, limit=_READERS)
         return {name: marker for name, marker in found if marker is not None}
-
-    async def _remnants(self, markers: list[SealMarker], keys: set[str]) -> list[str]:
-        """Return the seals of which a part is gone: published long ago, and forgotten since.
-
-        A marker is written after its parts, and only publishing takes a part away. A write of the
-        marker that had timed out may arrive when nobody remembers the seal any more; its entry
-        would name files that are not there. Looked at twice, as a listing may miss what is made
-        while it runs.
-        """
-
-        def torn(markers: list[SealMarker], keys: set[str]) -> list[SealMarker]:
-            return [
-                m for m in markers if any(part_key(m.seal, f.kind) not in keys for f in m.files)
-            ]
-
-        suspects = torn(markers, keys)
-        if suspects:
-            suspects = torn(suspects, set(await self._store.list(PARTS)))
-        return [marker.seal for marker in suspects]
 
     async def _add(self, batch: _Batch, marker: SealMarker) -> None:
         batch.seals.append(marker.seal)
