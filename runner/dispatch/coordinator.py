@@ -28,6 +28,7 @@ from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk, quota_plan
+from runner.dispatch.recovered import Recovered
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.dispatch.watch import Watch
@@ -151,6 +152,7 @@ class Coordinator:
             report=world.report,
             events=self._events,
         )
+        recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
             store=world.store,
             disk=world.disk,
@@ -159,7 +161,7 @@ class Coordinator:
             book=self._book,
             codecs=self._codecs,
             offload=world.offload,
-            claim=self._number,
+            recovered=recovered,
             state=lambda: self._log.state,
             report=world.report,
             events=self._events,
@@ -168,12 +170,11 @@ class Coordinator:
             world.store,
             self._log,
             claim=self._number,
-            recovered_ids=self.salvage.recovered_ids,
-            is_stale=self.salvage.is_stale,
+            recovered=recovered,
             finish_recovery=self.salvage.finish_seals,
             on_published=self._on_published,
         )
-        await self.salvage.load_recovered()
+        await recovered.load()
         self.watch = Watch(
             claim=self._number,
             clock=world.clock,

@@ -88,6 +88,7 @@ class Watch:
             OSError: the disk refused; call again.
         """
         table, now = self.desk.table, self.clock.monotonic()
+        await self._list_returned()
         await self._bury_leavers()
         await self._end_wait()
         self.silent |= set(
@@ -124,6 +125,15 @@ class Watch:
         await self.publisher.cycle(look=True)
         await self.salvage.recover(incarnation, self.desk.table, gone=gone, crashed=crashed)
         await self.publisher.cycle(look=True)
+
+    async def _list_returned(self) -> None:
+        """Publish the attempts of jobs that were handed back, and owe these again."""
+        table = self.desk.table
+        told = {job: dict(by_worker) for job, by_worker in table.unlisted.items()}
+        if told:
+            await self.salvage.list_returned(told)
+            await self.publisher.cycle()
+            table.listed(told)
 
     async def _bury_leavers(self) -> None:
         for incarnation, beat in list(self.leavers.items()):

@@ -257,6 +257,10 @@ class Jobs:
             lambda actor: self._endpoint(held, actor).provider,
             held.lease.carried,
         )
+        for attempt in progress.attempts:
+            if attempt.incarnation != self._caller.incarnation:
+                # Its own disk may be out of reach when this worker's answers are to be replayed.
+                self._caller.journal.copy(attempt)
         progress.begun = self._begun.pop(job, progress.begun)
         held.spent.job_failures = sum(
             1

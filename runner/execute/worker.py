@@ -313,6 +313,7 @@ class Worker:
                     await self._outbox.flush()
         await self._outbox.abandon()
         await self._journal.close()
+        self.jobs.tell_again()  # the last words may reach a coordinator that never heard it
         self._seq += 1
         beat = self._heartbeat(self._world.clock.monotonic(), done=True)
         with contextlib.suppress(TimeoutError, PeerUnreachableError):
