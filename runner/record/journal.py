@@ -26,8 +26,9 @@ from runner.record.layout import segment_name
 from runner.record.segments import Segment, SegmentBook
 
 GROUP_S = 0.02
-"""A sync waits so long for company. It costs about 0.4 ms of CPU, whatever it covers: at 1,500
-answers a second this is 25 microseconds for each of them."""
+"""A sync waits so long for company. It costs about 0.15 ms of CPU, whatever it covers: at 1,500
+answers a second this is 5 microseconds for each of them. Half the time would make an answer durable
+5 ms earlier, which nobody notices beside a call of seconds, for 3 microseconds more."""
 
 
 @dataclass(slots=True, eq=False)
