@@ -28,6 +28,7 @@ from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk, quota_plan
+from runner.dispatch.recovered import Recovered
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.steering import PAUSED, Steering
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
@@ -41,10 +42,8 @@ from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress, to_json
 from runner.record.entries import Claim, Publish, Release
 from runner.record.holder import BEAT_S, HolderBeat
-from runner.record.layout import entry_key, seal_incarnation
+from runner.record.layout import entry_key
 from runner.record.manifest import ManifestLog
-from runner.record.recovery import incarnations
-from runner.record.seals import list_seals
 from runner.record.status import status_key
 from runner.scenarios.book import Book
 
@@ -153,6 +152,7 @@ class Coordinator:
             report=world.report,
             events=self._events,
         )
+        recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
             store=world.store,
             disk=world.disk,
@@ -161,7 +161,7 @@ class Coordinator:
             book=self._book,
             codecs=self._codecs,
             offload=world.offload,
-            claim=self._number,
+            recovered=recovered,
             state=lambda: self._log.state,
             report=world.report,
             events=self._events,
@@ -170,16 +170,16 @@ class Coordinator:
             world.store,
             self._log,
             claim=self._number,
-            recovered_ids=self.salvage.recovered_ids,
-            is_stale=self.salvage.is_stale,
+            recovered=recovered,
             finish_recovery=self.salvage.finish_seals,
             on_published=self._on_published,
         )
-        await self.salvage.load_recovered()
+        await recovered.load()
         self.steering = Steering(
             world.store, desk=self.desk, claim=self._number, events=self._events
         )
         self.watch = Watch(
+            claim=self._number,
             clock=world.clock,
             processes=witnesses,
             engine=self._engine,
@@ -330,13 +330,8 @@ class Coordinator:
 
     async def _snapshot(self) -> None:
         state = self._log.state
-        if state.head - state.snapshot < self._engine.snapshot_every:
-            return
-        if self.world.journals_complete:  # else a journal may come to light on another host
-            here = {*await incarnations(self.world.disk), *self.table.workers}
-            here |= {seal_incarnation(seal) for seal in await list_seals(self.world.store)}
-            self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
-        await self._log.snapshot()
+        if state.head - state.snapshot >= self._engine.snapshot_every:
+            await self._log.snapshot()
 
     async def _verify(self) -> None:
         """Look for a later claim; an entry of ours that ended in an error is settled first."""

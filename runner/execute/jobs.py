@@ -88,6 +88,8 @@ class Jobs:
         """Running rollouts whose present call goes to another model, per model under test."""
         self._running_bytes = 0
         self._returned: dict[Job, Lease] = {}
+        self._confirmed: dict[Job, Lease] = {}
+        """Hand-backs with answers that a coordinator has seen: its successor knows nothing of them."""
         self._begun: dict[Job, dict[int, int]] = {}
         """Attempt numbers used for jobs handed back: should one return, its attempts get new ids."""
 
@@ -123,6 +125,7 @@ class Jobs:
                 continue
             endpoint = self._endpoints[self._book.plan.cell(lease.job.cell).model]
             self._held[lease.job] = _Held(lease, endpoint)
+            self._confirmed.pop(lease.job, None)
             if endpoint.gate.closed:
                 self._hand_back(lease.job)
             else:
@@ -137,9 +140,16 @@ class Jobs:
                 self._release_if_idle(held)
 
     def confirm_returned(self, jobs: Iterable[Job]) -> None:
-        """Forget hand-backs that the coordinator has seen."""
+        """Stop repeating hand-backs that the coordinator has seen."""
         for job in jobs:
-            self._returned.pop(job, None)
+            lease = self._returned.pop(job, None)
+            if lease is not None and lease.carried:
+                self._confirmed[job] = lease
+
+    def tell_again(self) -> None:
+        """Repeat for a new coordinator the hand-backs that only those before were told of."""
+        self._returned |= self._confirmed
+        self._confirmed.clear()
 
     def published(self, jobs: Iterable[Job]) -> None:
         """Forget jobs whose rows are in the manifest."""
@@ -250,6 +260,10 @@ class Jobs:
             lambda actor: self._endpoint(held, actor).provider,
             held.lease.carried,
         )
+        for attempt in progress.attempts:
+            if attempt.incarnation != self._caller.incarnation:
+                # Its own disk may be out of reach when this worker's answers are to be replayed.
+                self._caller.journal.copy(attempt)
         progress.begun = self._begun.pop(job, progress.begun)
         held.spent.job_failures = sum(
             1

@@ -102,7 +102,7 @@ class Heartbeat:
     """Every job it was granted and has neither handed back nor seen confirmed as published."""
     returned: tuple[Lease, ...]
     """Handed back unfinished, with what is known of them; repeated until a reply confirms it
-    (`returned_seen`)."""
+    (`returned_seen`), and with answers once more to each later claim."""
     sealed: tuple[str, ...]
     """Seals whose publication no reply has confirmed yet."""
     wants: dict[str, int]

@@ -1,4 +1,4 @@
-"""What a worker is given: who it is, and everything it reaches the outside through."""
+"""What a worker is given: who it is, its seams, and how it reaches the coordinator."""
 
 from __future__ import annotations
 

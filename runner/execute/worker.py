@@ -247,6 +247,9 @@ class Worker:
     async def _obey(self, reply: HeartbeatReply, sent: float) -> None:
         self._reached_at = sent
         self._lease_until = sent + reply.lease_ttl_s
+        if reply.claim != self._claim != 0:
+            self.jobs.tell_again()
+            self.wake()  # that coordinator leases nothing before it has heard it
         self._claim, self._slots = reply.claim, dict(reply.slots)
         self._log.claim = reply.claim
         self.jobs.confirm_returned(reply.returned_seen)
@@ -327,6 +330,7 @@ class Worker:
         await self._outbox.abandon()
         await self._journal.close()
         self._log.tell("worker left", held=len(self.jobs.held()))
+        self.jobs.tell_again()  # the last words may reach a coordinator that never heard it
         self._seq += 1
         beat = self._heartbeat(self._world.clock.monotonic(), done=True)
         with contextlib.suppress(TimeoutError, PeerUnreachableError):
