@@ -40,6 +40,7 @@ COMMANDS = (
     "submit",
     "resume",
     "stop",
+    "control",
     "status",
     "show",
     "grade",
@@ -105,6 +106,10 @@ def build_parser() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (documented in docs/cli.md)."""
     args = _parse(arguments)
+    if os.environ.get("RUNNER_LOG"):
+        from runner.observe.logs import log_as_asked
+
+        log_as_asked(os.environ)
     try:
         code = cast("int", args.run(args))
         sys.stdout.flush()

@@ -29,6 +29,15 @@ def _start_and_state(pid: int) -> tuple[str, str] | None:
     return fields[19], fields[0]
 
 
+def memory_bytes() -> int:
+    """Return the bytes that the calling process keeps in memory; 0 where /proc does not tell."""
+    try:
+        pages = int((_PROC / "self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class LinuxProcesses:
     """Answers from /proc of the calling process's own PID namespace."""
 

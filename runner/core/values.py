@@ -262,6 +262,16 @@ class Attempt:
         return f"{self.incarnation}-{self.job.cell}-{self.job.seed}-{self.turn}-{self.number}"
 
 
+def attempt_job(attempt_id: str) -> Job:
+    """Return the job that an attempt's id names.
+
+    Raises:
+        ValueError: no attempt's id.
+    """
+    _, cell, seed, _, _ = attempt_id.rsplit("-", 4)
+    return Job(int(cell), int(seed))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A job that ended: what becomes a row of transcripts/ or of failures/."""

@@ -75,6 +75,7 @@ class Board:
         ended = sum(m.done + m.unpublished + m.failed for m in models)
         rate = self._rate(now, ended)
         owed = table.plan.jobs - ended
+        beats = [w.beat for w in table.workers.values()]
         return Progress(
             sweep=self.sweep,
             directory=self.directory,
@@ -94,7 +95,10 @@ class Board:
             workers=sum(not w.lost for w in table.workers.values()),
             draining=sum(w.beat.draining for w in table.workers.values()),
             sealed=sum(m.done for m in models),
-            journal_lag_s=max((w.beat.journal_lag_s for w in table.workers.values()), default=0.0),
+            journal_lag_s=max((b.journal_lag_s for b in beats), default=0.0),
+            loop_lag_s=max((b.vitals.loop_lag_s for b in beats), default=0.0),
+            seal_s=max((b.vitals.seal_s for b in beats), default=0.0),
+            memory_bytes=sum(b.vitals.memory_bytes for b in beats),
             lost_calls=lost_calls,
             stopped_models=dict(table.stopped),
             quotas=() if quotas is None else quotas.progress(now),

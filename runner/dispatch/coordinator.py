@@ -28,23 +28,22 @@ from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk, quota_plan
+from runner.dispatch.recovered import Recovered
 from runner.dispatch.salvage import Salvage
+from runner.dispatch.steering import PAUSED, Steering
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.dispatch.watch import Watch
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.replay import Codec
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress, to_json
-from runner.record.control import stop_asked
 from runner.record.entries import Claim, Publish, Release
 from runner.record.holder import BEAT_S, HolderBeat
-from runner.record.layout import entry_key, seal_incarnation
+from runner.record.layout import entry_key
 from runner.record.manifest import ManifestLog
-from runner.record.recovery import incarnations
-from runner.record.seals import list_seals
 from runner.record.status import status_key
 from runner.scenarios.book import Book
 
@@ -153,6 +152,7 @@ class Coordinator:
             report=world.report,
             events=self._events,
         )
+        recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
             store=world.store,
             disk=world.disk,
@@ -161,7 +161,7 @@ class Coordinator:
             book=self._book,
             codecs=self._codecs,
             offload=world.offload,
-            claim=self._number,
+            recovered=recovered,
             state=lambda: self._log.state,
             report=world.report,
             events=self._events,
@@ -170,13 +170,16 @@ class Coordinator:
             world.store,
             self._log,
             claim=self._number,
-            recovered_ids=self.salvage.recovered_ids,
-            is_stale=self.salvage.is_stale,
+            recovered=recovered,
             finish_recovery=self.salvage.finish_seals,
             on_published=self._on_published,
         )
-        await self.salvage.load_recovered()
+        await recovered.load()
+        self.steering = Steering(
+            world.store, desk=self.desk, claim=self._number, events=self._events
+        )
         self.watch = Watch(
+            claim=self._number,
             clock=world.clock,
             processes=witnesses,
             engine=self._engine,
@@ -255,12 +258,13 @@ class Coordinator:
 
     def progress(self) -> Progress:
         """Return the sweep at this moment."""
+        paused = self.phase is Phase.RUNNING and self.steering.paused
         return self._board.progress(
             self.table,
             self._log.state,
             now=self.world.clock.monotonic(),
-            phase=self.phase,
-            text=self.text,
+            phase=Phase.PAUSED if paused else self.phase,
+            text=self.text or (PAUSED if paused else ""),
             lost_calls=self.salvage.lost_calls,
             quotas=self.quotas,
         )
@@ -313,7 +317,7 @@ class Coordinator:
             reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
             if reason is not None:
                 self.desk.stop(model, reason)
-        if self._drain_until is None and await stop_asked(self.world.store, self._number):
+        if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
         if self._drain_until is None and self.watch.wait_until is None and self.table.settled:
             stopped = dict(self.table.stopped)
@@ -326,13 +330,8 @@ class Coordinator:
 
     async def _snapshot(self) -> None:
         state = self._log.state
-        if state.head - state.snapshot < self._engine.snapshot_every:
-            return
-        if self.world.journals_complete:  # else a journal may come to light on another host
-            here = {*await incarnations(self.world.disk), *self.table.workers}
-            here |= {seal_incarnation(seal) for seal in await list_seals(self.world.store)}
-            self._log.prune_seals(lambda seal: seal_incarnation(seal) in here)
-        await self._log.snapshot()
+        if state.head - state.snapshot >= self._engine.snapshot_every:
+            await self._log.snapshot()
 
     async def _verify(self) -> None:
         """Look for a later claim; an entry of ours that ended in an error is settled first."""

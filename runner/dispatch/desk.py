@@ -6,7 +6,7 @@ Pure but for the line it reports when a model stops: heartbeats in, replies out,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
@@ -71,7 +71,7 @@ class Desk:
         now: float,
         *,
         leasing: bool,
-        published: Collection[str],
+        published: Container[str],
         drain_s: float | None,
     ) -> HeartbeatReply:
         """Take in a heartbeat and answer it.

@@ -70,6 +70,9 @@ class LeaseTable:
         self.workers: dict[str, WorkerView] = {}
         self.carried: dict[Job, tuple[Attempt, ...]] = {}
         """Attempts of unfinished jobs whose worker is gone; granted along with the job."""
+        self.unlisted: dict[Job, dict[str, tuple[Attempt, ...]]] = {}
+        """Attempts of jobs handed back, by the worker that made them, whose rows are in no seal
+        yet. Until they are published the job is leased to nobody."""
         self.stopped: dict[str, str] = {}
         """Models of which nothing is granted any more, with the reason."""
         self._ended = {n: BitMap(b) for n, b in ended.items() if n in plan}
@@ -143,9 +146,30 @@ class LeaseTable:
             seen.append(lease.job)
             if not self.is_ended(lease.job):
                 self._carry(lease)
+            self._hold_up(view.incarnation, lease)
             if self._owner.get(lease.job) == view.incarnation:
                 self._owe(view, lease.job)
         return tuple(seen)
+
+    def _hold_up(self, incarnation: str, lease: Lease) -> None:
+        job = lease.job
+        own = tuple(a for a in lease.carried if a.incarnation == incarnation)
+        if own and job.cell in self.plan and job.seed in self.plan.cell(job.cell).seeds:
+            self.unlisted.setdefault(job, {})[incarnation] = own
+            self._take(job)
+
+    def listed(self, told: Mapping[Job, Mapping[str, tuple[Attempt, ...]]]) -> None:
+        """Take out of `unlisted` what is published now; the jobs are owed again."""
+        for job, by_worker in told.items():
+            waiting = self.unlisted.get(job, {})
+            for incarnation, attempts in by_worker.items():
+                if waiting.get(incarnation) == attempts:
+                    del waiting[incarnation]
+            if not waiting:
+                self.unlisted.pop(job, None)
+                free = job not in self._owner and job not in self._suspects
+                if free and not self.is_ended(job):
+                    self._untake(job)
 
     def _carry(self, lease: Lease) -> None:
         if lease.carried:
@@ -212,9 +236,11 @@ class LeaseTable:
         busy = bool(view.beat.running or any(view.beat.queued.values())) or any(
             not leased.acked for leased in view.leases.values()
         )
-        if not self._suspects or view.alone is not None or busy:
+        ready = [job for job in self._suspects if job not in self.unlisted]
+        if not ready or view.alone is not None or busy:
             return []
-        job = self._suspects.pop(0)
+        job = ready[0]
+        self._suspects.remove(job)
         self._untake(job)
         lease = Lease(job=job, carried=self.carried.get(job, ()), alone=True)
         self._lease(view, lease)
@@ -332,7 +358,7 @@ class LeaseTable:
             return
         del self._owner[job]
         self._leased[self.plan.cell(job.cell).model] -= 1
-        if not self.is_ended(job):
+        if not self.is_ended(job) and job not in self.unlisted:
             self._untake(job)
 
     def _take(self, job: Job) -> None:

@@ -9,7 +9,7 @@ the next coordinator.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pyroaring import BitMap
@@ -17,6 +17,8 @@ from pyroaring import BitMap
 from runner.core.errors import StorageError
 from runner.core.seams import KeyExistsError, KeyMissingError, Store
 from runner.core.seeds import SeedSet
+from runner.core.values import Job, attempt_job
+from runner.dispatch.recovered import Recovered
 from runner.record.bounded import for_each
 from runner.record.entries import Publish, Shard
 from runner.record.layout import (
@@ -59,8 +61,7 @@ class Publisher:
         log: ManifestLog,
         *,
         claim: int,
-        recovered_ids: Callable[[str], Collection[str]],
-        is_stale: Callable[[str], bool],
+        recovered: Recovered,
         finish_recovery: Callable[[], Awaitable[list[str]]],
         on_published: Callable[[Publish], None],
     ) -> None:
@@ -70,9 +71,9 @@ class Publisher:
             store: the sweep directory.
             log: the manifest, claimed.
             claim: number of the claim.
-            recovered_ids: attempt ids that recovery has already sealed for an incarnation.
-            is_stale: whether a seal is the recovery of a coordinator that no longer holds the sweep;
-                what it holds still lies in the journal it was read from.
+            recovered: what recovery has already sealed, and which seals come from a coordinator
+                that no longer holds the sweep: what these hold still lies in the journal they were
+                read from, or with the worker that told of it.
             finish_recovery: writes recovery seals whose writing ended in an error; returns the
                 names of all written since the last call.
             on_published: told of each entry once it is won, before its moves.
@@ -82,8 +83,7 @@ class Publisher:
         self._store = store
         self._log = log
         self._claim = claim
-        self._recovered_ids = recovered_ids
-        self._is_stale = is_stale
+        self._recovered = recovered
         self._finish_recovery = finish_recovery
         self._on_published = on_published
         self._rewrites = 0
@@ -105,14 +105,11 @@ class Publisher:
         lying = [name for name in found if name is not None]
         published = self._log.state.published_seals
         for name in lying:
-            if name in published or self._is_stale(name):
+            if name in published or self._recovered.is_stale(name):
                 await self._sweep_up(name)
-        lying = [name for name in lying if not self._is_stale(name)]
+        lying = [name for name in lying if not self._recovered.is_stale(name)]
         names = [n for n in dict.fromkeys((*self.announced, *lying)) if n not in published]
         markers = await self._read(names)
-        for name in await self._remnants([m for n, m in markers.items() if n in lying], set(keys)):
-            await self._sweep_up(name)
-            del markers[name]
         for name in [n for n in self.announced if n in published or n not in markers]:
             del self.announced[name]
         if not markers:
@@ -168,25 +165,6 @@ class Publisher:
         found = await for_each(names, one, limit=_READERS)
         return {name: marker for name, marker in found if marker is not None}
 
-    async def _remnants(self, markers: list[SealMarker], keys: set[str]) -> list[str]:
-        """Return the seals of which a part is gone: published long ago, and forgotten since.
-
-        A marker is written after its parts, and only publishing takes a part away. A write of the
-        marker that had timed out may arrive when nobody remembers the seal any more; its entry
-        would name files that are not there. Looked at twice, as a listing may miss what is made
-        while it runs.
-        """
-
-        def torn(markers: list[SealMarker], keys: set[str]) -> list[SealMarker]:
-            return [
-                m for m in markers if any(part_key(m.seal, f.kind) not in keys for f in m.files)
-            ]
-
-        suspects = torn(markers, keys)
-        if suspects:
-            suspects = torn(suspects, set(await self._store.list(PARTS)))
-        return [marker.seal for marker in suspects]
-
     async def _add(self, batch: _Batch, marker: SealMarker) -> None:
         batch.seals.append(marker.seal)
         batch.drops.append(marker_key(marker.seal))
@@ -215,7 +193,8 @@ class Publisher:
                 bits.add_range(start, stop)
 
     async def _add_attempts(self, batch: _Batch, seal: str, file: SealFile) -> None:
-        known = self._recovered_ids(seal_incarnation(seal)) if not seal.endswith("r") else ()
+        ids = () if seal.endswith("r") else await self._recovered.ids(seal_incarnation(seal))
+        known = [i for i in ids if _has(file.jobs, attempt_job(i))]
         if not known:
             self._take(batch, "attempts", seal, part_key(seal, "attempts"), file)
             return
@@ -261,6 +240,10 @@ async def create_same(store: Store, key: str, data: bytes) -> None:
         if await store.get(key) != data:
             msg = f"{key}: exists with other content than this coordinator writes"
             raise StorageError(msg) from None
+
+
+def _has(jobs: Mapping[int, SeedSet], job: Job) -> bool:
+    return job.cell in jobs and job.seed in jobs[job.cell]
 
 
 def _overlap(

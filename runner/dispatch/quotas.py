@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.config.quotas import QuotaUse, groups_of, limits_rate
 from runner.config.schema import ModelConfig, SweepConfig, called
@@ -143,7 +143,11 @@ class QuotaDesk:
             for name, model in models.items()
             if name not in plan.paced
         }
+        self.paused = False
+        """An operator wants nothing new to be sent."""
         self._models = models
+        self._most: dict[str, int] = {}
+        self._changed: dict[str, GroupQuota] = {}
         self._tallies: dict[tuple[str, str], ModelTally] = {}
         self._known: set[str] = set()
         self._notes: dict[str, tuple[float, str]] = {}
@@ -158,7 +162,7 @@ class QuotaDesk:
             total: requests in flight over the cluster, by model.
             now: monotonic seconds.
         """
-        limits = {name: self._models[name].max_in_flight for name in self.plan.paced}
+        limits = {name: self._most_in_flight(name) for name in self.plan.paced}
         for model, tally in beat.tallies.items():
             if model in self._unpaced:
                 before = self._tallies.get((beat.incarnation, model), ModelTally())
@@ -166,7 +170,41 @@ class QuotaDesk:
                 if beat.incarnation in self._known:
                     self._count(model, before, tally, total.get(model, 0), now)
         self._known.add(beat.incarnation)
+        if self.paused:
+            return dict.fromkeys((*limits, *self._unpaced), 0)
         return limits | {name: unpaced.limit(now) for name, unpaced in self._unpaced.items()}
+
+    def _most_in_flight(self, model: str) -> int:
+        return self._most.get(model, self._models[model].max_in_flight)
+
+    def change_in_flight(self, most: Mapping[str, int]) -> list[str]:
+        """Bound models by other numbers than the configured ones; returns unknown keys.
+
+        Args:
+            most: requests in flight by model; one that is not named gets its own number back.
+        """
+        self._most = {name: number for name, number in most.items() if name in self._models}
+        for name, unpaced in self._unpaced.items():
+            unpaced.concurrency.bound(self._most_in_flight(name))
+        return [f"models.{name}.max_in_flight" for name in most if name not in self._models]
+
+    def change_rates(self, wanted: Mapping[str, Mapping[str, float]], now: float) -> list[str]:
+        """Pace groups by other limits than the configured ones; returns unknown keys.
+
+        Permits already granted (a few seconds' worth) may still be used.
+
+        Args:
+            wanted: by group, then `rpm`, `itpm`, `otpm`; a group that is not named, or a limit
+                of it, gets its configured value back.
+            now: monotonic seconds.
+        """
+        for group, authority in self._authorities.items():
+            configured = self.plan.groups[group]
+            quota = replace(configured, **wanted.get(group, {}))
+            if quota != self._changed.get(group, configured):
+                self._changed[group] = quota
+                authority.change(quota, now)
+        return [f"quotas.{group}" for group in wanted if group not in self._authorities]
 
     def _count(
         self, model: str, before: ModelTally, tally: ModelTally, in_flight: int, now: float
@@ -216,8 +254,8 @@ class QuotaDesk:
             tally = beat.tallies.get(model, ModelTally())
             room = max(0, slots.get(model, 0) - tally.in_flight) + word.ended + 1
             want = min(word.wants + granted.get(model, 0), room) - word.held
-            leaving = beat.draining or beat.done
-            block = authority.grant(worker, model, 0 if leaving else max(0, want), word.cost, now)
+            nothing = self.paused or beat.draining or beat.done
+            block = authority.grant(worker, model, 0 if nothing else max(0, want), word.cost, now)
             if block is not None:
                 out.permits.append(block)
         for model, use in self.plan.uses.items():

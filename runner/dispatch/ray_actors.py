@@ -21,10 +21,13 @@ import ray
 from runner.core.errors import RunnerError
 from runner.dispatch.coordinator import Coordinator
 from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
+from runner.dispatch.ray_metrics import EVERY_S, RayMetrics
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker, new_name
 from runner.dispatch.terms import Ended
 from runner.execute.messages import Heartbeat, HeartbeatReply
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
+from runner.observe.logs import log_as_asked
+from runner.observe.metrics import samples
 from runner.observe.progress import Progress
 
 MOST_LINES = 200
@@ -102,12 +105,26 @@ class CoordinatorActor:
         self._drain_s: float | None = None
         self._task: asyncio.Task[Ended] | None = None
         self._error: Exception | None = None
+        self._exporting: asyncio.Task[None] | None = None
+        log_as_asked(os.environ)
 
     async def start(self, spec: SweepSpec) -> None:
         """Begin to claim and run the sweep; a second call changes nothing."""
         if self._task is None:
             self._coordinator = make_coordinator(spec, self._lines.add)
             self._task = asyncio.get_running_loop().create_task(self._run(self._coordinator))
+
+    async def export(self) -> None:
+        """Begin to hand numbers to Ray's exporter; a second call changes nothing."""
+        if self._exporting is None:
+            self._exporting = asyncio.get_running_loop().create_task(self._export())
+
+    async def _export(self) -> None:
+        exporter = RayMetrics()
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if self._coordinator is not None and self._leads:
+                exporter.export(samples(self._coordinator.progress()))
 
     async def _run(self, coordinator: Coordinator) -> Ended:
         await coordinator.start()
@@ -194,6 +211,7 @@ class WorkerActor:
         self._task: asyncio.Task[None] | None = None
         self._error: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        log_as_asked(os.environ)
 
     async def load(self, spec: SweepSpec, name: str, coordinator: CoordinatorHandle) -> WorkerView:
         """Get ready to run: imports, keys, connections. A second call changes nothing."""

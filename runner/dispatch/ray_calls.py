@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
 from runner.execute.messages import Heartbeat, HeartbeatReply
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 
 T = TypeVar("T")
 

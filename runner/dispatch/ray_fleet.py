@@ -13,7 +13,7 @@ from runner.core.errors import BackendError, ConfigError, RunnerError
 from runner.dispatch.ray_actors import WorkerView
 from runner.dispatch.ray_calls import ActorGoneError, CallFailedError, answer_of
 from runner.dispatch.ray_cluster import Actor, RayCluster
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 
 LOOK_DEADLINE_S = 10.0
 CLOSE_S = 5.0

@@ -16,7 +16,7 @@ from runner.dispatch.ray_cluster import RayCluster
 from runner.dispatch.ray_fleet import Fleet
 from runner.dispatch.spec import SweepSpec
 from runner.dispatch.terms import Ended, Preamble
-from runner.execute.worker import PeerUnreachableError
+from runner.execute.terms import PeerUnreachableError
 from runner.observe.progress import Phase, Progress
 
 LOOK_S = 0.4
@@ -161,6 +161,8 @@ class RaySession:
         self._started_life = self._life
         with contextlib.suppress(PeerUnreachableError):
             await answer_of(self._coordinator.start.remote(self._shared), START_DEADLINE_S)
+            if not self._cluster.local:
+                await answer_of(self._coordinator.export.remote(), DEADLINE_S)
             await self._pass_drain()
 
     async def _pass_drain(self) -> bool:

@@ -7,18 +7,17 @@ by each new coordinator, which makes the count of deaths a job was part of durab
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from runner.core.seams import Clock, Disk, KeyMissingError, Processes, ProcessIdentity, Store
+from runner.core.seams import Clock, Disk, Processes, ProcessIdentity, Store
 from runner.core.values import Attempt, Conversation, EndState, Finished, Job
 from runner.dispatch.leases import LeaseTable
+from runner.dispatch.recovered import Recovered
 from runner.execute.outbox import Offload
 from runner.execute.replay import Codec, Progressed, replay
 from runner.observe.events import JournalRecovered, Problem, Sink
-from runner.record.layout import ATTEMPTS, part_key, seal_incarnation, seal_name
-from runner.record.parts import EncodedPart, attempt_ids, encode_parts
+from runner.record.parts import EncodedPart, encode_parts
 from runner.record.recovery import (
     JobTrace,
     delete_journal,
@@ -26,7 +25,7 @@ from runner.record.recovery import (
     read_journal,
     unsealed,
 )
-from runner.record.seals import list_seals, write_seal
+from runner.record.seals import write_seal
 from runner.record.state import SweepState
 from runner.scenarios.book import Book
 
@@ -34,8 +33,6 @@ _FIRST_FRAME_S = 1.0
 """A journal without a first frame after so long was begun by a process that died doing it."""
 _CHUNK = 1000
 """Jobs per recovery seal: bounds memory and the size of a part."""
-_SEALS_PER_CLAIM = 100_000
-"""A recovery seal's number is the claim's times this, plus its own count."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,15 +46,13 @@ class Salvage:
     book: Book
     codecs: Mapping[str, Codec]
     offload: Offload
-    claim: int
+    recovered: Recovered
     state: Callable[[], SweepState]
     report: Callable[[str], None]
     """Told of damage found, in words for the user."""
     events: Sink
     retained: dict[str, set[Job]] = field(default_factory=dict[str, set[Job]])
     """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
-    inherited: frozenset[str] = frozenset()
-    """Seals that lay unpublished when this claim began."""
     lost_calls: int = 0
     """Calls whose worker died while they were on the wire."""
     _writers: dict[str, ProcessIdentity | None] = field(
@@ -66,10 +61,8 @@ class Salvage:
     """Who wrote a journal, by incarnation: read once."""
     _deaths: set[str] = field(default_factory=set[str])
     """Workers whose death has been counted against their jobs."""
-    _recovered: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _unsure: dict[str, list[EncodedPart]] = field(default_factory=dict[str, list[EncodedPart]])
     _written: list[str] = field(default_factory=list[str])
-    _seals: int = 0
 
     async def find(self) -> dict[str, bool | None]:
         """Return the incarnations with a journal on this disk: True gone, False runs, None unknown.
@@ -90,41 +83,6 @@ class Salvage:
             writer = self._writers[incarnation]
             found[incarnation] = True if writer is None else self.processes.is_dead(writer)
         return found
-
-    async def load_recovered(self) -> None:
-        """Learn what earlier coordinators recovered of journals still here, published or not.
-
-        Raises:
-            StorageError: the store refused.
-            OSError: the disk refused.
-        """
-        here = set(await incarnations(self.disk))
-        keys = {
-            key.removeprefix(ATTEMPTS).removesuffix(".parquet"): key
-            for key in await self.store.list(ATTEMPTS)
-        }
-        self.inherited = frozenset(await list_seals(self.store))
-        for seal in self.inherited:
-            keys.setdefault(seal, part_key(seal, "attempts"))
-        for seal, key in keys.items():
-            incarnation = seal_incarnation(seal)
-            if seal[-1] in "rx" and incarnation in here:
-                known = self._recovered.setdefault(incarnation, set())
-                with contextlib.suppress(KeyMissingError):  # a seal without attempts
-                    known |= attempt_ids(await self.store.get(key))
-
-    def is_stale(self, seal: str) -> bool:
-        """Return whether a seal was written by recovery under an earlier claim after this one began.
-
-        Its writer knew nothing of what was published since.
-        """
-        if not seal.endswith("r") or seal in self.inherited:
-            return False
-        return int(seal.partition(".")[2][:-1]) // _SEALS_PER_CLAIM != self.claim
-
-    def recovered_ids(self, incarnation: str) -> set[str]:
-        """Return the attempts that a recovery seal or a rewritten part of this worker holds."""
-        return self._recovered.get(incarnation, set())
 
     async def recover(
         self, incarnation: str, table: LeaseTable, *, gone: bool, crashed: bool
@@ -152,7 +110,7 @@ class Salvage:
             for job, trace in unsealed(index, self.state().published_seals).items()
             if job.cell in self.book.plan
         }
-        known = self.recovered_ids(incarnation)
+        known = await self.recovered.ids(incarnation)
         batch = _Batch(self, incarnation)
         for job, trace in left.items():
             fresh = tuple(
@@ -185,6 +143,29 @@ class Salvage:
             self.retained[incarnation] = {j for j in (*left, *flying) if not table.is_ended(j)}
         return batch.count
 
+    async def list_returned(self, told: Mapping[Job, Mapping[str, tuple[Attempt, ...]]]) -> None:
+        """Seal attempts that workers told of when they handed jobs back.
+
+        Who goes on with a job copies its answers into a journal of its own; their rows are listed
+        by then, so that a copy needs no keeping once the job has ended, wherever the first holder
+        and its disk are.
+
+        Args:
+            told: by job and incarnation, its own attempts.
+
+        Raises:
+            StorageError: the store refused; call again.
+        """
+        fresh: dict[str, list[Finished]] = {}
+        for job, by_worker in told.items():
+            for incarnation, attempts in by_worker.items():
+                known = await self.recovered.ids(incarnation)
+                new = tuple(a for a in attempts if a.attempt_id not in known)
+                if new:
+                    fresh.setdefault(incarnation, []).append(_tried(job, new))
+        for incarnation, tried in fresh.items():
+            await self.seal(incarnation, [], tried)
+
     async def tidy(self, table: LeaseTable) -> None:
         """Delete the journals of gone workers whose jobs have all ended.
 
@@ -200,13 +181,10 @@ class Salvage:
 
     async def seal(self, incarnation: str, rows: list[Finished], attempts: list[Finished]) -> None:
         """Write recovered rows, and attempts of finished and unfinished jobs, as a seal."""
-        self._seals += 1
-        # The claim's number makes the name unique over coordinators, zombies included.
-        name = seal_name(incarnation, self.claim * _SEALS_PER_CLAIM + self._seals, "r")
+        name = self.recovered.next_seal(incarnation)
         parts = await self.offload(lambda: encode_parts(rows, self.book.facts, attempts=attempts))
         self._unsure[name] = parts
-        ids = self._recovered.setdefault(incarnation, set())
-        ids.update(a.attempt_id for tried in attempts for a in tried.attempts)
+        self.recovered.add(incarnation, (a.attempt_id for job in attempts for a in job.attempts))
         await write_seal(self.store, name, parts)
         del self._unsure[name]
         self._written.append(name)

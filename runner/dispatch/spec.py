@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from runner.core.clock import SystemClock
 from runner.core.collector import rare_collections
-from runner.core.process import LinuxProcesses
+from runner.core.process import LinuxProcesses, memory_bytes
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
 from runner.dispatch.quotas import quota_plan
@@ -26,7 +26,8 @@ from runner.dispatch.terms import (
     CoordinatorWorld,
     Preamble,
 )
-from runner.execute.worker import Peer, Worker, WorkerIdentity, WorkerWorld
+from runner.execute.terms import Peer, WorkerIdentity, WorkerWorld
+from runner.execute.worker import Worker
 from runner.observe.events import JsonLines
 from runner.providers.codec import ModelCodec
 from runner.providers.open import open_provider
@@ -154,6 +155,7 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         peer=peer,
         offload=in_thread,
         rng=random.Random(),  # jitter only
+        memory=memory_bytes,
     )
     plan = quota_plan(config)
     worker = Worker(

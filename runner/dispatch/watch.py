@@ -23,6 +23,7 @@ from runner.observe.events import Sink, WorkerLost
 class Watch:
     """Looks after the workers of one claim."""
 
+    claim: int
     clock: Clock
     processes: Processes
     engine: EngineConfig
@@ -72,7 +73,9 @@ class Watch:
     def heard(self, beat: Heartbeat) -> None:
         """Take note of a sign of life, or of a goodbye."""
         self.silent.discard(beat.incarnation)
-        self.awaited.discard(beat.incarnation)
+        if beat.done or beat.claim in {0, self.claim}:
+            # Who obeyed another claim has yet to say again what it has handed back under that one.
+            self.awaited.discard(beat.incarnation)
         if beat.done:
             self.leavers[beat.incarnation] = beat
 
@@ -85,6 +88,7 @@ class Watch:
             OSError: the disk refused; call again.
         """
         table, now = self.desk.table, self.clock.monotonic()
+        await self._list_returned()
         await self._bury_leavers()
         await self._end_wait()
         self.silent |= set(
@@ -121,6 +125,15 @@ class Watch:
         await self.publisher.cycle(look=True)
         await self.salvage.recover(incarnation, self.desk.table, gone=gone, crashed=crashed)
         await self.publisher.cycle(look=True)
+
+    async def _list_returned(self) -> None:
+        """Publish the attempts of jobs that were handed back, and owe these again."""
+        table = self.desk.table
+        told = {job: dict(by_worker) for job, by_worker in table.unlisted.items()}
+        if told:
+            await self.salvage.list_returned(told)
+            await self.publisher.cycle()
+            table.listed(told)
 
     async def _bury_leavers(self) -> None:
         for incarnation, beat in list(self.leavers.items()):

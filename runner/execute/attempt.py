@@ -33,6 +33,7 @@ from runner.execute.purse import PAUSE_S, RATE_LIMITS
 from runner.execute.replay import Progressed
 from runner.execute.tally import Tally
 from runner.execute.warmth import Warmth
+from runner.execute.worklog import WorkLog
 from runner.limits.backoff import delay_s
 from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
@@ -109,6 +110,7 @@ class Caller:
     """Told of a journal that refuses writes, and with None when it takes them again."""
     pause_group: Callable[[str, float], None]
     """Told of a quota group that a 429 has paused, and for how many seconds."""
+    log: WorkLog
     keep_trying: Callable[[], bool] = field(default=lambda: True)
 
     async def call(
@@ -154,6 +156,16 @@ class Caller:
                 delay = max(delay, endpoint.retries.take(self.clock.monotonic()))
             budget = FAILURES[failure.kind].budget
             spent.waited_s[budget] = spent.waited_s.get(budget, 0.0) + delay
+            self.log.tell(
+                "attempt failed, it is tried again",
+                progress.job,
+                model=endpoint.name,
+                turn=progress.turn,
+                attempt=state.attempt_number,
+                kind=failure.kind.value,
+                status=failure.status,
+                wait_s=round(delay, 2),
+            )
             return delay
 
         async def sleep(seconds: float) -> None:

@@ -21,6 +21,7 @@ from runner.execute.attempt import Caller, Endpoint, GaveUp, HandBack, Spent
 from runner.execute.messages import Lease
 from runner.execute.outbox import Outbox
 from runner.execute.replay import Progressed, replay
+from runner.execute.worklog import WorkLog
 from runner.providers.classify import FAILURES
 from runner.record.frames import DeadFrame
 from runner.scenarios.book import Book
@@ -61,6 +62,7 @@ class Jobs:
         outbox: Outbox,
         bounds: EngineConfig,
         on_hungry: Callable[[], None],
+        log: WorkLog,
     ) -> None:
         """Start with nothing held; `on_hungry` is told when a queue ran dry with places free."""
         self.draining = False
@@ -77,6 +79,7 @@ class Jobs:
         self._outbox = outbox
         self._bounds = bounds
         self._on_hungry = on_hungry
+        self._log = log
         self._held: dict[Job, _Held] = {}
         self._queues: dict[str, deque[Job]] = {name: deque() for name in book.plan.models}
         """Of the models under test; actors have no jobs of their own."""
@@ -85,6 +88,8 @@ class Jobs:
         """Running rollouts whose present call goes to another model, per model under test."""
         self._running_bytes = 0
         self._returned: dict[Job, Lease] = {}
+        self._confirmed: dict[Job, Lease] = {}
+        """Hand-backs with answers that a coordinator has seen: its successor knows nothing of them."""
         self._begun: dict[Job, dict[int, int]] = {}
         """Attempt numbers used for jobs handed back: should one return, its attempts get new ids."""
 
@@ -120,6 +125,7 @@ class Jobs:
                 continue
             endpoint = self._endpoints[self._book.plan.cell(lease.job.cell).model]
             self._held[lease.job] = _Held(lease, endpoint)
+            self._confirmed.pop(lease.job, None)
             if endpoint.gate.closed:
                 self._hand_back(lease.job)
             else:
@@ -134,9 +140,16 @@ class Jobs:
                 self._release_if_idle(held)
 
     def confirm_returned(self, jobs: Iterable[Job]) -> None:
-        """Forget hand-backs that the coordinator has seen."""
+        """Stop repeating hand-backs that the coordinator has seen."""
         for job in jobs:
-            self._returned.pop(job, None)
+            lease = self._returned.pop(job, None)
+            if lease is not None and lease.carried:
+                self._confirmed[job] = lease
+
+    def tell_again(self) -> None:
+        """Repeat for a new coordinator the hand-backs that only those before were told of."""
+        self._returned |= self._confirmed
+        self._confirmed.clear()
 
     def published(self, jobs: Iterable[Job]) -> None:
         """Forget jobs whose rows are in the manifest."""
@@ -247,6 +260,10 @@ class Jobs:
             lambda actor: self._endpoint(held, actor).provider,
             held.lease.carried,
         )
+        for attempt in progress.attempts:
+            if attempt.incarnation != self._caller.incarnation:
+                # Its own disk may be out of reach when this worker's answers are to be replayed.
+                self._caller.journal.copy(attempt)
         progress.begun = self._begun.pop(job, progress.begun)
         held.spent.job_failures = sum(
             1
@@ -284,6 +301,7 @@ class Jobs:
     async def _close(self, held: _Held, end: GaveUp | HandBack | None) -> None:
         job, progress = held.lease.job, held.progress
         if isinstance(end, HandBack):
+            self._log.detail("job handed back", job, model=held.endpoint.name)
             self._hand_back(job)
             return
         at = self._caller.clock.wall()
@@ -299,6 +317,8 @@ class Jobs:
             frame = DeadFrame(job=job, end_state=state, error=error, finished_at=at)
             await self._caller.durably(lambda: self._caller.journal.append(frame))
             finished = progress.finished(at, state, error)
+        tell = self._log.detail if end is None else self._log.tell
+        tell("job ended", job, model=held.endpoint.name, end_state=finished.end_state.value)
         held.phase = _Phase.FINISHED
         held.progress = None
         self.finished_count[held.endpoint.name] += 1

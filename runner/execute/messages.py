@@ -77,6 +77,17 @@ class QuotaWord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """How a worker's process fares; for metrics."""
+
+    loop_lag_s: float = 0.0
+    """By how much the event loop was late at its last pause."""
+    seal_s: float = 0.0
+    """What the last seal took, from its first frame to its marker."""
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """Worker to coordinator."""
 
@@ -91,7 +102,7 @@ class Heartbeat:
     """Every job it was granted and has neither handed back nor seen confirmed as published."""
     returned: tuple[Lease, ...]
     """Handed back unfinished, with what is known of them; repeated until a reply confirms it
-    (`returned_seen`)."""
+    (`returned_seen`), and with answers once more to each later claim."""
     sealed: tuple[str, ...]
     """Seals whose publication no reply has confirmed yet."""
     wants: dict[str, int]
@@ -117,6 +128,7 @@ class Heartbeat:
     storage_error_s: float = 0.0
     """For how long it has."""
     journal_lag_s: float = 0.0
+    vitals: Vitals = field(default_factory=Vitals)
     gone: tuple[ProcessIdentity, ...] = ()
     """Of the last reply's `missing`: provably ended, by the process table of this host."""
     draining: bool = False

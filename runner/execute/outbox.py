@@ -42,6 +42,8 @@ class Outbox:
     on_sealed: Callable[[], None]
     sealed: dict[str, tuple[Job, ...]] = field(default_factory=dict[str, tuple[Job, ...]])
     """Seal name to its jobs, until published."""
+    seal_s: float = 0.0
+    """What the last seal took."""
     _open: list[Finished] = field(default_factory=list[Finished])
     _open_bytes: int = 0
     _open_since: float | None = None
@@ -112,7 +114,7 @@ class Outbox:
         jobs = tuple(f.job for f in rows)
         own = [_by(self.incarnation, finished) for finished in rows]
         parts: list[EncodedPart] | None = None
-        begun = False
+        begun, began_at = False, self.clock.monotonic()
         while True:
             try:
                 if not begun:
@@ -128,6 +130,7 @@ class Outbox:
                 break
         self.storage_trouble(None)
         self.sealed[name] = jobs
+        self.seal_s = self.clock.monotonic() - began_at
         self._sealing, self._sealing_bytes, self._sealing_since = [], 0, None
         self.on_sealed()
 

@@ -16,23 +16,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from runner.config.schema import EngineConfig, ModelConfig, RetryConfig
 from runner.core.errors import StorageError
-from runner.core.seams import Clock, Disk, Processes, ProcessIdentity, Store
+from runner.core.identity import job_key
+from runner.core.seams import ProcessIdentity
 from runner.execute.attempt import Caller, Endpoint
 from runner.execute.demand import Demand
 from runner.execute.gate import Gate
 from runner.execute.jobs import Jobs
-from runner.execute.messages import Heartbeat, HeartbeatReply
-from runner.execute.outbox import Offload, Outbox
+from runner.execute.messages import Heartbeat, HeartbeatReply, Vitals
+from runner.execute.outbox import Outbox
 from runner.execute.purse import Purse
 from runner.execute.tally import Tally
+from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
 from runner.execute.warmth import Warmth
+from runner.execute.worklog import WorkLog
 from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
 from runner.providers.protocol import Provider
@@ -44,48 +44,6 @@ from runner.scenarios.book import Book
 LEAST_BEAT_S = 0.05
 ORPHAN_AFTER_S = 600.0
 """A worker that reached no coordinator for so long seals and exits: its driver is gone."""
-
-
-class PeerUnreachableError(Exception):
-    """The coordinator did not answer, or not in time; whether it acted is unknown."""
-
-
-class Peer(Protocol):
-    """The coordinator, as a worker reaches it."""
-
-    async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
-        """Deliver a heartbeat.
-
-        Raises:
-            PeerUnreachableError: no answer.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerWorld:
-    """Everything a worker reaches the outside through."""
-
-    store: Store
-    disk: Disk
-    clock: Clock
-    processes: Processes
-    peer: Peer
-    offload: Offload
-    rng: random.Random
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerIdentity:
-    """Who a worker is."""
-
-    worker: str
-    incarnation: str
-    """Unique over the sweep: a restarted worker is a new incarnation."""
-    node: str
-    fleet: str
-    """The driver session that owns it; a claim by another fleet ends it."""
-    sweep_id: str
 
 
 class Worker:
@@ -133,6 +91,12 @@ class Worker:
             ),
         )
         now = world.clock.monotonic
+        self._log = WorkLog(
+            sweep=identity.sweep_id,
+            worker=identity.worker,
+            incarnation=identity.incarnation,
+            key_of=lambda job: job_key(book.plan.cell(job.cell).digest, job.seed),
+        )
         self._endpoints = {
             name: Endpoint(
                 name=name,
@@ -161,6 +125,7 @@ class Worker:
             storage_trouble=self._on_storage,
             pause_group=self._pause_group,
             keep_trying=lambda: not self._giving_up,
+            log=self._log,
         )
         self._outbox = Outbox(
             incarnation=identity.incarnation,
@@ -180,6 +145,7 @@ class Worker:
             outbox=self._outbox,
             bounds=engine,
             on_hungry=self._on_hungry,
+            log=self._log,
         )
         for endpoint in self._endpoints.values():
             endpoint.gate.on_room = self.jobs.dispatch
@@ -194,6 +160,7 @@ class Worker:
         self._storage_since: float | None = None
         self._gone: tuple[ProcessIdentity, ...] = ()
         self._giving_up = False
+        self._loop_lag_s = 0.0
         self._leaving = False
         self._wake = asyncio.Event()
         self._granted = False
@@ -213,6 +180,7 @@ class Worker:
             StorageError: the journal could not be created.
         """
         await self._journal.open()
+        self._log.tell("worker started", node=self.identity.node, pid=self._process.pid)
         try:
             while not self._leaving:
                 await self._beat()
@@ -254,7 +222,9 @@ class Worker:
         self._storage_error = error
 
     async def _pause(self) -> None:
+        began = self._world.clock.monotonic()
         await self._world.clock.sleep(LEAST_BEAT_S)
+        self._loop_lag_s = max(0.0, self._world.clock.monotonic() - began - LEAST_BEAT_S)
         rest = self._engine.heartbeat_s - LEAST_BEAT_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(rest):
@@ -277,7 +247,11 @@ class Worker:
     async def _obey(self, reply: HeartbeatReply, sent: float) -> None:
         self._reached_at = sent
         self._lease_until = sent + reply.lease_ttl_s
+        if reply.claim != self._claim != 0:
+            self.jobs.tell_again()
+            self.wake()  # that coordinator leases nothing before it has heard it
         self._claim, self._slots = reply.claim, dict(reply.slots)
+        self._log.claim = reply.claim
         self.jobs.confirm_returned(reply.returned_seen)
         self.jobs.revoke(reply.revoke)
         for model, reason in reply.stopped_models.items():
@@ -312,6 +286,7 @@ class Worker:
         now = self._world.clock.monotonic()
         if now < self._lease_until:
             return
+        self._log.tell("lease ended without a coordinator", for_s=round(now - self._reached_at, 1))
         if now - self._reached_at > ORPHAN_AFTER_S:
             self._leaving = True
             return
@@ -354,6 +329,8 @@ class Worker:
                     await self._outbox.flush()
         await self._outbox.abandon()
         await self._journal.close()
+        self._log.tell("worker left", held=len(self.jobs.held()))
+        self.jobs.tell_again()  # the last words may reach a coordinator that never heard it
         self._seq += 1
         beat = self._heartbeat(self._world.clock.monotonic(), done=True)
         with contextlib.suppress(TimeoutError, PeerUnreachableError):
@@ -389,6 +366,11 @@ class Worker:
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
             journal_lag_s=self._journal.lag_s,
+            vitals=Vitals(
+                loop_lag_s=self._loop_lag_s,
+                seal_s=self._outbox.seal_s,
+                memory_bytes=self._world.memory(),
+            ),
             gone=self._gone,
             draining=draining,
             done=done,

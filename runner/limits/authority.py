@@ -159,6 +159,11 @@ class Authority:
         pool = own if own is not None and own.binds is not None else self._group
         pool.refused(meter, now)
 
+    def change(self, quota: GroupQuota, now: float) -> None:
+        """An operator changed the group's limits; what was learnt against the old ones goes."""
+        self._advance(now)
+        self._group.change(quota, now)
+
     def overloaded(self, model: str, n: int, now: float) -> None:
         """Requests ended with 529, 5xx, a timeout or a lost connection."""
         self._breaker(model).overloaded(n, now)

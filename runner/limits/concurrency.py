@@ -45,6 +45,11 @@ class Concurrency:
     def __post_init__(self) -> None:
         self.limit = float(min(self.most, START))
 
+    def bound(self, most: int) -> None:
+        """Try no number above `most` from now on."""
+        self.most = most
+        self.limit = min(self.limit, float(most))
+
     def observe(self, *, answered: int, trouble: int, in_flight: int, now: float) -> None:
         """Take in what happened since the last call.
 

@@ -34,6 +34,19 @@ class Pool:
         if config.auto and Meter.REQUESTS not in self.targets:
             self.target(Meter.REQUESTS, now).learner = Learner(at=now, searching=True)
 
+    def change(self, config: GroupQuota, now: float) -> None:
+        """Aim at other limits from now on; a meter without one keeps what it has learnt."""
+        before, self.config = self.config, config
+        limits = config.per_second()
+        for meter in before.per_second().keys() - limits.keys():
+            self.targets[meter].limit, self.targets[meter].source = None, "learned"
+        for meter, limit in limits.items():
+            target = self.target(meter, now)
+            if target.limit != limit:
+                target.limit, target.source = limit, "config"
+                target.learner = Learner(at=now, searching=False)
+                target.loop.resized()
+
     def target(self, meter: Meter, now: float) -> Target:
         """Return a meter's target; a meter that is first heard of limits nothing yet."""
         found = self.targets.get(meter)

@@ -90,6 +90,16 @@ class ModelStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Controlled:
+    """What `runner control` asks for has changed; fields as in `record/control.py`."""
+
+    paused: bool
+    cancelled: tuple[str, ...]
+    quotas: dict[str, dict[str, float]]
+    max_in_flight: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fenced:
     """A later claim exists: this coordinator writes nothing more."""
 
@@ -114,6 +124,7 @@ Event = (
     | JournalRecovered
     | ShardsPublished
     | ModelStopped
+    | Controlled
     | Fenced
     | Problem
 )

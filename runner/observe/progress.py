@@ -37,6 +37,8 @@ class Phase(StrEnum):
     RECOVERING = "recovering"
     """Completing old manifest entries, publishing parts, reading journals of gone workers."""
     RUNNING = "running"
+    PAUSED = "paused"
+    """By `runner control`: what is on the wire ends, nothing new starts."""
     DRAINING = "draining"
     STOPPED = "stopped"
     """It ended with jobs owed."""
@@ -109,6 +111,12 @@ class Progress:
     sealed: int = 0
     """Jobs whose rows lie in a published shard."""
     journal_lag_s: float = 0.0
+    loop_lag_s: float = 0.0
+    """Of the worker whose event loop was latest."""
+    seal_s: float = 0.0
+    """Of the worker whose last seal took longest."""
+    memory_bytes: int = 0
+    """Of all worker processes."""
     lost_calls: int = 0
     """Calls that were on the wire when a worker or an earlier process died: sent again."""
     stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.config.schema import SweepConfig, called
@@ -21,6 +21,8 @@ from runner.core.errors import (
 )
 from runner.core.values import EndState
 from runner.dispatch.backend import Backend
+from runner.dispatch.quotas import quota_plan
+from runner.dispatch.sizing import target_workers
 from runner.dispatch.spec import SweepSpec, new_name
 from runner.observe.amounts import count, many, money
 from runner.observe.console import Console, print_lines
@@ -97,7 +99,9 @@ def _run(
     estimates = asyncio.run(estimates_of(prepared)) if prepared.counts.owed else ()
     if not choices.yes:
         refuse_unasked(prepared, estimates)
-    print_lines([*opening_lines(prepared), *cost_lines(estimates)])
+    fed = _fed(prepared, placement, estimates)
+    print_lines([*opening_lines(prepared), *cost_lines(estimates), *_fewer(placement, fed)])
+    placement = fed
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
         asyncio.run(prepared.directory.prove_fence())
@@ -112,6 +116,26 @@ def _run(
     if end is not None:
         return end.exit_code
     return EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK
+
+
+def _fed(prepared: Prepared, placement: Placement, estimates: Sequence[ModelEstimate]) -> Placement:
+    """Return the placement with no more workers than the quotas can feed."""
+    if placement.workers is None or not estimates:
+        return placement
+    workers = target_workers(
+        placement.workers,
+        {e.model: e.owed for e in estimates},
+        quota_plan(prepared.book.config),
+        prepared.book.endpoints,
+    )
+    return replace(placement, workers=workers)
+
+
+def _fewer(asked: Placement, fed: Placement) -> list[str]:
+    if asked.workers == fed.workers:
+        return []
+    why = "quotas, places in flight and owed jobs feed no more"
+    return [f"starting {fed.workers} of {asked.workers} workers: {why}"]
 
 
 def factors(plan: Plan) -> str:

@@ -72,7 +72,7 @@ async def look(store: Store, directory: Place, processes: Processes, clock: Cloc
         state=state,
         sentence=sentence,
         progress=progress,
-        next=tuple(_next(state, directory, dead=at_rest.failed)),
+        next=tuple(_next(state, directory, phase=progress.phase, dead=at_rest.failed)),
     )
 
 
@@ -135,8 +135,10 @@ def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None)
     return "stopped", f"stopped ({why}): {counts}"
 
 
-def _next(state: str, directory: Place, *, dead: int) -> list[str]:
+def _next(state: str, directory: Place, *, phase: Phase, dead: int) -> list[str]:
     where = shlex.quote(str(directory))
+    if state == "live" and phase is Phase.PAUSED:
+        return [f"next: runner control {where} --go-on", f"      runner stop {where}"]
     if state in {"live", "unknown"}:
         return [f"next: runner report {where}", f"      runner stop {where}"]
     if state == "finished":

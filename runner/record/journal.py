@@ -20,14 +20,15 @@ from dataclasses import dataclass
 from runner.core.errors import StorageError
 from runner.core.seams import Clock, Disk, DiskFile
 from runner.core.seeds import SeedSet
-from runner.core.values import Job
+from runner.core.values import Attempt, Job
 from runner.record.frames import AttemptFrame, DeadFrame, Header, Note, SealFrame, encode
 from runner.record.layout import segment_name
 from runner.record.segments import Segment, SegmentBook
 
 GROUP_S = 0.02
-"""A sync waits so long for company. It costs about 0.4 ms of CPU, whatever it covers: at 1,500
-answers a second this is 25 microseconds for each of them."""
+"""A sync waits so long for company. It costs about 0.15 ms of CPU, whatever it covers: at 1,500
+answers a second this is 5 microseconds for each of them. Half the time would make an answer durable
+5 ms earlier, which nobody notices beside a call of seconds, for 3 microseconds more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +91,13 @@ class Journal:
     def note(self, job: Job, turn: int, number: int) -> None:
         """Write that an attempt begins, without waiting; a disk that refuses is met by `append`."""
         self._put(_Entry(encode(Note(job, turn, number)), job, note=True))
+
+    def copy(self, attempt: Attempt) -> None:
+        """Write an attempt that another incarnation journalled, without waiting.
+
+        Answers that are appended later build on it, and are not durable before it is.
+        """
+        self._put(_Entry(encode(AttemptFrame(attempt)), attempt.job))
 
     async def append(self, frame: AttemptFrame | DeadFrame) -> None:
         """Write a frame; it is durable when this returns.

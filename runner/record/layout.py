@@ -52,6 +52,7 @@ _SEGMENT = re.compile(r"([A-Za-z0-9_-]+)-(\d{5,})\.wal")
 _ENTRY = re.compile(r"manifest/(\d{8})\.json")
 _SNAPSHOT = re.compile(r"manifest/snapshot-(\d{8})\.json")
 _MARKER = re.compile(r"parts/([A-Za-z0-9_-]+\.\d{5,}[a-z]?)\.json")
+_SEAL = re.compile(r"([A-Za-z0-9_-]+)\.(\d{5,})([a-z]?)")
 _PART = re.compile(
     r"parts/([A-Za-z0-9_-]+\.\d{5,}[a-z]?)\.(transcripts|failures|attempts)\.parquet"
 )
@@ -113,6 +114,19 @@ def seal_name(incarnation: str, number: int, suffix: str = "") -> str:
 def seal_incarnation(seal: str) -> str:
     """Return the incarnation that a seal's name begins with."""
     return seal.partition(".")[0]
+
+
+def split_seal(seal: str) -> tuple[str, int, str]:
+    """Return what `seal_name` made a name of: incarnation, number, suffix.
+
+    Raises:
+        ValueError: no seal's name.
+    """
+    found = _SEAL.fullmatch(seal)
+    if found is None:
+        msg = f"{seal!r} is no name of a seal"
+        raise ValueError(msg)
+    return found[1], int(found[2]), found[3]
 
 
 def marker_key(seal: str) -> str:

@@ -11,7 +11,7 @@ is carried out after it was won, by its writer or by a later claimer, as often a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from runner.core.errors import FencedError, RecordError, StorageError
 from runner.core.seams import Clock, KeyExistsError, KeyMissingError, Store
@@ -257,10 +257,6 @@ class ManifestLog:
         numbers = sorted(n for key in keys if (n := snapshot_number(key)) is not None)
         for old in numbers[:-_SNAPSHOTS_KEPT]:
             await self._store.delete(snapshot_key(old))
-
-    def prune_seals(self, keep: Callable[[str], bool]) -> None:
-        """Forget published seals that no journal can ask about; see `SweepState.prune_seals`."""
-        self.state.prune_seals(keep)
 
     def _fold(self, written: Written) -> None:
         self.state.fold(written)

@@ -6,7 +6,7 @@ collapse by attempt id. A seal covers exactly those frames of its jobs that come
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from runner.core.errors import RecordError
@@ -159,7 +159,7 @@ def index_journal(incarnation: str, segments: Sequence[tuple[str, bytes]]) -> Jo
     )
 
 
-def unsealed(index: JournalIndex, published: Collection[str]) -> dict[Job, JobTrace]:
+def unsealed(index: JournalIndex, published: Container[str]) -> dict[Job, JobTrace]:
     """Return what is in no published seal: jobs with an attempt or a dead letter left over.
 
     A job's trace keeps all its open notes. Whether a job left over is recorded through another

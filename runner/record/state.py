@@ -19,6 +19,7 @@ from runner.core.values import Job
 from runner.record.entries import Claim, Written, encode_entry, read_entry
 from runner.record.fields import Fields
 from runner.record.layout import KINDS
+from runner.record.seal_set import SealSet
 
 SNAPSHOT_VERSION = 1
 
@@ -64,7 +65,8 @@ class SweepState:
     """0 before the first plan."""
     sweep_id: str = ""
     """As the last plan's entry says; empty before the first."""
-    published_seals: set[str] = field(default_factory=set[str])
+    published_seals: SealSet = field(default_factory=SealSet)
+    """Those of all times, see `seal_set.py`."""
     shards: dict[str, ShardTotals] = field(default_factory=_totals)
     """By kind: transcripts, failures, attempts."""
     snapshot: int = 0
@@ -119,14 +121,6 @@ class SweepState:
         self.head = written.number
         self.entries_since_snapshot[written.number] = written
 
-    def prune_seals(self, keep: Callable[[str], bool]) -> None:
-        """Forget published seals that no journal can ask about any more.
-
-        Args:
-            keep: whether the name of a seal is still needed (its incarnation's journal exists).
-        """
-        self.published_seals = {seal for seal in self.published_seals if keep(seal)}
-
     def encode(self) -> bytes:
         """Return the snapshot of this state as JSON."""
         claim = self.last_claim
@@ -142,7 +136,7 @@ class SweepState:
                 "released": self.released,
                 "plan_version": self.plan_version,
                 "sweep_id": self.sweep_id,
-                "published_seals": sorted(self.published_seals),
+                "published_seals": self.published_seals.to_json(),
                 "shards": {
                     kind: [totals.files, totals.rows, totals.bytes]
                     for kind, totals in self.shards.items()
@@ -179,7 +173,7 @@ def decode_state(data: bytes, where: str) -> SweepState:
         released=fields.optional_text("released"),
         plan_version=fields.integer("plan_version"),
         sweep_id=fields.text("sweep_id"),
-        published_seals=set(fields.texts("published_seals")),
+        published_seals=_read_seals(fields),
         shards=shards,
         snapshot=head,
     )
@@ -229,6 +223,14 @@ def _read_totals(shards: Fields, kind: str) -> ShardTotals:
             return ShardTotals(files, rows, size)
         case other:
             raise shards.wrong(kind, f"{other!r} is no [files, rows, bytes]")
+
+
+def _read_seals(fields: Fields) -> SealSet:
+    key = "published_seals"
+    try:
+        return SealSet.of_json(fields.mapping(key))
+    except (ValueError, AttributeError) as error:
+        raise fields.wrong(key, f"no ranges by incarnation ({error})") from error
 
 
 def _add(to: Seeds, fields: Fields, key: str) -> list[tuple[int, BitMap]]:
@@ -282,7 +284,11 @@ def _fold_publish(state: SweepState, written: Written) -> None:
     _remove(state.dead, transcripts)
     # An answer outlives a dead letter of the same job, whichever comes first.
     _remove(state.dead, [(c, s & state.recorded[c]) for c, s in failures if c in state.recorded])
-    state.published_seals.update(fields.texts("seals"))
+    key = "seals"
+    try:
+        state.published_seals.update(fields.texts(key))
+    except ValueError as error:
+        raise fields.wrong(key, str(error)) from error
 
 
 def _fold_shards(

@@ -16,7 +16,8 @@ from runner.dispatch.coordinator import Coordinator
 from runner.dispatch.quotas import quota_plan
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.execute.messages import Heartbeat, HeartbeatReply
-from runner.execute.worker import PeerUnreachableError, Worker, WorkerIdentity, WorkerWorld
+from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
+from runner.execute.worker import Worker
 from runner.record.entries import Claim, PlanEntry
 from runner.record.holder import Standing, who_holds
 from runner.record.manifest import load_state

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,13 @@ RUNNER = Path(sys.executable).parent / "runner"
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayHead]:
     """A Ray with its dashboard; only its own environment has the key."""
-    with RayHead(RUNNER_TEST_KEY=KEY, dashboard=True) as head:
+    environ = {
+        "RUNNER_TEST_KEY": KEY,
+        "RUNNER_LOG": "info",
+        "RAY_enable_metrics_collection": "1",
+        "RAY_metrics_report_interval_ms": "1000",
+    }
+    with RayHead(dashboard=True, **environ) as head:
         yield head
 
 
@@ -102,3 +109,51 @@ def test_address_without_a_job_api_is_named(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "http://127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _series(cluster: RayHead) -> dict[str, float]:
+    with urllib.request.urlopen(cluster.metrics, timeout=10) as response:
+        text = response.read().decode()
+    lines = [line for line in text.splitlines() if line.startswith("ray_runner_")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def _of(series: dict[str, float], name: str, *labels: str) -> float | None:
+    found = [v for k, v in series.items() if k.startswith(name) and all(x in k for x in labels)]
+    return found[0] if found else None
+
+
+def test_live_sweep_is_seen_by_rays_exporter_and_its_workers_log_without_prompts(
+    tmp_path: Path, cluster: RayHead
+) -> None:
+    faults = [{"kind": "overloaded", "at": [3]}]
+    with StandIn(latency_s=0.5, answer_bytes=200, faults=faults) as server:
+        config = configuration(server.url, jobs=1600, in_flight=4)
+        (tmp_path / "c.yaml").write_text(json.dumps(config))
+        output = tmp_path / "out"
+        job = _submit(tmp_path, cluster, str(output))
+        deadline = time.monotonic() + 150
+        series: dict[str, float] = {}
+        while not _of(series, "ray_runner_attempts", 'status="answered"'):
+            assert job.poll() is None, job.communicate()[0]
+            assert time.monotonic() < deadline, series
+            time.sleep(0.3)
+            series = _series(cluster)
+        owed = _of(series, "ray_runner_jobs", 'state="owed"', 'sweep="chaos"', 'model="m1"')
+        assert owed is not None
+        assert 0 < owed <= 1600
+        assert (_of(series, "ray_runner_memory_bytes") or 0) > 10_000_000
+        assert _of(series, "ray_runner_workers") == 1
+        assert _of(series, "ray_runner_tokens", 'kind="output"')
+        server.configure(latency_s=0.01, answer_bytes=200)
+        screen = job.communicate(timeout=90)[0]
+        assert job.returncode == 0, screen
+    logs = [p.read_text(errors="replace") for p in cluster.folder.rglob("worker-*.err")]
+    lines = [json.loads(x) for text in logs for x in text.splitlines() if x.startswith("{")]
+    retried = [x for x in lines if x["event"] == "attempt failed, it is tried again"]
+    assert {(x["kind"], x["model"]) for x in retried} == {("overloaded", "m1")}
+    glob = f"{output}/transcripts/*.parquet"
+    keys = duckdb.sql(f"select transcript_id from read_parquet('{glob}')").fetchall()
+    assert {(x["job"],) for x in retried} <= set(keys)
+    assert all({"sweep", "worker", "incarnation", "claim"} <= x.keys() for x in retried)
+    assert not any("line, please" in text or KEY in text for text in logs)

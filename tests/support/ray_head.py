@@ -34,10 +34,13 @@ class _Node:
         self.folder = Path()
         """Of logs. A short path, since sockets lie below it."""
         self.process: subprocess.Popen[bytes]
+        self.metrics = ""
+        """Address of its metrics exporter."""
 
     def _start(self, *arguments: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         grpc, http, export, envs = free_ports(4)
+        self.metrics = f"http://127.0.0.1:{export}/metrics"
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments),
             *("--node-ip-address=127.0.0.1", f"--num-cpus={self._cpus}"),

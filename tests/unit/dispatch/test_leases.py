@@ -86,3 +86,46 @@ def test_suspect_that_has_ended_meanwhile_is_not_run() -> None:
     table.ended({0: SeedSet.of_seeds([0])})
     assert not table.isolating("w")
     assert table.grant_alone("w") == []
+
+
+def test_job_handed_back_with_answers_when_their_rows_are_not_published_is_leased_to_nobody() -> (
+    None
+):
+    table = LeaseTable(plan([cell(0, 1)]), {}, suspect_deaths=3)
+    table.reconcile(replace(BEAT, incarnation="a"), 0.0)
+    table.reconcile(replace(BEAT, incarnation="b"), 0.0)
+    table.grant("a", "m", 1)
+    for seq in (2, 3):  # said again until a reply confirms it
+        table.reconcile(
+            replace(BEAT, seq=seq, incarnation="a", returned=(_answered("a"),), draining=True), 0.0
+        )
+    assert table.owed("m") == 1
+    assert not table.settled
+    assert table.grant("b", "m", 1) == []
+    told = {job: dict(by_worker) for job, by_worker in table.unlisted.items()}
+    table.listed(told)
+    assert table.unlisted == {}
+    (lease,) = table.grant("b", "m", 1)
+    assert [a.incarnation for a in lease.carried] == ["a"]
+    table.listed(told)  # leased meanwhile: not owed a second time
+    assert table.grant("b", "m", 1) == []
+
+
+def test_job_told_of_again_when_a_worker_holds_it_is_owed_once_that_worker_dies_and_it_is_listed() -> (
+    None
+):
+    table = LeaseTable(plan([cell(0, 1)]), {}, suspect_deaths=3)
+    table.reconcile(replace(BEAT, incarnation="b", held=(JOB,)), 0.0)
+    table.reconcile(replace(BEAT, incarnation="a", returned=(_answered("a"),)), 0.0)
+    table.remove("b")
+    assert table.grant("a", "m", 1) == []
+    table.listed({job: dict(by_worker) for job, by_worker in table.unlisted.items()})
+    assert [lease.job for lease in table.grant("a", "m", 1)] == [JOB]
+
+
+def test_job_handed_back_with_nothing_of_the_workers_own_is_owed_at_once() -> None:
+    table = LeaseTable(plan([cell(0, 1)]), {}, suspect_deaths=3)
+    table.reconcile(replace(BEAT, incarnation="a"), 0.0)
+    table.grant("a", "m", 1)
+    table.reconcile(replace(BEAT, seq=2, incarnation="a", returned=(_answered("b"),)), 0.0)
+    assert [lease.job for lease in table.grant("a", "m", 1)] == [JOB]

@@ -291,6 +291,30 @@ def test_lag_is_zero_when_nobody_waits():
     run(main)
 
 
+def test_copy_of_anothers_answer_is_durable_with_the_next_answer_and_replays_before_it():
+    async def main(disk, journal):
+        await journal.open()
+        other, own = answered(1, 0, incarnation="w0"), answered(1, 0, turn=1)
+        disk.fail_sync = 1
+        journal.copy(other.attempt)
+        await journal.append(own)
+        traces = index_journal("w1", disk.durable()).jobs
+        assert traces[Job(1, 0)].attempts == (other.attempt, own.attempt)
+
+    run(main)
+
+
+def test_close_keeps_a_journal_with_a_copy_for_a_job_that_has_not_ended():
+    async def main(disk, journal):
+        await journal.open()
+        journal.copy(answered(1, 0, incarnation="w0").attempt)
+        await journal.durable()
+        await journal.close()
+        assert durable_seeds(disk) == [0]
+
+    run(main)
+
+
 def test_close_deletes_a_journal_that_holds_nothing_but_notes():
     async def main(disk, journal):
         await journal.open()

@@ -422,16 +422,27 @@ def test_latest_claim_is_found_from_the_newest_entry():
     run(main)
 
 
-def test_prune_seals_forgets_all_others():
+def test_published_seals_of_all_times_survive_a_snapshot():
     async def main(store):
         log = await claimed(store)
         await log.append(publish("w1.00001", [1]))
-        await log.append(publish("w2.00001", [2]))
-        log.prune_seals(lambda seal: seal.startswith("w2"))
+        await log.append(publish("w1.00002", [2]))
+        await log.append(publish("w2.00001", [3]))
         await log.snapshot()
-        assert (await load_state(store)).published_seals == {"w2.00001"}
+        seals = (await load_state(store)).published_seals
+        assert all(name in seals for name in ("w1.00001", "w1.00002", "w2.00001"))
+        assert "w1.00003" not in seals
 
     run(main)
+
+
+def test_an_entry_whose_seal_is_no_seals_name_is_refused_with_its_key():
+    async def main(store):
+        log = await claimed(store)
+        await log.append(Publish(seals=("no seal",)))
+
+    with pytest.raises(RecordError, match=r"seals: .*no name of a seal"):
+        run(main)
 
 
 def test_load_of_two_hundred_thousand_jobs_is_exact():

@@ -1,0 +1,56 @@
+"""What a worker is given: who it is, its seams, and how it reaches the coordinator."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner.core.seams import Clock, Disk, Processes, Store
+from runner.execute.messages import Heartbeat, HeartbeatReply
+from runner.execute.outbox import Offload
+
+
+class PeerUnreachableError(Exception):
+    """The coordinator did not answer, or not in time; whether it acted is unknown."""
+
+
+class Peer(Protocol):
+    """The coordinator, as a worker reaches it."""
+
+    async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
+        """Deliver a heartbeat.
+
+        Raises:
+            PeerUnreachableError: no answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerWorld:
+    """Everything a worker reaches the outside through."""
+
+    store: Store
+    disk: Disk
+    clock: Clock
+    processes: Processes
+    peer: Peer
+    offload: Offload
+    rng: random.Random
+    memory: Callable[[], int] = lambda: 0
+    """Bytes that this process keeps in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdentity:
+    """Who a worker is."""
+
+    worker: str
+    incarnation: str
+    """Unique over the sweep: a restarted worker is a new incarnation."""
+    node: str
+    fleet: str
+    """The driver session that owns it; a claim by another fleet ends it."""
+    sweep_id: str

@@ -1,0 +1,68 @@
+"""`runner control` on a live sweep: a pause that outlives its coordinator, another bound, going on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli_sweep import CliSweep
+from tests.support.standin import StandIn
+
+pytestmark = [pytest.mark.chaos]
+
+
+def runner(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", *words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def status(sweep: CliSweep) -> dict[str, Any]:
+    return json.loads(runner("status", str(sweep.directory), "--json"))
+
+
+def test_pause_sends_nothing_new_also_after_a_kill_and_going_on_repeats_nothing(
+    tmp_path: Path, server: StandIn
+) -> None:
+    server.configure(latency_s=0.1, answer_bytes=500)
+    with CliSweep(tmp_path, server, [], jobs=600) as sweep:
+        sweep.start()
+        sweep.until_calls(100)
+        assert "paused: nothing new is sent" in runner("control", str(sweep.directory), "--pause")
+        sweep.until(lambda: status(sweep)["progress"]["phase"] == "paused")
+        sweep.until(lambda: server.stats()["in_flight"] == 0)
+        total = server.stats()["total"]
+        assert total < sweep.planned
+        sweep.kill_all()
+
+        driver = sweep.start()
+        sweep.until(lambda: status(sweep)["progress"]["phase"] == "paused")
+        assert server.stats()["total"] == total
+        runner("control", str(sweep.directory), "--go-on", "models.m1.max_in_flight=3")
+        flying: list[int] = []
+
+        def some_more() -> bool:
+            stats = server.stats()
+            flying.append(stats["in_flight"])
+            return stats["total"] >= total + 30
+
+        sweep.until(some_more)
+        assert 1 <= max(flying) <= 3
+        runner("control", str(sweep.directory), "--reset")
+        sweep.hurry()
+        assert driver.wait(60) == 0, sweep.screen
+        sweep.check_rows()
+        sweep.check_calls(repeated_at_most=0)
+    told = [
+        json.loads(line)
+        for log in (sweep.directory / "events").glob("coordinator-*.jsonl")
+        for line in log.read_text().splitlines()
+    ]
+    assert {True, False} == {e["paused"] for e in told if e["event"] == "Controlled"}
