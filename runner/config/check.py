@@ -149,13 +149,15 @@ def _check_given(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
     """Note where nothing says what the model is told, or two keys do."""
     if not (scenario.python or scenario.history or (scenario.user or "").strip()):
         text = "is missing: the model is asked nothing. Write the first message."
-        if scenario.items is not None:
-            text = 'is missing. To send the items as they are, write user: "{{ user }}".'
+        if scenario.prompts is not None:
+            text = 'is missing. To send the prompts as they are, write user: "{{ user }}".'
         judge.note(f"{key}.user", text)
-    if not (scenario.items is None or (isinstance(scenario.items, list | str) and scenario.items)):
-        judge.note(f"{key}.items", "is neither a list of items nor the path of a file of them.")
-    if scenario.python and (scenario.items is not None or scenario.history):
-        judge.note(f"{key}.python", "has no place beside `items` or `history`. Keep one of them.")
+    if not (
+        scenario.prompts is None or (isinstance(scenario.prompts, list | str) and scenario.prompts)
+    ):
+        judge.note(f"{key}.prompts", "is neither a list of prompts nor the path of a file of them.")
+    if scenario.python and (scenario.prompts is not None or scenario.history):
+        judge.note(f"{key}.python", "has no place beside `prompts` or `history`. Keep one of them.")
 
 
 _GRADER_KEYS = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config.overrides import apply_override
-from runner.config.schema import ITEM_AXIS, NAMED_LISTS
+from runner.config.schema import NAMED_LISTS, PROMPT_AXIS
 from runner.config.source import Problems, Where, nearest
 from runner.config.weights import absolute_weights
 from runner.config.yaml_tree import Node, YamlError, name_of, parse
@@ -165,9 +165,9 @@ class _Files:
         entries = {k: v for k, v in loaded.entries.items() if k != "path"}
         if narrowed is not None and "axes" in entries:
             whole = entries["axes"]
-            entries["axes"] = self._narrow(whole, narrowed, key, has_items="items" in entries)
+            entries["axes"] = self._narrow(whole, narrowed, key, has_prompts="prompts" in entries)
             entries |= _narrow_filters(entries, whole, entries["axes"])
-        elif narrowed is not None and ("python" in entries or "items" in entries):
+        elif narrowed is not None and ("python" in entries or "prompts" in entries):
             entries["axes"] = narrowed
         return _findable(Node(entries, loaded.where), target.parent)
 
@@ -194,11 +194,11 @@ class _Files:
             self.problems.add(loaded.entries["path"].where, f"{key}.path", text)
         return _absolute(loaded, "use", target.parent)
 
-    def _narrow(self, axes: Node, wanted: Node, key: str, *, has_items: bool) -> Node:
+    def _narrow(self, axes: Node, wanted: Node, key: str, *, has_prompts: bool) -> Node:
         kept = dict(axes.entries)
         for axis, levels in wanted.entries.items():
             at = f"{key}.axes.{axis}"
-            if axis not in kept and axis == ITEM_AXIS and has_items:
+            if axis not in kept and axis == PROMPT_AXIS and has_prompts:
                 kept[axis] = levels
                 continue
             if axis not in kept:
@@ -235,10 +235,10 @@ class _Files:
 
 def _findable(scenario: Node, folder: Path) -> Node:
     """Make the files that a scenario names independent of the working directory."""
-    items = scenario.entries.get("items")
-    if items is not None and _names_file(items):
-        whole = Node(str((folder / str(items.value)).resolve()), items.where)
-        scenario = Node({**scenario.entries, "items": whole}, scenario.where)
+    prompts = scenario.entries.get("prompts")
+    if prompts is not None and _names_file(prompts):
+        whole = Node(str((folder / str(prompts.value)).resolve()), prompts.where)
+        scenario = Node({**scenario.entries, "prompts": whole}, scenario.where)
     return _absolute(scenario, "python", folder)
 
 

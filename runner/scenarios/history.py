@@ -1,7 +1,7 @@
 """Messages before the model's first turn: who may say what, and how they meet the scripted `user`. Pure.
 
 Messages have Messages API form. Texts in them are patterns where a scenario wrote them (templates),
-and plain texts where they came with an item (`items.py`: literal).
+and plain texts where they came with a prompt (`given.py`: literal).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _BLOCKS = {"user": ("text", "tool_result"), "assistant": ("text", "tool_use")}
 def rendered_history(
     written: Sequence[Message], levels: Sequence[Level], render: Callable[[str], Pattern]
 ) -> tuple[Message, ...]:
-    """Return a condition's history: what the scenario wrote, then what its item brings.
+    """Return a condition's history: what the scenario wrote, then what its given prompt brings.
 
     Raises:
         SetupProblem: as `check_history`.
     """
     rendered: object = rendered_setup(list(written), "history", render)
-    items = (level.item for level in levels if level.item is not None)
-    return (*check_history(rendered, "history"), *(m for item in items for m in item.history))
+    given = (level.given for level in levels if level.given is not None)
+    return (*check_history(rendered, "history"), *(m for one in given for m in one.history))
 
 
 def check_history(messages: object, key: str) -> tuple[Message, ...]:

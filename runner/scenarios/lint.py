@@ -102,7 +102,7 @@ def _lint_scenario(
     lint_size(models, largest[0], key, largest[1], findings)
     if prefilled is not None:
         lint_prefill(
-            models, f"{key}.{'history' if scenario.history else 'items'}", prefilled, findings
+            models, f"{key}.{'history' if scenario.history else 'prompts'}", prefilled, findings
         )
     if len(set(scenario.outcomes)) < len(scenario.outcomes):
         what = "a label occurs twice: which one counts is unclear"
@@ -116,8 +116,8 @@ def _unused(prompts: Prompts, findings: Findings) -> None:
     used = prompts.names_used()
     scenario, key = prompts.scenario, prompts.key
     for axis in prompts.axes:
-        if any(level.item is not None for level in axis.levels):
-            continue  # items bring facts that nobody needs to use
+        if any(level.given is not None for level in axis.levels):
+            continue  # given prompts bring facts that nobody needs to use
         names = {axis.name, *(name for level in axis.levels for name in level.sets)}
         if not names & used and len(axis.levels) > 1:
             fix = "Use its variable in a text, or remove the axis"

@@ -7,11 +7,11 @@ from typing import cast
 
 from runner.scenarios.build import RenderedCondition
 from runner.scenarios.findings import Findings, Severity
-from runner.scenarios.items import Item
+from runner.scenarios.given import Given
 from runner.scenarios.lint_texts import Fault, mail_faults, messages_of, text_faults
 from runner.scenarios.staging import filled_for
 
-_MOST_OF_ITEMS = 5
+_MOST_OF_GIVEN = 5
 _LINT_SEEDS = (0, 1)
 """Seeds whose perturbations are looked at."""
 
@@ -22,17 +22,17 @@ class TextLint:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._seen: set[int] = set()
-        self._of_items = 0
+        self._of_given = 0
 
     def look(self, one: RenderedCondition) -> None:
         """Note what the texts of a condition give away."""
-        item = next((level.item for level in one.levels if level.item is not None), None)
+        given = next((level.given for level in one.levels if level.given is not None), None)
         for seed in _LINT_SEEDS:
             for name, fault in text_faults(self._texts(one, seed)):
-                if item is None:
+                if given is None:
                     self._note(f"{one.prompts.key}.{name}", fault, one)
                 else:
-                    self._note_item(one.prompts.key, item, fault)
+                    self._note_given(one.prompts.key, given, fault)
             self._look_at_stage(one, seed)
 
     def _texts(self, one: RenderedCondition, seed: int) -> list[tuple[str, str]]:
@@ -61,11 +61,11 @@ class TextLint:
             self._note(f"{key}.environment", fault, one)
 
     def summary(self, key: str) -> None:
-        """Say how many findings on items were left out."""
-        if self._of_items > _MOST_OF_ITEMS:
-            what = f"and {self._of_items - _MOST_OF_ITEMS} more such findings on items"
-            self._findings.add(Severity.NOTE, f"{key}.items", what)
-        self._of_items = 0
+        """Say how many findings on prompts were left out."""
+        if self._of_given > _MOST_OF_GIVEN:
+            what = f"and {self._of_given - _MOST_OF_GIVEN} more such findings on prompts"
+            self._findings.add(Severity.NOTE, f"{key}.prompts", what)
+        self._of_given = 0
 
     def _new(self, *of: object) -> bool:
         known = hash(of)
@@ -77,13 +77,13 @@ class TextLint:
         met = f"{fault.fix} (in condition {one.name})" if one.name else fault.fix
         self._findings.add(Severity.WARNING, key, fault.what, met)
 
-    def _note_item(self, key: str, item: Item, fault: Fault) -> None:
-        """Items are sent as they were written: what looks odd may be what they are about."""
-        self._of_items += 1
-        if self._of_items <= _MOST_OF_ITEMS:
-            what = f"item {item.id}: {fault.what}"
-            fix = "It is sent as it is. Change the item if it was meant otherwise"
-            self._findings.add(Severity.NOTE, f"{key}.items", what, fix, where=item.where)
+    def _note_given(self, key: str, given: Given, fault: Fault) -> None:
+        """Given prompts are sent as they were written: what looks odd may be what they are about."""
+        self._of_given += 1
+        if self._of_given <= _MOST_OF_GIVEN:
+            what = f"prompt {given.id}: {fault.what}"
+            fix = "It is sent as it is. Change it if it was meant otherwise"
+            self._findings.add(Severity.NOTE, f"{key}.prompts", what, fix, where=given.where)
 
 
 def _strings(value: object) -> Iterable[str]:

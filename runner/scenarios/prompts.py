@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from jinja2 import Undefined
 
-from runner.config.schema import ITEM_AXIS, ScenarioConfig
+from runner.config.schema import PROMPT_AXIS, ScenarioConfig
 from runner.core.facts import Scalar
 from runner.core.identity import canonical_json, draw
 from runner.scenarios.axes import Axis, Level, label
@@ -54,8 +54,6 @@ T = TypeVar("T")
 
 _PROBE_SEED = 2_000_000_011
 """The seed with which symbolic renderings are checked against a real one."""
-
-
 _MOST_STAGINGS = 8
 
 
@@ -158,9 +156,11 @@ class Prompts:
             system = None
         staging = self._staging(levels, context, probe=probe) if self._is_staged else None
         tools = self.tools if staging is None or staging.stage is None else staging.stage.tools
-        own = [tool for level in levels if level.item for tool in level.item.tools]
+        own = [tool for level in levels if level.given for tool in level.given.tools]
         if own and self.scenario.environment:
-            raise RenderProblem(self.key, "items", "no part answers the tools of an item")
+            raise RenderProblem(
+                self.key, "prompts", "no part of the environment answers the tools of a prompt"
+            )
         tools = (*tools, *own) if own else tools
         return Script(
             system=system,
@@ -243,7 +243,7 @@ class Prompts:
                 self._templates[name] = Template(text)
             except TemplateProblem as problem:
                 findings.error(where, problem.told(text))
-        marked = repr((self.scenario.variables, [a for a in self.axes if a.name != ITEM_AXIS]))
+        marked = repr((self.scenario.variables, [a for a in self.axes if a.name != PROMPT_AXIS]))
         if "\\ufdd0" in marked or "\\ufdd1" in marked:
             what = "a variable holds U+FDD0 or U+FDD1, which mean nothing in text"
             findings.error(f"{self.key}.variables", what)

@@ -1,6 +1,6 @@
-"""Items: prompts that were written elsewhere, one level each of the axis `item`.
+"""Prompts that were written elsewhere, one level each of the axis `prompt`.
 
-`items:` of a scenario is a list, or the path of a file with one JSON object a line. An item is
+`prompts:` of a scenario is a list, or the path of a file with one JSON object a line. A prompt is
 
     {"id": "capital-1", "system": "…", "user": "…", "history": [messages], "tools": [tools], …}
 
@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import orjson
 
-from runner.config.schema import ITEM_AXIS
+from runner.config.schema import PROMPT_AXIS
 from runner.core.identity import canonical_json
 from runner.scenarios.environments.protocol import SetupProblem
 from runner.scenarios.findings import Findings
@@ -34,7 +34,7 @@ _MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Given:
     """One imported prompt."""
 
     id: str
@@ -44,45 +44,45 @@ class Item:
     """Messages before `user`, in Messages API form."""
     tools: tuple[Mapping[str, Any], ...] = ()
     where: str | None = None
-    """`file:line`; None where the item stands in the configuration itself."""
+    """`file:line`; None where it stands in the configuration itself."""
 
 
-def read_items(given: object, key: str, findings: Findings) -> list[Item]:
-    """Return the items of a scenario; faults are noted, and what is faulty left out.
+def read_prompts(given: object, key: str, findings: Findings) -> list[Given]:
+    """Return the prompts of a scenario; faults are noted, and what is faulty left out.
 
     Args:
         given: the list, or the path of a file.
-        key: how messages call it, `scenarios.x.items`.
+        key: how messages call it, `scenarios.x.prompts`.
         findings: where faults go.
     """
-    items: dict[str, Item] = {}
+    prompts: dict[str, Given] = {}
     faults = 0
     for at, where, found in _found(given, key, findings):
         try:
-            item = _item(found, where)
-            _refuse_twin(item, items)
+            one = _prompt(found, where)
+            _refuse_twin(one, prompts)
         except SetupProblem as problem:
             faults += 1
             what = f"{where}: {problem.key}: {problem.what}" if where else problem.what
             findings.error(f"{at}.{problem.key}" if where is None else at, what)
         else:
-            items[item.id] = item
+            prompts[one.id] = one
         if faults >= _MOST_PROBLEMS:
             break
-    if not items and not faults:
-        findings.error(key, "there is no item", "List one, or name a file of JSON lines")
-    return list(items.values())
+    if not prompts and not faults:
+        findings.error(key, "there is no prompt", "List one, or name a file of JSON lines")
+    return list(prompts.values())
 
 
-def _refuse_twin(item: Item, items: Mapping[str, Item]) -> None:
-    if item.id in items:
-        first = items[item.id].where
-        what = f"the id {item.id!r} occurs twice{f' (the first: {first})' if first else ''}"
+def _refuse_twin(given: Given, prompts: Mapping[str, Given]) -> None:
+    if given.id in prompts:
+        first = prompts[given.id].where
+        what = f"the id {given.id!r} occurs twice{f' (the first: {first})' if first else ''}"
         raise SetupProblem(key="id", what=what)
 
 
 def _found(given: object, key: str, findings: Findings) -> Iterator[tuple[str, str | None, object]]:
-    """Yield (key, `file:line`, item as written)."""
+    """Yield (key, `file:line`, prompt as written)."""
     if isinstance(given, Sequence) and not isinstance(given, str):
         yield from ((f"{key}[{i}]", None, one) for i, one in enumerate(cast("list[object]", given)))
         return
@@ -102,9 +102,9 @@ def _found(given: object, key: str, findings: Findings) -> Iterator[tuple[str, s
         findings.error(key, what, "Paths are relative to the configuration")
 
 
-def _item(found: object, where: str | None) -> Item:
+def _prompt(found: object, where: str | None) -> Given:
     if not isinstance(found, Mapping):
-        raise SetupProblem(key="id", what="an item is an object with id, system, user, history")
+        raise SetupProblem(key="id", what="a prompt is an object with id, system, user, history")
     given = dict(cast("Mapping[str, Any]", found))
     name = given.pop("id", None)
     if not isinstance(name, str) or not _ID.fullmatch(name):
@@ -122,11 +122,11 @@ def _item(found: object, where: str | None) -> Item:
         if not isinstance(given[text], str):
             raise SetupProblem(key=text, what="is no text")
     for variable in given:
-        if not variable.isidentifier() or variable in RESERVED or variable == ITEM_AXIS:
+        if not variable.isidentifier() or variable in RESERVED or variable == PROMPT_AXIS:
             raise SetupProblem(key=variable, what="cannot be the name of a variable. Rename it")
     offered = tuple(cast("Sequence[Mapping[str, Any]]", tools))
     _check_texts({**given, "history": history, "tools": offered})
-    return Item(
+    return Given(
         id=name,
         variables=given,
         history=history,
