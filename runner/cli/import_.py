@@ -38,6 +38,13 @@ def add(commands: Commands) -> None:
     parser.add_argument("--system-field", default="", metavar="NAME", help="of the system prompt")
     parser.add_argument("--id-field", default="", metavar="NAME", help="of the prompts' names")
     parser.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of the function that makes an Inspect task; may be repeated",
+    )
+    parser.add_argument(
         "--prefill",
         action="store_true",
         help="send an answer at the end of a conversation, for the model to go on with",
@@ -51,7 +58,6 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the configuration; say what is in it, what is not, and what to type next."""
-    import sys
     from pathlib import Path
     from shlex import quote
 
@@ -72,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
             target=Path(args.to),
             form=args.format,
             fields=fields,
+            arguments=dict(map(_argument, args.arg)),
             prefill=args.prefill,
             replace=args.force,
         )
@@ -95,12 +102,24 @@ def run(args: argparse.Namespace) -> int:
     changed = [f"{count(len(at))} ({at[0]} …): {note}" for note, at in found.notes.items()]
     listed("imported with a change:", changed)
     config = quote(args.to)
-    print(f"\nnext: runner lint {config}", file=sys.stderr)
-    print(f"      runner plan {config}", file=sys.stderr)
-    print(
-        "      runner simulate        (in another terminal, or put your own models in)",
-        file=sys.stderr,
-    )
-    print(f"      runner try {config} -n 2", file=sys.stderr)
-    print(f"      runner sweep {config}", file=sys.stderr)
+    print(f"\nnext: runner lint {config}")
+    print(f"      runner plan {config}")
+    print("      runner simulate   (in another terminal; or put your own models in)")
+    print(f"      runner try {config} -n 2")
+    print(f"      runner sweep {config}")
     return EXIT_OK
+
+
+def _argument(text: str) -> tuple[str, object]:
+    """Read `NAME=VALUE`, the value as YAML."""
+    from runner.config.yaml_tree import YamlError, parse
+    from runner.core.errors import ConfigError
+
+    name, equals, value = text.partition("=")
+    try:
+        if equals and name.isidentifier():
+            return name, parse(value, "--arg").plain()
+    except YamlError:
+        pass
+    msg = f"--arg {text}: write NAME=VALUE."
+    raise ConfigError(msg)

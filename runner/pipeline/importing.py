@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.core.errors import ConfigError
@@ -26,7 +26,9 @@ class Wanted:
     target: Path
     form: str = ""
     """One of `FORMATS`; "" for what it looks like."""
-    fields: Fields = Fields()  # noqa: RUF009  # a frozen value
+    fields: Fields = field(default_factory=Fields)
+    arguments: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Of the function that makes an Inspect task."""
     prefill: bool = False
     replace: bool = False
 
@@ -98,7 +100,7 @@ def _drafts(wanted: Wanted, form: str) -> Iterator[Draft | Fault]:
         paths = sorted(_files(path, (".md",)))
         return read_seeds(paths, path)
     if form == "inspect" and not path.exists():
-        return read_inspect(wanted.source, wanted.fields)
+        return read_inspect(wanted.source, wanted.fields, wanted.arguments)
     if form == "inspect":
         form = FORMS.get(path.suffix.lower(), "jsonl")
     suffixes = [suffix for suffix, known in FORMS.items() if known == form]

@@ -53,7 +53,7 @@ def check_history(messages: object, key: str) -> tuple[Message, ...]:
         if not isinstance(message, Mapping):
             raise SetupProblem(key=at, what="is no message: write role and content")
         found = cast("Message", message)
-        role, content = str(found.get("role")), found.get("content")
+        role, content = str(_text(found.get("role"))), found.get("content")
         if role not in _BLOCKS:
             raise SetupProblem(key=f"{at}.role", what=f"{role!r} is neither user nor assistant")
         if i == 0 and role != "user":
