@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from runner.cli.arguments import Commands
 
 COMMANDS = (
+    "import_",
     "plan",
     "lint",
     "try_",

@@ -132,20 +132,32 @@ def _check_scenario(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
         judge.note(f"{key}.path", "a scenario that was read from a file cannot name another.")
     if scenario.version < 1:
         judge.note(f"{key}.version", "counts from 1.")
-    if not scenario.python and not (scenario.user or "").strip():
-        judge.note(
-            f"{key}.user", "is missing: the model is asked nothing. Write the first message."
-        )
     if not 1 <= scenario.end.turns <= MOST_TURNS:
         judge.note(f"{key}.end.turns", f"is a number from 1 to {MOST_TURNS}.")
     if scenario.end.output_tokens is not None and scenario.end.output_tokens < 1:
         judge.note(f"{key}.end.output_tokens", "needs 1 or more.")
+    _check_given(scenario, key, judge)
     for axis, levels in scenario.axes.items():
         if levels is None or levels in ([], {}):
             judge.note(f"{key}.axes.{axis}", "the axis has no level. Add one, or remove the axis.")
     for name in (*("variables", "axes", "tools", "grading", "labels", "environment", "perturbations"),
-                 "options"):  # fmt: skip
+                 "options", "history"):  # fmt: skip
         _check_canonical(getattr(scenario, name), f"{key}.{name}", judge)
+
+
+def _check_given(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
+    """Note where nothing says what the model is told, or two keys do."""
+    if not (scenario.python or scenario.history or (scenario.user or "").strip()):
+        text = "is missing: the model is asked nothing. Write the first message."
+        if scenario.prompts is not None:
+            text = 'is missing. To send the prompts as they are, write user: "{{ user }}".'
+        judge.note(f"{key}.user", text)
+    if not (
+        scenario.prompts is None or (isinstance(scenario.prompts, list | str) and scenario.prompts)
+    ):
+        judge.note(f"{key}.prompts", "is neither a list of prompts nor the path of a file of them.")
+    if scenario.python and (scenario.prompts is not None or scenario.history):
+        judge.note(f"{key}.python", "has no place beside `prompts` or `history`. Keep one of them.")
 
 
 _GRADER_KEYS = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config.overrides import apply_override
-from runner.config.schema import NAMED_LISTS
+from runner.config.schema import NAMED_LISTS, PROMPT_AXIS
 from runner.config.source import Problems, Where, nearest
 from runner.config.weights import absolute_weights
 from runner.config.yaml_tree import Node, YamlError, name_of, parse
@@ -142,7 +142,7 @@ class _Files:
     def _scenario(self, item: Node, index: int, folder: Path) -> Node | None:
         path = item.entries.get("path")
         if path is None:
-            return _absolute(item, "python", folder)
+            return _findable(item, folder)
         key = f"scenarios[{index}]"
         for other in item.entries:
             if other not in ("path", "axes"):
@@ -165,11 +165,11 @@ class _Files:
         entries = {k: v for k, v in loaded.entries.items() if k != "path"}
         if narrowed is not None and "axes" in entries:
             whole = entries["axes"]
-            entries["axes"] = self._narrow(whole, narrowed, key)
+            entries["axes"] = self._narrow(whole, narrowed, key, has_prompts="prompts" in entries)
             entries |= _narrow_filters(entries, whole, entries["axes"])
-        elif narrowed is not None and "python" in entries:
+        elif narrowed is not None and ("python" in entries or "prompts" in entries):
             entries["axes"] = narrowed
-        return _absolute(Node(entries, loaded.where), "python", target.parent)
+        return _findable(Node(entries, loaded.where), target.parent)
 
     def _grader(self, item: Node, index: int, folder: Path) -> Node | None:
         """Return a grader, read from its file where it names one; its `use:` made findable."""
@@ -194,10 +194,13 @@ class _Files:
             self.problems.add(loaded.entries["path"].where, f"{key}.path", text)
         return _absolute(loaded, "use", target.parent)
 
-    def _narrow(self, axes: Node, wanted: Node, key: str) -> Node:
+    def _narrow(self, axes: Node, wanted: Node, key: str, *, has_prompts: bool) -> Node:
         kept = dict(axes.entries)
         for axis, levels in wanted.entries.items():
             at = f"{key}.axes.{axis}"
+            if axis not in kept and axis == PROMPT_AXIS and has_prompts:
+                kept[axis] = levels
+                continue
             if axis not in kept:
                 text = f"no axis of the scenario's file. {nearest(axis, kept)}"
                 self.problems.add(levels.where, at, text)
@@ -228,6 +231,15 @@ class _Files:
                 text = f"a second one of this name (the first: {first[name]}). Rename one."
                 self.problems.add(item.where, f"{key}.{name}", text)
             first.setdefault(name, item.where)
+
+
+def _findable(scenario: Node, folder: Path) -> Node:
+    """Make the files that a scenario names independent of the working directory."""
+    prompts = scenario.entries.get("prompts")
+    if prompts is not None and _names_file(prompts):
+        whole = Node(str((folder / str(prompts.value)).resolve()), prompts.where)
+        scenario = Node({**scenario.entries, "prompts": whole}, scenario.where)
+    return _absolute(scenario, "python", folder)
 
 
 def _absolute(item: Node, key: str, folder: Path) -> Node:

@@ -33,6 +33,8 @@ class Streaming(StrEnum):
 CACHE_MODES = ("auto", "off", "5m", "1h")
 NAMED_LISTS = ("models", "scenarios", "graders", "judges", "actors", "quotas")
 """Keys whose items go by name, in overrides, in merging and in messages."""
+PROMPT_AXIS = "prompt"
+"""The axis that `prompts:` of a scenario makes."""
 
 
 @dataclass(kw_only=True)
@@ -158,6 +160,14 @@ class ScenarioConfig:
     """Jinja2 template."""
     user: str | None = None
     """Jinja2 template of the first user message."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Messages before `user`, `{role, content}` in Messages API form; every text is a Jinja2 template.
+    Where `user` renders to nothing they are all there is: after an assistant's message at the end
+    the model goes on with its words (a prefill)."""
+    prompts: Any = None
+    """Prompts written elsewhere, one level each of an axis `prompt`: a list of `{id, system, user,
+    history, tools, …}`, or the path of a file with one a line (JSON), relative to the
+    configuration. All literal: their keys are variables of the templates (docs/import.md)."""
     turns: list[str] = field(default_factory=list)
     """Jinja2 templates of later user messages, each sent after the model's answer."""
     variables: dict[str, Any] = field(default_factory=dict)

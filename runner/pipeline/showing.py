@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from runner.config.schema import SweepConfig, called
@@ -11,6 +12,7 @@ from runner.grade.blocks import spans
 from runner.observe.amounts import many
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
+from runner.record.scout import to_messages
 from runner.report.grid import Grid
 from runner.report.lookup import (
     Found,
@@ -25,7 +27,7 @@ from runner.report.lookup import (
 )
 from runner.report.screen import Line, Style
 from runner.report.sweep import open_sweep
-from runner.report.transcript import record_lines, rule
+from runner.report.transcript import conversation_lines, record_lines, rule
 from runner.scenarios.book import render_preview
 from runner.scenarios.build import build_book
 
@@ -138,10 +140,8 @@ def show_config(
     conversation = render_preview(book, cell.number, seed)
     title = f"{cell.scenario} · {cell.condition or '–'} · {cell.model} · seed {seed}"
     out: list[Line | Grid] = [Line(title, Style.HEAD)]
-    if conversation.system is not None:
-        out += [rule("system"), Line(conversation.system)]
-    for message in conversation.messages:
-        out += [rule(str(message["role"])), Line(str(message["content"]))]
+    said = to_messages("", conversation, [], append_last=False).messages
+    out += conversation_lines(json.dumps(said), cut_answer, full=True)
     later = len(next(s for s in config.scenarios if s.name == cell.scenario).turns)
     if later:
         out.append(

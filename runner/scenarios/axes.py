@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, cast
 
-from runner.config.schema import ScenarioConfig
+from runner.config.schema import PROMPT_AXIS, ScenarioConfig
 from runner.core.facts import Scalar
 from runner.scenarios.findings import Findings
 from runner.scenarios.fractions import fraction
+from runner.scenarios.given import Given, read_prompts
 from runner.scenarios.templates import RESERVED
 
 
@@ -28,6 +29,8 @@ class Level:
     """How the level is called in condition names."""
     sets: Mapping[str, object] = field(default_factory=dict[str, object])
     """Further variables."""
+    given: Given | None = None
+    """What the level stands for, on the axis of `prompts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,12 @@ def read_axes(scenario: ScenarioConfig, key: str, findings: Findings) -> list[Ax
         findings: where faults go.
     """
     axes: list[Axis] = []
+    if scenario.prompts is not None:
+        axes.append(_prompt_axis(scenario, key, findings))
     for name, levels in scenario.axes.items():
         where = f"{key}.axes.{name}"
+        if name == PROMPT_AXIS and scenario.prompts is not None:
+            continue  # narrows, above
         if not name.isidentifier() or name in RESERVED:
             findings.error(where, f"{name!r} cannot be the name of a variable", "Rename the axis")
         read = _levels(levels, where, findings)
@@ -62,6 +69,22 @@ def read_axes(scenario: ScenarioConfig, key: str, findings: Findings) -> list[Ax
         axes.append(Axis(name=name, levels=tuple(read)))
     _clashes(scenario, axes, key, findings)
     return axes
+
+
+def _prompt_axis(scenario: ScenarioConfig, key: str, findings: Findings) -> Axis:
+    """Return the axis `prompt`, narrowed to what `axes.prompt` lists."""
+    levels = {
+        given.id: Level(value=given.id, label=given.id, sets=given.variables, given=given)
+        for given in read_prompts(scenario.prompts, f"{key}.prompts", findings)
+    }
+    wanted: object = scenario.axes.get(PROMPT_AXIS)
+    if isinstance(wanted, list):
+        names = [label(value) for value in cast("list[Scalar]", wanted)]
+        for name in names:
+            if name not in levels:
+                findings.error(f"{key}.axes.{PROMPT_AXIS}", f"there is no prompt {name!r}")
+        levels = {name: levels[name] for name in names if name in levels}
+    return Axis(name=PROMPT_AXIS, levels=tuple(levels.values()))
 
 
 def _levels(levels: object, where: str, findings: Findings) -> list[Level]:

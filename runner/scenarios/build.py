@@ -25,8 +25,8 @@ from runner.plan.cells import Cell, Plan, cell_name
 from runner.plan.diff import assign_numbers
 from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_axes
 from runner.scenarios.book import Book, Condition, fixed_parts
-from runner.scenarios.findings import Findings
-from runner.scenarios.prompts import Prompts, RenderProblem
+from runner.scenarios.findings import Findings, RenderProblem
+from runner.scenarios.prompts import Prompts
 from runner.scenarios.python import PythonPrompts, with_axes
 from runner.scenarios.script import Script
 from runner.scenarios.targets import Target, canonical_roles, read_target

@@ -45,12 +45,21 @@ class Findings:
         self._source = source
         self._seen: set[tuple[str, str]] = set()
 
-    def add(self, severity: Severity, key: str, what: str, fix: str | None = None) -> None:
-        """Note a finding."""
+    def add(
+        self,
+        severity: Severity,
+        key: str,
+        what: str,
+        fix: str | None = None,
+        *,
+        where: str | None = None,
+    ) -> None:
+        """Note a finding; `where` is given for what stands in another file than its key."""
         if (key, what) in self._seen:
             return
         self._seen.add((key, what))
-        where = str(self._source.where(key)) if self._source else None
+        if where is None and self._source:
+            where = str(self._source.where(key))
         self.all.append(Finding(severity=severity, key=key, where=where, what=what, fix=fix))
 
     def error(self, key: str, what: str, fix: str | None = None) -> None:
@@ -61,3 +70,12 @@ class Findings:
     def errors(self) -> list[Finding]:
         """Return the findings that keep a sweep from starting."""
         return [f for f in self.all if f.severity is Severity.ERROR]
+
+
+class RenderProblem(Exception):  # noqa: N818 -- collected as a finding
+    """A condition cannot be rendered: which key, and why."""
+
+    def __init__(self, scenario: str, name: str, what: str) -> None:
+        super().__init__(scenario, name, what)
+        self.key = f"{scenario}.{name}"
+        self.what = what

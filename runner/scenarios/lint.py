@@ -23,16 +23,20 @@ from runner.scenarios.build import (
     read_seeds,
     read_targets,
 )
-from runner.scenarios.findings import Finding, Findings, Severity
-from runner.scenarios.lint_models import lint_model, lint_series, lint_size
-from runner.scenarios.lint_texts import mail_faults, messages_of, text_faults
+from runner.scenarios.findings import Finding, Findings, RenderProblem, Severity
+from runner.scenarios.lint_models import (
+    lint_judges,
+    lint_model,
+    lint_prefill,
+    lint_series,
+    lint_size,
+)
+from runner.scenarios.lint_rendered import TextLint
 from runner.scenarios.lint_types import lint_types
-from runner.scenarios.prompts import Prompts, RenderProblem
+from runner.scenarios.prompts import Prompts
 from runner.scenarios.python import PythonPrompts
 
 _MOST_TWINS = 10
-_LINT_SEEDS = (0, 1)
-"""Seeds whose perturbations are looked at."""
 
 
 def lint(
@@ -57,9 +61,10 @@ def lint(
     twins = _Twins(findings)
     for scenario in config.scenarios:
         _lint_scenario(scenario, config.models, twins, findings)
-    for kind, models in (("models", config.models), ("actors", config.actors)):
-        for model in models:
+    for kind in ("models", "actors", "judges"):
+        for model in cast("list[ModelConfig]", getattr(config, kind)):
             lint_model(model, f"{kind}.{model.name}", today or date.min, findings)
+    lint_judges(config, findings)
     for model in config.models:
         _greedy(model, config.scenarios, findings)
     lint_series(config.models, findings)
@@ -74,7 +79,8 @@ def _lint_scenario(
     key = f"scenarios.{scenario.name}"
     lint_types(scenario, key, findings)
     largest: tuple[int, str] = (0, "")
-    seen: set[int] = set()
+    prefilled: str | None = None
+    texts = TextLint(findings)
     for one in expand(scenario, findings, probe=True):
         if prompts is None:
             prompts = one.prompts
@@ -82,17 +88,25 @@ def _lint_scenario(
                 _unused(prompts, findings)
             check_filters(scenario.controls, prompts.axes, f"{key}.controls", findings)
             _tools(one, findings)
-        _texts(one, seen, findings)
-        largest = max(largest, (one.script.characters, one.name))
+        texts.look(one)
+        largest = max(largest, (one.script.longest, one.name))
+        if one.script.prefilled and prefilled is None:
+            prefilled = one.name
         twins.look(one)
         try:
             prompts.grading(one.levels, seed=0)
         except RenderProblem as problem:
             findings.error(problem.key, problem.what, one.name and f"First met in {one.name}")
     twins.summary(key)
+    texts.summary(key)
     lint_size(models, largest[0], key, largest[1], findings)
+    if prefilled is not None:
+        lint_prefill(
+            models, f"{key}.{'history' if scenario.history else 'prompts'}", prefilled, findings
+        )
     if len(set(scenario.outcomes)) < len(scenario.outcomes):
-        findings.error(f"{key}.outcomes", "a label occurs twice: which one counts is unclear")
+        what = "a label occurs twice: which one counts is unclear"
+        findings.error(f"{key}.outcomes", what, "Remove one")
     if scenario.tools and scenario.turns and not scenario.environment:
         what = "nothing answers tool calls here: a rollout ends with the first answer that has one"
         findings.add(Severity.WARNING, f"{key}.turns", what, "Add an `environment:`")
@@ -102,6 +116,8 @@ def _unused(prompts: Prompts, findings: Findings) -> None:
     used = prompts.names_used()
     scenario, key = prompts.scenario, prompts.key
     for axis in prompts.axes:
+        if any(level.given is not None for level in axis.levels):
+            continue  # given prompts bring facts that nobody needs to use
         names = {axis.name, *(name for level in axis.levels for name in level.sets)}
         if not names & used and len(axis.levels) > 1:
             fix = "Use its variable in a text, or remove the axis"
@@ -114,49 +130,6 @@ def _unused(prompts: Prompts, findings: Findings) -> None:
             if name not in used:
                 what = "no text uses it"
                 findings.add(Severity.WARNING, f"{key}.{kind}.{name}", what, "Use or remove it")
-
-
-def _texts(one: RenderedCondition, seen: set[int], findings: Findings) -> None:
-    """Look at the rendered texts and mail; each text once, whatever conditions share it."""
-    names = ["user", *(f"turns[{i}]" for i in range(len(one.script.users) - 1))]
-    patterns = list(zip(names, one.script.users, strict=True))
-    if one.script.system is not None:
-        patterns.insert(0, ("system", one.script.system))
-    key, staging = one.prompts.key, one.script.staging
-    suffix = f"In condition {one.name}" if one.name else None
-    for seed in _LINT_SEEDS:
-        texts: list[tuple[str, str]] = []
-        for name, pattern in patterns:
-            if hash((name, pattern.text, seed)) not in seen and (seed == 0 or not pattern.static):
-                seen.add(hash((name, pattern.text, seed)))
-                texts.append((name, pattern.fill(seed)))
-        for name, what in text_faults(texts):
-            findings.add(Severity.WARNING, f"{key}.{name}", what, suffix)
-        if staging is None or staging.stage is None or hash((staging.canonical, seed)) in seen:
-            continue
-        seen.add(hash((staging.canonical, seed)))
-        state = staging.start(seed)
-        mails, now = messages_of(state)
-        where = f"{key}.environment"
-        for what in mail_faults(mails, now):
-            findings.add(Severity.WARNING, f"{where}.mail", what, suffix)
-        for what in _setup_faults(staging.filled(seed)):
-            findings.add(Severity.WARNING, where, what, suffix)
-
-
-def _setup_faults(setup: object) -> Iterable[str]:
-    yield from (what for _, what in text_faults(("", text) for text in _strings(setup)))
-
-
-def _strings(value: object) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in cast("Mapping[str, object]", value).values():
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in cast("list[object]", value):
-            yield from _strings(item)
 
 
 def _tools(one: RenderedCondition, findings: Findings) -> None:
@@ -231,7 +204,8 @@ def _analysis(config: SweepConfig, findings: Findings) -> None:
     for i, contrast in enumerate(config.analysis.contrasts):
         key = f"analysis.contrasts[{i}]"
         if not contrast.name or names.count(contrast.name) > 1:
-            findings.error(f"{key}.name", "every contrast needs a name of its own")
+            what = "every contrast needs a name of its own"
+            findings.error(f"{key}.name", what, "Name it by what it asks")
         _contrast(contrast, key, levels, findings)
         _outcome(contrast.outcome, f"{key}.outcome", outcomes, findings)
     for i, rule in enumerate(config.analysis.exclude):
@@ -250,7 +224,8 @@ def _contrast(
         findings.error(key, "`a` and `b` must name the same axes", "Write both with equal keys")
         return
     if contrast.a == contrast.b:
-        findings.error(key, "`a` and `b` are the same conditions")
+        fix = "Give one of them another level"
+        findings.error(key, "`a` and `b` are the same conditions", fix)
     for side in ("a", "b"):
         for axis, value in cast("dict[str, Any]", getattr(contrast, side)).items():
             values = cast("list[Any]", value if isinstance(value, list) else [value])

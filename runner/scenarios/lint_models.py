@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, cast
 
-from runner.config.schema import ModelConfig, ProviderKind
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.config.streaming import PLAIN_AT_MOST, streams
 from runner.scenarios.findings import Findings, Severity
 
@@ -29,6 +29,8 @@ _NO_MANUAL_THINKING = re.compile(
     r"claude-(opus-4-[78]|(opus|sonnet|haiku|fable|mythos)-5|mythos-preview)"
 )
 """Models that answer 400 to `thinking.type: enabled`."""
+_ALWAYS_THINKS = re.compile(r"claude-(fable-5|opus-5-5)")
+"""Models that answer 400 to `thinking.type: disabled`."""
 _NO_PREFILL = re.compile(
     r"claude-((opus|sonnet)-4-[678]|(opus|sonnet|haiku|fable|mythos)-5|mythos-preview)"
 )
@@ -75,6 +77,9 @@ def lint_model(model: ModelConfig, key: str, today: date, findings: Findings) ->
     if thinking == "enabled" and _NO_MANUAL_THINKING.match(model.model):
         what = f"{model.model} answers 400 to thinking.type: enabled"
         findings.error(f"{key}.params.thinking", what, "Use {type: adaptive}, or remove it")
+    if thinking == "disabled" and _ALWAYS_THINKS.match(model.model):
+        what = f"{model.model} answers 400 to thinking.type: disabled"
+        findings.error(f"{key}.params.thinking", what, "Use {type: adaptive}, or remove it")
     if model.max_tokens > PLAIN_AT_MOST and not streams(model):
         what = f"answers of more than {PLAIN_AT_MOST:,} tokens without a stream may be cut"
         fix = f"Remove stream: never, or see that timeout_s ({model.timeout_s:g}) is enough"
@@ -88,6 +93,35 @@ def lint_model(model: ModelConfig, key: str, today: date, findings: Findings) ->
             f"{model.model} {when} {ends.isoformat()}",
             "Run it before that day, or take a model that stays",
         )
+
+
+def lint_prefill(models: Sequence[ModelConfig], key: str, name: str, findings: Findings) -> None:
+    """Note models that answer 400 where a conversation ends with words put into their mouth.
+
+    Args:
+        models: the models under test.
+        key: of what ends with the assistant.
+        name: of the first condition that does.
+        findings: where faults go.
+    """
+    for model in models:
+        if refuses_prefill(model):
+            what = f"{model.model} ({model.name}) answers 400 to a conversation that ends with the assistant"
+            fix = "End it with a user's message, or leave the model out"
+            findings.error(key, what, f"{fix} (first met in {name})" if name else fix)
+
+
+def lint_judges(config: SweepConfig, findings: Findings) -> None:
+    """Note judges that are asked by a forced tool call and refuse it."""
+    models = {m.name: m for m in (*config.models, *config.judges)}
+    for grader in config.graders:
+        model = models.get(grader.model or "")
+        if model is None or grader.kind != "judge" or grader.output != "tool":
+            continue
+        if model.provider is ProviderKind.anthropic and _NO_FORCED_TOOLS.match(model.model):
+            what = f"{model.model} answers 400 to a forced tool call"
+            fix = "Write output: json_schema, or tool_auto"
+            findings.error(f"graders.{grader.name}.output", what, fix)
 
 
 def lint_series(models: Sequence[ModelConfig], findings: Findings) -> None:
@@ -104,13 +138,14 @@ def lint_series(models: Sequence[ModelConfig], findings: Findings) -> None:
     if len(limits) > 1:
         shown = ", ".join(f"{m.name} {m.max_tokens}" for m in models)
         what = f"max_tokens differs between models ({shown}): truncation will, too"
-        findings.add(Severity.NOTE, f"models.{models[0].name}.max_tokens", what)
+        fix = "Give all the same, or see what share of each is truncated"
+        findings.add(Severity.NOTE, f"models.{models[0].name}.max_tokens", what, fix)
 
 
 def lint_size(
     models: Sequence[ModelConfig], characters: int, key: str, name: str, findings: Findings
 ) -> None:
-    """Note a first request that does not fit into a model's context.
+    """Note a request that does not fit into a model's context, answers and tool results left out.
 
     Args:
         models: the models under test.
@@ -127,7 +162,8 @@ def lint_size(
                 f"about {tokens:,} tokens and max_tokens {model.max_tokens:,} exceed the context "
                 f"of {model.name} ({context:,})"
             )
-            fix = f"First met in {name}. Lower max_tokens, or use another model"
+            met = f" (first met in {name})" if name else ""
+            fix = f"Lower max_tokens, or use another model{met}"
             findings.add(Severity.WARNING, key, what, fix)
 
 

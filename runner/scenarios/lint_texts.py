@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
+from typing import NamedTuple
 
 from runner.scenarios.environments.protocol import State
 
@@ -29,6 +30,14 @@ _DAY_BEFORE_ISO = re.compile(rf"\b({'|'.join(_DAYS)}),? (\d{{4}}-\d\d-\d\d)\b", 
 _NAMED = re.compile(r"([^<>]*)<([^<>\s]+@[^<>\s]+)>")
 _TIME = "%Y-%m-%d %H:%M"
 _AROUND = 20
+_CORRECT = "Correct the date or the weekday"
+
+
+class Fault(NamedTuple):
+    """What a text gives away."""
+
+    what: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +51,15 @@ class Message:
     body: str
 
 
-def stray(text: str) -> str | None:
+def stray(text: str) -> Fault | None:
     """Return what looks as if it was not filled in, with what stands around it."""
     found = STRAY.search(text)
     if found is None:
         return None
     start = max(found.start() - _AROUND, 0)
     around = text[start : found.end() + _AROUND].replace("\n", " ")
-    return f"the rendered text holds {found[0]!r}, as if something was not filled in: …{around}…"
+    what = f"the rendered text holds {found[0]!r}, as if something was not filled in: …{around}…"
+    return Fault(what, "Write it as {{ variable }} and define that, or take the braces out")
 
 
 def messages_in(text: str, where: str) -> list[Message]:
@@ -94,21 +104,22 @@ def messages_of(state: State) -> tuple[list[Message], str]:
     return found, str(mail.get("now", ""))
 
 
-def mail_faults(mails: Sequence[Message], now: str = "") -> Iterator[str]:
+def mail_faults(mails: Sequence[Message], now: str = "") -> Iterator[Fault]:
     """Yield what cannot be: empty mail, mail out of order, mail from the future, two names."""
     for mail in mails:
         if not re.sub(r"[=\-_*#>\s]|message \d+|end of the batch", "", mail.body):
-            yield f"{mail.where} is empty"
+            yield Fault(f"{mail.where} is empty", "Write its text, or take the mail out")
     yield from _order(mails)
     present = _moment(now)
     for mail in mails:
         sent = _moment(mail.date)
         if present is not None and sent is not None and sent > present:
-            yield f"{mail.where} is dated {mail.date}, after the present ({now})"
+            what = f"{mail.where} is dated {mail.date}, after the present ({now})"
+            yield Fault(what, "Date it earlier, move `now`, or let it come by after_calls")
     yield from _two_names(mails)
 
 
-def _order(mails: Sequence[Message]) -> Iterator[str]:
+def _order(mails: Sequence[Message]) -> Iterator[Fault]:
     """Compare neighbours whose dates are written alike and can be read without guessing."""
     for before, after in pairwise(mails):
         earlier, later = _moment(before.date), _moment(after.date)
@@ -124,10 +135,11 @@ def _order(mails: Sequence[Message]) -> Iterator[str]:
         else:
             out_of_order = earlier > later
         if out_of_order:
-            yield f"{after.where} ({after.date}) is older than the mail before it ({before.date})"
+            what = f"{after.where} ({after.date}) is older than the mail before it ({before.date})"
+            yield Fault(what, "Put them in order, or correct a date")
 
 
-def _two_names(mails: Sequence[Message]) -> Iterator[str]:
+def _two_names(mails: Sequence[Message]) -> Iterator[Fault]:
     names: dict[str, str] = {}
     for mail in mails:
         for person in mail.people:
@@ -136,7 +148,8 @@ def _two_names(mails: Sequence[Message]) -> Iterator[str]:
                 name = re.sub(r"\s*\(.*\)", "", said).strip(' ,"').partition(",")[0].strip()
                 first = names.setdefault(address.lower(), name) if name else name
                 if first != name:
-                    yield f"{address} is called {first!r} and, in {mail.where}, {name!r}"
+                    what = f"{address} is called {first!r} and, in {mail.where}, {name!r}"
+                    yield Fault(what, "Use one name, or one address each")
 
 
 def _moment(text: str) -> datetime | None:
@@ -146,11 +159,11 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def date_faults(text: str) -> Iterator[str]:
+def date_faults(text: str) -> Iterator[Fault]:
     """Yield dates that do not exist, and weekdays that their dates do not fall on."""
     for match in _ISO.finditer(text):
         if _day(int(match[1]), int(match[2]), int(match[3])) is None:
-            yield f"{match[0]} is no date"
+            yield Fault(f"{match[0]} is no date", _CORRECT)
     for match in _DAY_BEFORE_ISO.finditer(text):
         year, month, day = (int(part) for part in match[2].split("-"))
         yield from _weekday(match[1], _day(year, month, day), match[0])
@@ -158,7 +171,7 @@ def date_faults(text: str) -> Iterator[str]:
         month = _MONTHS.index(match[3].lower()) + 1
         found = _day(int(match[4]), month, int(match[2]))
         if found is None:
-            yield f"{match[0]} is no date"
+            yield Fault(f"{match[0]} is no date", _CORRECT)
         elif match[1]:
             yield from _weekday(match[1], found, match[0])
 
@@ -170,12 +183,12 @@ def _day(year: int, month: int, day: int) -> date | None:
         return None
 
 
-def _weekday(said: str, found: date | None, shown: str) -> Iterator[str]:
+def _weekday(said: str, found: date | None, shown: str) -> Iterator[Fault]:
     if found is not None and _DAYS[found.weekday()] != said.lower():
-        yield f"{shown}: that day is a {_DAYS[found.weekday()].capitalize()}"
+        yield Fault(f"{shown}: that day is a {_DAYS[found.weekday()].capitalize()}", _CORRECT)
 
 
-def text_faults(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def text_faults(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Fault]]:
     """Yield (key, fault) for what texts of one condition give away."""
     for name, text in texts:
         found = stray(text)

@@ -14,16 +14,24 @@ from typing import Any, TypeVar, cast
 
 from jinja2 import Undefined
 
-from runner.config.schema import ScenarioConfig
+from runner.config.schema import PROMPT_AXIS, ScenarioConfig
 from runner.core.facts import Scalar
 from runner.core.identity import canonical_json, draw
 from runner.scenarios.axes import Axis, Level, label
 from runner.scenarios.environments.protocol import SetupProblem
 from runner.scenarios.environments.reading import holds
-from runner.scenarios.findings import Findings
+from runner.scenarios.findings import Findings, RenderProblem
+from runner.scenarios.history import rendered_history
 from runner.scenarios.perturbations import read_perturbations
 from runner.scenarios.script import Script
-from runner.scenarios.staging import Role, Staging, make_staging, rendered_setup, texts_of
+from runner.scenarios.staging import (
+    Role,
+    Staging,
+    make_staging,
+    rendered_setup,
+    staging_sources,
+    texts_of,
+)
 from runner.scenarios.symbolic import (
     MARK_CLOSE,
     MARK_OPEN,
@@ -46,18 +54,7 @@ T = TypeVar("T")
 
 _PROBE_SEED = 2_000_000_011
 """The seed with which symbolic renderings are checked against a real one."""
-
-
 _MOST_STAGINGS = 8
-
-
-class RenderProblem(Exception):  # noqa: N818 -- collected as a finding
-    """A condition cannot be rendered: which key, and why."""
-
-    def __init__(self, scenario: str, name: str, what: str) -> None:
-        super().__init__(scenario, name, what)
-        self.key = f"{scenario}.{name}"
-        self.what = what
 
 
 class Prompts:
@@ -78,15 +75,15 @@ class Prompts:
         self._has_system = scenario.system is not None
         if scenario.system is not None:
             sources["system"] = scenario.system
-        if scenario.user is None or not scenario.user.strip():
+        sources["user"] = scenario.user or ""
+        if not sources["user"].strip() and not scenario.history:
             findings.error(f"{key}.user", "the scenario has no user message", "Add `user:`")
-        else:
-            sources["user"] = scenario.user
+        sources |= texts_of(scenario.history, "history")
         turns = {f"turns[{i}]": text for i, text in enumerate(scenario.turns)}
         sources |= turns
         self._turns = ["user", *turns]
         sources |= texts_of(scenario.grading, "grading")
-        sources |= _staging_sources(scenario)
+        sources |= staging_sources(scenario)
         self.perturbations = read_perturbations(
             scenario.perturbations, f"{key}.perturbations", findings
         )
@@ -144,17 +141,30 @@ class Prompts:
         context = self._context(levels, self._symbolic, fresh=False)
         system = self._pattern("system", levels, context) if self._has_system else None
         users = tuple(self._pattern(name, levels, context) for name in self._turns)
+        used, render = self._rendering(levels, context)
+        try:
+            history = rendered_history(self.scenario.history, levels, render)
+        except SetupProblem as problem:
+            raise RenderProblem(self.key, problem.key, problem.what) from None
         for name, user in zip(self._turns, users, strict=True):
-            if user.blank:
+            if user.blank and not (history and name == "user"):
                 raise RenderProblem(self.key, name, "the message renders to nothing")
         if probe:
-            self._probe(levels, {"system": system, **dict(zip(self._turns, users, strict=True))})
+            said = dict(zip(self._turns, users, strict=True))
+            self._probe(levels, {"system": system, **said, **used})
         if system is not None and system.blank:
             system = None
         staging = self._staging(levels, context, probe=probe) if self._is_staged else None
         tools = self.tools if staging is None or staging.stage is None else staging.stage.tools
+        own = [tool for level in levels if level.given for tool in level.given.tools]
+        if own and self.scenario.environment:
+            raise RenderProblem(
+                self.key, "prompts", "no part of the environment answers the tools of a prompt"
+            )
+        tools = (*tools, *own) if own else tools
         return Script(
             system=system,
+            history=history,
             users=users,
             tools=tools,
             staging=staging,
@@ -169,12 +179,7 @@ class Prompts:
         self, levels: Sequence[Level], context: dict[str, object], *, probe: bool
     ) -> Staging:
         """Render environment, roles and safeguards; the last such staging of the same texts is kept."""
-        used: dict[str, Pattern] = {}
-
-        def render(name: str) -> Pattern:
-            used[name] = pattern = self._pattern(name, levels, context)
-            return pattern
-
+        used, render = self._rendering(levels, context)
         scenario = self.scenario
         at = "environment"
         try:
@@ -237,8 +242,8 @@ class Prompts:
             try:
                 self._templates[name] = Template(text)
             except TemplateProblem as problem:
-                findings.error(where, _with_line(problem, text))
-        marked = repr((self.scenario.variables, self.axes))
+                findings.error(where, problem.told(text))
+        marked = repr((self.scenario.variables, [a for a in self.axes if a.name != PROMPT_AXIS]))
         if "\\ufdd0" in marked or "\\ufdd1" in marked:
             what = "a variable holds U+FDD0 or U+FDD1, which mean nothing in text"
             findings.error(f"{self.key}.variables", what)
@@ -330,7 +335,7 @@ class Prompts:
         try:
             return template.render(context)
         except TemplateProblem as problem:
-            raise RenderProblem(self.key, name, _with_line(problem, template.source)) from None
+            raise RenderProblem(self.key, name, problem.told(template.source)) from None
 
     def _pattern(self, name: str, levels: Sequence[Level], context: dict[str, object]) -> Pattern:
         text = self._remembered(name, levels, context, self._render)
@@ -343,6 +348,18 @@ class Prompts:
             raise RenderProblem(self.key, name, str(error)) from None
         self._patterns[name] = (text, pattern)
         return pattern
+
+    def _rendering(
+        self, levels: Sequence[Level], context: dict[str, object]
+    ) -> tuple[dict[str, Pattern], Callable[[str], Pattern]]:
+        """Return what renders texts by name, and the patterns that it will have made."""
+        used: dict[str, Pattern] = {}
+
+        def render(name: str) -> Pattern:
+            used[name] = pattern = self._pattern(name, levels, context)
+            return pattern
+
+        return used, render
 
     def _probe(self, levels: Sequence[Level], patterns: Mapping[str, Pattern | None]) -> None:
         """Compare with one real seed what depends on it."""
@@ -380,20 +397,3 @@ class Prompts:
             items = enumerate(cast("list[object]", value))
             return [self._fact(v, f"{name}[{i}]", context) for i, v in items]
         return value
-
-
-def _with_line(problem: TemplateProblem, source: str) -> str:
-    what = problem.what
-    if problem.name is not None:
-        what = f"variable {problem.name!r} is not defined in this condition"
-    return f"{what}, line {problem.line} of the text" if problem.line and "\n" in source else what
-
-
-def _staging_sources(scenario: ScenarioConfig) -> dict[str, str]:
-    sources = texts_of(scenario.environment, "environment")
-    for i, role in enumerate(scenario.roles):
-        sources |= {f"roles[{i}].plays": role.plays, f"roles[{i}].system": role.system}
-    for i, guard in enumerate(scenario.safeguards):
-        if guard.when:
-            sources[f"safeguards[{i}].when"] = guard.when
-    return sources

@@ -33,9 +33,9 @@ from runner.core.identity import canonical_json
 from runner.scenarios.axes import Axis, Level, label
 from runner.scenarios.environments.protocol import SetupProblem
 from runner.scenarios.environments.reading import holds
-from runner.scenarios.findings import Findings
+from runner.scenarios.findings import Findings, RenderProblem
+from runner.scenarios.history import check_history
 from runner.scenarios.perturbations import Perturbations
-from runner.scenarios.prompts import RenderProblem
 from runner.scenarios.script import Script
 from runner.scenarios.staging import Staging, make_staging
 from runner.scenarios.symbolic import Pattern, SymbolicError, symbolic_draw, symbolic_seed
@@ -51,6 +51,8 @@ class Scene:
     user: str
     system: str | None = None
     turns: Sequence[str] = ()
+    history: Sequence[Mapping[str, Any]] = ()
+    """Messages before `user`, in Messages API form."""
     environment: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """As in a scenario file, already rendered."""
     tools: Sequence[Mapping[str, Any]] = ()
@@ -196,18 +198,19 @@ class PythonPrompts:
         try:
             system = Pattern(scene.system) if scene.system else None
             users = tuple(Pattern(text) for text in (scene.user, *scene.turns))
+            history = check_history(_patterns(scene.history), "history")
             staging = self._staging(scene, levels)
         except SetupProblem as problem:
             raise RenderProblem(self.key, problem.key, problem.what) from None
         except (SymbolicError, ValueError, TypeError) as error:
             raise RenderProblem(self.key, "python", str(error)) from None
-        if any(user.blank for user in users):
+        if any(user.blank for user in users[1 if history else 0 :]):
             raise RenderProblem(self.key, "python", "a message renders to nothing")
         self.calls = len(users)
         tools = tuple(scene.tools)
         if staging is not None and staging.stage is not None:
             tools = staging.stage.tools
-        return Script(system=system, users=users, tools=tools, staging=staging)
+        return Script(system=system, history=history, users=users, tools=tools, staging=staging)
 
     def grading(self, levels: Sequence[Level], seed: int) -> dict[str, Any]:
         """Return the facts for graders, for a condition and a seed."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from runner.config.schema import EndConfig, SafeguardConfig
+from runner.config.schema import EndConfig, SafeguardConfig, ScenarioConfig
 from runner.core.identity import canonical_json
 from runner.scenarios.environments.protocol import SetupProblem, State
 from runner.scenarios.environments.reading import holds
@@ -73,8 +73,8 @@ def filled_for(value: Any, seed: int) -> Any:
         return value.fill(seed)
     if isinstance(value, Mapping):
         return {k: filled_for(v, seed) for k, v in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [filled_for(v, seed) for v in cast("list[Any]", value)]
+    if isinstance(value, list | tuple):
+        return [filled_for(v, seed) for v in cast("Sequence[Any]", value)]
     return value
 
 
@@ -84,9 +84,20 @@ def symbolic(value: Any) -> Any:
         return value.text
     if isinstance(value, Mapping):
         return {k: symbolic(v) for k, v in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [symbolic(v) for v in cast("list[Any]", value)]
+    if isinstance(value, list | tuple):
+        return [symbolic(v) for v in cast("Sequence[Any]", value)]
     return value
+
+
+def is_static(value: Any) -> bool:
+    """Return whether no text of a setup depends on the seed."""
+    if isinstance(value, Pattern):
+        return value.static
+    if isinstance(value, Mapping):
+        return all(is_static(v) for v in cast("Mapping[str, Any]", value).values())
+    if isinstance(value, list | tuple):
+        return all(is_static(v) for v in cast("Sequence[Any]", value))
+    return True
 
 
 def rendered_setup(value: Any, name: str, render: Callable[[str], Pattern]) -> Any:
@@ -138,6 +149,17 @@ def texts_of(value: object, name: str) -> dict[str, str]:
         for i, item in enumerate(cast("list[object]", value)):
             found |= texts_of(item, f"{name}[{i}]")
     return found
+
+
+def staging_sources(scenario: ScenarioConfig) -> dict[str, str]:
+    """Return every text of a scenario's environment, roles and safeguards, by readable path."""
+    sources = texts_of(scenario.environment, "environment")
+    for i, role in enumerate(scenario.roles):
+        sources |= {f"roles[{i}].plays": role.plays, f"roles[{i}].system": role.system}
+    for i, guard in enumerate(scenario.safeguards):
+        if guard.when:
+            sources[f"safeguards[{i}].when"] = guard.when
+    return sources
 
 
 def make_staging(

@@ -40,6 +40,13 @@ class TemplateProblem(Exception):  # noqa: N818 -- a finding to be collected, no
         self.line = line
         self.name = name
 
+    def told(self, source: str) -> str:
+        """Return the problem with its line, where the source has several."""
+        what = self.what
+        if self.name is not None:
+            what = f"variable {self.name!r} is not defined in this condition"
+        return f"{what}, line {self.line} of the text" if self.line and "\n" in source else what
+
 
 class _Unprintable(jinja2.TemplateError):
     pass

@@ -1,0 +1,1 @@
+"""Prompt sets of other tools as scenarios: readers to neutral drafts, drafts to items, items to files."""
