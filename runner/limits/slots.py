@@ -27,18 +27,31 @@ class _Share:
         return max(self.obeyed, self.sent, self.in_flight)
 
 
+FEW = 64
+"""Up to so many workers the split is made anew for each reply; beyond, every `SPLIT_S`."""
+SPLIT_S = 0.25
+
+
 @dataclass(slots=True)
 class SlotAuthority:
     """Shares of one model's `max_in_flight`."""
 
     limit: int
     _shares: dict[str, _Share] = field(default_factory=dict[str, _Share])
+    _counted: int = 0
+    """Sum over all shares: a thousand workers ask once a second each, so nobody adds them up."""
+    _withheld: set[str] = field(default_factory=set[str])
+    _split: dict[str, int] = field(default_factory=dict[str, int])
+    _split_at: float = 0.0
 
     def report(self, worker: str, *, obeyed: int, in_flight: int, demand: int) -> None:
         """Take in a heartbeat: the share the worker obeys, what it has on the wire, what it wants."""
         share = self._shares.setdefault(worker, _Share())
+        self._counted -= share.counted()
         share.obeyed, share.in_flight, share.demand = obeyed, in_flight, demand
         share.withheld_until = None
+        self._counted += share.counted()
+        self._withheld.discard(worker)
 
     def grant(self, worker: str, now: float, *, most: int | None = None) -> int:
         """Return the share for the reply: towards a fair split, within what is free for certain.
@@ -50,11 +63,12 @@ class SlotAuthority:
         """
         self._expire(now)
         share = self._shares[worker]
-        others = sum(s.counted() for w, s in self._shares.items() if w != worker)
-        free = max(0, self.limit - others)
-        share.sent = min(free, self._fair(worker))
+        self._counted -= share.counted()
+        free = max(0, self.limit - self._counted)
+        share.sent = min(free, self._fair(worker, now))
         if most is not None:
             share.sent = min(share.sent, most)
+        self._counted += share.counted()
         return share.sent
 
     def lost(self, worker: str, until: float) -> None:
@@ -65,23 +79,36 @@ class SlotAuthority:
         share = self._shares.get(worker)
         if share is not None and share.withheld_until is None:
             share.withheld_until = until
+            self._withheld.add(worker)
+            self._split.clear()
 
     def gone(self, worker: str) -> None:
         """Free the share of a worker that provably runs no more."""
-        self._shares.pop(worker, None)
+        share = self._shares.pop(worker, None)
+        if share is not None:
+            self._counted -= share.counted()
+            self._withheld.discard(worker)
+            self._split.clear()
 
     def counted(self) -> int:
         """Return what may be in flight over the cluster at most."""
-        return sum(s.counted() for s in self._shares.values())
+        return self._counted
 
     def _expire(self, now: float) -> None:
-        for worker in [
-            w for w, s in self._shares.items() if s.withheld_until and s.withheld_until <= now
-        ]:
-            del self._shares[worker]
+        for worker in [w for w in self._withheld if self._over(self._shares[w], now)]:
+            self.gone(worker)
 
-    def _fair(self, worker: str) -> int:
-        """Return a max-min fair share: what small demands leave is split among the others.
+    def _over(self, share: _Share, now: float) -> bool:
+        return share.withheld_until is not None and share.withheld_until <= now
+
+    def _fair(self, worker: str, now: float) -> int:
+        many = len(self._shares) > FEW
+        if not many or worker not in self._split or now - self._split_at >= SPLIT_S:
+            self._split, self._split_at = self._max_min(), now
+        return self._split[worker]
+
+    def _max_min(self) -> dict[str, int]:
+        """Return max-min fair shares: what small demands leave is split among the others.
 
         With demand for less than the limit, what is over is split too, so that a worker need not
         ask twice.
@@ -94,4 +121,4 @@ class SlotAuthority:
             part = -(-left // (len(todo) - i))  # rounded up: the last ones get what is left
             fair[name] = min(part, live[name].demand)
             left -= fair[name]
-        return fair[worker] + left // len(todo)
+        return {name: part + left // len(todo) for name, part in fair.items()}
