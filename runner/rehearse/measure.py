@@ -7,8 +7,8 @@ in the end.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.limits.quota import Meter
@@ -21,9 +21,6 @@ class GroupMeasure:
     requests: Counter[int] = field(default_factory=Counter[int])
     """By second."""
     input_tokens: Counter[int] = field(default_factory=Counter[int])
-    refused: Counter[str] = field(default_factory=Counter[str])
-    """429s by limit."""
-    ended: int = 0
     binds: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     """(second, what held the group back from there on)."""
     busy_until: float = 0.0
@@ -39,8 +36,9 @@ class GroupMeasure:
 
     def produced(self, tokens: int, start: float, seconds: float) -> None:
         """Count output, evenly over its time."""
-        slope = tokens / max(seconds, 1e-3)
-        for at, sign in ((start, slope), (start + max(seconds, 1e-3), -slope)):
+        seconds = max(seconds, 1e-3)
+        slope = tokens / seconds
+        for at, sign in ((start, slope), (start + seconds, -slope)):
             second = int(at) + 1
             self._level[second] = self._level.get(second, 0.0) + sign * (second - at)
             self._slope[second] = self._slope.get(second, 0.0) + sign
@@ -50,12 +48,14 @@ class GroupMeasure:
         if not self.binds or self.binds[-1][1] != what:
             self.binds.append((now, what))
 
-    def used(self, meter: Meter, until: int) -> float:
-        """Return what was used of a meter before a second."""
-        if meter is Meter.REQUESTS:
-            return sum(n for second, n in self.requests.items() if second < until)
-        if meter is Meter.INPUT:
-            return sum(n for second, n in self.input_tokens.items() if second < until)
+    def used(self, meter: Meter, start: int, end: int) -> float:
+        """Return what was used of a meter from one second on until before another."""
+        if meter is Meter.OUTPUT:
+            return self._output(end) - self._output(start)
+        counts = self.requests if meter is Meter.REQUESTS else self.input_tokens
+        return sum(n for second, n in counts.items() if start <= second < end)
+
+    def _output(self, until: int) -> float:
         slope = total = 0.0
         for second in range(1, until + 1):
             total += slope + self._level.get(second, 0.0)
@@ -67,29 +67,45 @@ class GroupMeasure:
 class ModelMeasure:
     """One model of the sweep."""
 
-    ends: array[float] = field(default_factory=lambda: array("d"))
-    """When each job ended, in order."""
+    jobs: int = 0
+    """Ended; of a model that plays roles: 0."""
+    ended_at: float = 0.0
+    """Its last call."""
     calls: int = 0
-    answered: int = 0
+    """All that were sent."""
     refused: int = 0
+    """Of them with a 429."""
+    refused_by: Counter[str] = field(default_factory=Counter[str])
     overloaded: int = 0
     input_tokens: int = 0
+    """Neither read from a cache nor written to one."""
+    cached_tokens: int = 0
+    written_tokens: int = 0
     output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
     most_in_flight: int = 0
 
-    def rate_per_s(self) -> float:
-        """Return the jobs a second between the first and the last fifth of them; 0.0: too few."""
-        n = len(self.ends)
-        first, last = n // 5, n - n // 5 - 1
-        if last - first < 10:
-            return 0.0
-        return (last - first) / max(self.ends[last] - self.ends[first], 1e-9)
 
+def smoothed(
+    binds: Sequence[tuple[float, str]], end: float, least_s: float
+) -> list[tuple[float, float, str]]:
+    """Return (from, until, reason) in order; what lasts less than `least_s` joins the one before.
 
-def intervals(binds: list[tuple[float, str]], end: float) -> dict[str, float]:
-    """Return the seconds of each reason, the longest first."""
-    seconds: Counter[str] = Counter()
+    Args:
+        binds: (second, reason from there on).
+        end: of the last one.
+        least_s: seconds.
+    """
+    found: list[tuple[float, float, str]] = []
     for (at, what), (until, _) in zip(binds, [*binds[1:], (end, "")], strict=True):
-        seconds[what] += max(0.0, until - at)
-    return dict(seconds.most_common())
-
+        until = min(until, end)
+        if until <= at:
+            continue
+        if found and (until - at < least_s or found[-1][2] == what):
+            found[-1] = (found[-1][0], until, found[-1][2])
+        elif found and found[-1][1] - found[-1][0] < least_s:
+            found[-1] = (found[-1][0], until, what)
+        else:
+            found.append((at, until, what))
+    return found

@@ -1,33 +1,37 @@
 """The server of a rehearsal: the buckets of `runner simulate`, without HTTP. Pure.
 
-Limits, lengths of answers, latency and shares of faults come from the settings of a simulated
-server; random numbers come from a generator that is an argument.
+Lengths of answers are stratified draws: every 512 calls of a model hold one from each 512th of the
+distribution, in random order. Sums over a sample are then nearly those of the whole sweep, which is
+what a small sample is for; from one call to the next they are as random as ever.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
 from runner.config.schema import ModelConfig, ProviderKind
 from runner.limits.quota import Meter, Reading, Readings
-from runner.simulate.accounts import Accounts
-from runner.simulate.config import LatencyConfig, OutputConfig, SimulateConfig
+from runner.rehearse.scene import Scene
 from runner.simulate.limits import Permit, Quota, Refused
 
-_DRAWS = 4096
-OVERLOADS = ("overloaded", "server_error", "bad_gateway", "unavailable", "gateway_timeout")
-"""Faults of the settings that a rehearsal knows: all are an overload to it."""
+_DRAWS = 512
 
 
 @dataclass(slots=True, eq=False)
 class Admitted:
     """A call that is answered."""
 
-    permit: Permit
+    permits: tuple[tuple[Quota, Permit], ...]
     tokens: int
     """Of output."""
+    read: int
+    """Of its input: read from the cache."""
+    written: int
+    """Of its input: written to the cache."""
     first_s: float
     """Until its first token."""
     seconds: float
@@ -41,95 +45,165 @@ class Overloaded:
     seconds: float
 
 
+@dataclass(slots=True)
+class _Entry:
+    ready_at: float
+    ends_at: float
+
+
 class Endpoint:
     """One model of the sweep, as its server treats it."""
 
     def __init__(
         self,
         model: ModelConfig,
-        quota: Quota,
-        settings: SimulateConfig,
+        scene: Scene,
         rng: np.random.Generator,
         *,
+        quotas: tuple[Quota, ...],
         sends_headers: bool,
+        cache_reads_count: bool,
     ) -> None:
-        """Take what the settings say of the model's id."""
-        own = settings.models.get(model.model)
-        self.model = model
-        self.quota = quota
-        self.sends_headers = sends_headers
-        self._latency: LatencyConfig = (own and own.latency) or settings.latency
-        self.output: OutputConfig = (own and own.output) or settings.output
-        self._storms = settings.storms
-        self._fails = sum(settings.faults.get(name, 0.0) for name in OVERLOADS)
-        self._rng = rng
-        self._draws: list[tuple[float, float, float]] = []
-
-    def call(self, input_tokens: int, now: float) -> Admitted | Refused | Overloaded:
-        """Decide one call; `now` never runs backwards by more than the server tolerates.
+        """Start with an empty cache.
 
         Args:
-            input_tokens: uncached.
-            now: seconds.
+            model: as configured.
+            scene: says how its server answers.
+            rng: of all draws.
+            quotas: what a call must be admitted by: the model's own limits, then its group's.
+            sends_headers: rate-limit headers, with every response.
+            cache_reads_count: as input.
+        """
+        serving = scene.serving[model.name]
+        self.model = model
+        self.quotas = quotas
+        self.sends_headers = sends_headers
+        self.serving = serving
+        self._reads_count = cache_reads_count
+        self._rng = rng
+        self._lengths = _quantiles(serving.output.mean_tokens, serving.output.sigma)
+        self._draws: list[tuple[int, float, float]] = []
+        self._cache: dict[int, _Entry] = {}
+
+    def call(
+        self, cell: int, input_tokens: int, *, shared: int, ttl_s: float, now: float
+    ) -> Admitted | Refused | Overloaded:
+        """Decide one call.
+
+        Args:
+            cell: whose prefix may be cached.
+            input_tokens: all of it.
+            shared: tokens of the prefix that is marked for the cache, 0 for none.
+            ttl_s: for how long it is kept.
+            now: seconds; an earlier time than the last counts as the last one.
         """
         if not self._draws:
             self._draw()
         length, pace, fault = self._draws.pop()
-        latency = self._latency
+        latency = self.serving.latency
         first_s = latency.first_token_s * pace
-        if any(s.after_s <= now < s.after_s + s.for_s for s in self._storms):
+        if any(s.after_s <= now < s.after_s + s.for_s for s in self.serving.storms):
             return Overloaded(first_s)
-        quota, bound = self.quota, self.model.max_tokens
-        found = quota.admit(input_tokens, bound, now)
-        if isinstance(found, Refused):
-            return found
-        if fault < self._fails:
-            quota.finish(found, now, early=True)
+        entry = None
+        read = written = 0
+        if shared >= self.serving.cache_min_tokens:
+            entry = self._cache.get(cell)
+            if entry is not None and entry.ready_at <= now < entry.ends_at:
+                read = shared
+            else:
+                written = shared
+        bound = self.model.max_tokens
+        counted = input_tokens if self._reads_count else input_tokens - read
+        permits = self._admit(counted, bound, now)
+        if isinstance(permits, Refused):
+            return permits
+        if fault < self.serving.overloads:
+            for quota, permit in permits:
+                quota.finish(permit, now, early=True)
             return Overloaded(first_s)
-        tokens = min(int(length), bound)
+        if entry is not None and read:
+            entry.ends_at = now + ttl_s
+        elif written and (entry is None or entry.ends_at <= now):
+            self._cache[cell] = _Entry(now + first_s, now + first_s + ttl_s)
+        tokens = min(length, bound)
         seconds = tokens * pace / latency.tokens_per_s if latency.tokens_per_s else 0.0
-        quota.produce(found, tokens, now + first_s, seconds)
-        return Admitted(found, tokens, first_s, first_s + seconds)
+        for quota, permit in permits:
+            quota.produce(permit, tokens, now + first_s, seconds)
+        return Admitted(permits, tokens, read, written, first_s, first_s + seconds)
 
-    def mean_tokens(self) -> float:
-        """Return the mean length of an answer, without regard to `max_tokens`."""
-        return min(self.output.mean_tokens, self.model.max_tokens)
+    def _admit(
+        self, counted: int, bound: int, now: float
+    ) -> tuple[tuple[Quota, Permit], ...] | Refused:
+        permits: list[tuple[Quota, Permit]] = []
+        for quota in self.quotas:
+            found = quota.admit(counted, bound, now)
+            if isinstance(found, Refused):
+                for other, permit in permits:  # refused by one, it takes nothing from the others
+                    other.finish(permit, now, early=True)
+                    for bucket, amount in ((other.requests, 1), (other.input, counted)):
+                        if bucket is not None:
+                            bucket.charge(-amount, now)
+                return found
+            permits.append((quota, found))
+        return tuple(permits)
 
     def readings(self, now: float) -> Readings:
         """Return what the headers of a response at this moment say; chat tells only requests."""
-        gauges = self.quota.gauges(now)
+        gauges = self.quotas[0].gauges(now)
         told = [(Meter.REQUESTS, gauges.requests, 1)]
         if self.model.provider is ProviderKind.anthropic:
             told += [(Meter.INPUT, gauges.input, 1000), (Meter.OUTPUT, gauges.output, 1000)]
         return {
             meter: Reading(
-                limit=round(gauge.limit),
-                remaining=max(0, round(gauge.level / step) * step),
+                limit=round(gauge.limit), remaining=max(0, round(gauge.level / step) * step)
             )
             for meter, gauge, step in told
             if gauge is not None
         }
 
     def _draw(self) -> None:
-        rng, output = self._rng, self.output
-        drift = np.log(output.mean_tokens) - output.sigma**2 / 2
-        lengths = np.maximum(1, np.rint(rng.lognormal(drift, output.sigma, _DRAWS)))
-        paces = 1 + self._latency.spread * rng.uniform(-1, 1, _DRAWS)
-        self._draws = list(
-            zip(lengths.tolist(), paces.tolist(), rng.uniform(size=_DRAWS).tolist(), strict=True)
-        )
+        lengths = self._rng.permutation(self._lengths).tolist()
+        paces = 1 + self.serving.latency.spread * self._rng.uniform(-1, 1, _DRAWS)
+        faults = self._rng.uniform(size=_DRAWS)
+        self._draws = list(zip(lengths, paces.tolist(), faults.tolist(), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _quantiles(mean: float, sigma: float) -> np.ndarray:
+    """Return equally likely lengths of a lognormal distribution, with exactly its mean."""
+    normal = NormalDist()
+    places = [normal.inv_cdf((i + 0.5) / _DRAWS) for i in range(_DRAWS)]
+    shape = np.exp(sigma * np.array(places))
+    return np.maximum(1, np.rint(shape * (mean / shape.mean()))).astype(int)
 
 
 def endpoints(
-    models: list[ModelConfig], settings: SimulateConfig, rng: np.random.Generator
+    scene: Scene,
+    *,
+    groups: dict[str, str],
+    cache_reads_count: frozenset[str],
+    rng: np.random.Generator,
 ) -> dict[str, Endpoint]:
-    """Return every model's endpoint; models of one key, host and group share their quota."""
-    accounts = Accounts(settings)
+    """Return every model's endpoint.
+
+    Args:
+        scene: what is assumed of servers.
+        groups: model to its quota group.
+        cache_reads_count: models whose cache reads count as input.
+        rng: of all draws.
+    """
+    quotas = {name: Quota(config, 0.0) for name, config in scene.groups.items()}
     found: dict[str, Endpoint] = {}
-    for model in models:
-        key = f"{model.base_url} {model.api_key_env}"
-        quota = accounts.quota(accounts.of(key, 0.0), model.model, 0.0)
-        found[model.name] = Endpoint(
-            model, quota, settings, rng, sends_headers=accounts.group(model.model).headers
+    for name, group in groups.items():
+        model = next(m for m in (*scene.config.models, *scene.config.actors) if m.name == name)
+        own = scene.own.get(name)
+        held = (quotas[group],) if own is None else (Quota(own, 0.0), quotas[group])
+        found[name] = Endpoint(
+            model,
+            scene,
+            rng,
+            quotas=held,
+            sends_headers=(own or scene.groups[group]).headers,
+            cache_reads_count=name in cache_reads_count,
         )
     return found
