@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 COMMANDS = (
     "plan",
     "lint",
+    "rehearse",
     "try_",
     "sweep",
     "submit",

@@ -98,8 +98,9 @@ def smoothed(
         least_s: seconds.
     """
     found: list[tuple[float, float, str]] = []
-    for (at, what), (until, _) in zip(binds, [*binds[1:], (end, "")], strict=True):
-        until = min(until, end)
+    for i, (at, what) in enumerate(binds):
+        at = 0.0 if i == 0 else at
+        until = min(binds[i + 1][0] if i + 1 < len(binds) else end, end)
         if until <= at:
             continue
         if found and (until - at < least_s or found[-1][2] == what):

@@ -57,7 +57,8 @@ class Phase:
     end_s: float
     what: str
     """A meter, `places` (max_in_flight), `workers` (their processors), `pause` (after a 429),
-    `start` (ramping up), `tail` (nothing waits, the last calls run) or `idle`."""
+    `start` (ramping up), `tail` (nothing waits, the last calls run) or `demand` (it would answer
+    more than it is asked)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +77,9 @@ class GroupOutcome:
         """Return what held it back longest while work waited."""
         seconds: Counter[str] = Counter()
         for phase in self.phases:
-            if phase.what not in {"tail", "idle"}:
+            if phase.what not in {"tail", "demand"}:
                 seconds[phase.what] += phase.end_s - phase.start_s
-        return seconds.most_common(1)[0][0] if seconds else "start"
+        return seconds.most_common(1)[0][0] if seconds else "demand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +120,8 @@ class Outcome:
 
     @property
     def slowest(self) -> GroupOutcome:
-        """Return the group whose last call ends last."""
-        ends = {m.model: m.ends_s for m in self.models}
+        """Return the group of the model under test whose last call ends last."""
+        ends = {m.model: m.ends_s for m in self.models if m.jobs}
         return max(self.groups, key=lambda g: max(ends.get(m, 0.0) for m in g.models))
 
 
@@ -170,7 +171,7 @@ def _group(run: Rehearsal, name: str, models: tuple[str, ...]) -> GroupOutcome:
     for m in models:
         refused.update(run.models[m].refused_by)
     # The first fifth, a minute at most, is left out: permits ramp up, and full buckets empty.
-    busy = max(1, int(measure.busy_until))
+    busy = max(1, int(measure.busy_until or end))
     start = min(60, busy // 5)
     limits = ((Meter.REQUESTS, config.rpm), (Meter.INPUT, config.itpm), (Meter.OUTPUT, config.otpm))
     return GroupOutcome(

@@ -476,7 +476,7 @@ class Rehearsal:
                 group.busy_until = now
                 why = self._why(progress, flying)
             else:
-                why = "tail" if flying else "idle"
+                why = "tail" if any(lane.has_jobs for lane in lanes) else "demand"
             group.bound_by(why, now)
         self._at(now + (1.0 if now < 120 else 5.0), Kind.SAMPLE, None, None)
 

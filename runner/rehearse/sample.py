@@ -32,6 +32,8 @@ LEAST_CALLS = 6_000
 """Of the smaller sample."""
 MOST_CALLS = 48_000
 LEAST_S = 150.0
+START_S = 60.0
+"""What happens before is taken to happen once."""
 FEW_JOBS = 100
 """A model's jobs up to here are rehearsed whole."""
 
@@ -230,9 +232,9 @@ def _stretched_phases(phases: tuple[Phase, ...], end: float) -> tuple[Phase, ...
     """Keep the lengths of start and tail; all between grows."""
     if not phases or end <= phases[-1].end_s:
         return phases
-    first = phases[0].end_s if phases[0].what == "start" and len(phases) > 1 else 0.0
     last = phases[-1].start_s if phases[-1].what == "tail" else phases[-1].end_s
     tail = phases[-1].end_s - last
+    first = min(START_S, last / 3)
     scale = (end - tail - first) / max(last - first, 1e-9)
 
     def moved(at: float) -> float:

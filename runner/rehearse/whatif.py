@@ -14,6 +14,8 @@ from runner.rehearse.tiers import next_tier
 from runner.simulate.config import GroupConfig
 
 KEYS = {Meter.REQUESTS: "rpm", Meter.INPUT: "itpm", Meter.OUTPUT: "otpm"}
+NEAR = 0.5
+"""Used share of a limit from which it may come to bind."""
 MOST_GROUPS = 3
 """Groups, the slowest first, whose quota is varied."""
 
@@ -69,7 +71,7 @@ def _quotas(scene: Scene, outcome: Outcome) -> Iterator[Variant]:
     for place, group in enumerate(limited):
         server = scene.groups[group.group]
         if place == 0 and len(group.buckets) > 1:
-            for bucket in group.buckets:
+            for bucket in (b for b in group.buckets if b.utilisation >= NEAR):
                 key = KEYS[bucket.meter]
                 doubled = replace(server, **{key: bucket.limit * 2})
                 name = bucket.meter.value.replace("_", " ")
