@@ -25,7 +25,11 @@ def add(commands: Commands) -> None:
     )
     add_configuration(parser)
     parser.add_argument(
-        "--workers", type=positive, default=1, metavar="N", help="as for `runner sweep` (default: 1)"
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="as for `runner sweep` (default: 1)",
     )
     parser.add_argument(
         "--output-tokens",
@@ -108,7 +112,10 @@ def _given(args: argparse.Namespace, config: SweepConfig) -> Given:
     names = [m.name for m in (*config.models, *config.actors, *config.judges)]
     return Given(
         workers=args.workers,
-        output={m: _number("--output-tokens", t) for m, t in _split(args.output_tokens, "--output-tokens", names)},
+        output={
+            m: _number("--output-tokens", t)
+            for m, t in _split(args.output_tokens, "--output-tokens", names)
+        },
         calls={m: _number("--calls", t) for m, t in _split(args.calls, "--calls", names)},
         latency={m: _latency(t) for m, t in _split(args.latency, "--latency", names)},
         burst_s=args.burst,
@@ -147,7 +154,7 @@ def _latency(text: str) -> LatencyConfig:
     from runner.core.errors import ConfigError
     from runner.simulate.config import LatencyConfig
 
-    first, comma, rate = text.partition(",")
+    first, _, rate = text.partition(",")
     try:
         found = LatencyConfig(first_token_s=float(first), tokens_per_s=float(rate or 0))
     except ValueError:

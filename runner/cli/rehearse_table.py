@@ -132,7 +132,9 @@ def _total(outcome: Outcome, *, cached: bool) -> Iterator[str]:
 
 
 def _groups(outcome: Outcome) -> Table:
-    grid = _grid("quota group", "requests a min", "input tok", "output tok", "binds", "429s by", left=1)
+    grid = _grid(
+        "quota group", "requests a min", "input tok", "output tok", "binds", "429s by", left=1
+    )
     grid.columns[4].justify = grid.columns[5].justify = "left"
     for group in outcome.groups:
         used = {b.meter.value: b for b in group.buckets}

@@ -253,9 +253,7 @@ class Stage:
                 f"{latency.first_token_s:.2g} s + {speed} ({source})"
             )
 
-    def _limits(
-        self, config: SweepConfig
-    ) -> tuple[dict[str, GroupConfig], dict[str, GroupConfig]]:
+    def _limits(self, config: SweepConfig) -> tuple[dict[str, GroupConfig], dict[str, GroupConfig]]:
         """Return the limits that servers hold us to, of groups and of models beside them."""
         plan = quota_plan(config)
         configured, uses = groups_of(config)

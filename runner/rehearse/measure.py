@@ -98,9 +98,9 @@ def smoothed(
         least_s: seconds.
     """
     found: list[tuple[float, float, str]] = []
-    for i, (at, what) in enumerate(binds):
-        at = 0.0 if i == 0 else at
-        until = min(binds[i + 1][0] if i + 1 < len(binds) else end, end)
+    edges = [0.0, *(at for at, _ in binds[1:]), end]
+    for (_, what), at, after in zip(binds, edges, edges[1:], strict=False):
+        until = min(after, end)
         if until <= at:
             continue
         if found and (until - at < least_s or found[-1][2] == what):

@@ -75,11 +75,12 @@ class GroupOutcome:
     @property
     def binds(self) -> str:
         """Return what held it back longest while work waited."""
-        seconds: Counter[str] = Counter()
+        seconds: dict[str, float] = {}
         for phase in self.phases:
             if phase.what not in {"tail", "demand"}:
-                seconds[phase.what] += phase.end_s - phase.start_s
-        return seconds.most_common(1)[0][0] if seconds else "demand"
+                lasted = phase.end_s - phase.start_s
+                seconds[phase.what] = seconds.get(phase.what, 0.0) + lasted
+        return max(seconds, key=lambda what: seconds[what], default="demand")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -242,6 +242,4 @@ def _stretched_phases(phases: tuple[Phase, ...], end: float) -> tuple[Phase, ...
             return at
         return end - tail + (at - last) if at >= last else first + (at - first) * scale
 
-    return tuple(
-        Phase(start_s=moved(p.start_s), end_s=moved(p.end_s), what=p.what) for p in phases
-    )
+    return tuple(Phase(start_s=moved(p.start_s), end_s=moved(p.end_s), what=p.what) for p in phases)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.config.schema import SweepConfig
 from runner.core.money import Tariff
@@ -93,7 +93,5 @@ def owed_plan(plan: Plan, owed: Callable[[int], SeedSet]) -> Plan:
 
 def with_seeds(plan: Plan, seeds: Mapping[int, SeedSet]) -> Plan:
     """Return a plan with other seeds; cells that are not named, or left without any, are dropped."""
-    from dataclasses import replace
-
     cells = [replace(c, seeds=seeds[c.number]) for c in plan.cells if seeds.get(c.number)]
     return Plan(cells, seed_block=plan.seed_block, version=plan.version)

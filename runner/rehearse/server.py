@@ -104,14 +104,7 @@ class Endpoint:
         first_s = latency.first_token_s * pace
         if any(s.after_s <= now < s.after_s + s.for_s for s in self.serving.storms):
             return Overloaded(first_s)
-        entry = None
-        read = written = 0
-        if shared >= self.serving.cache_min_tokens:
-            entry = self._cache.get(cell)
-            if entry is not None and entry.ready_at <= now < entry.ends_at:
-                read = shared
-            else:
-                written = shared
+        read, written = self._look_up(cell, shared, now)
         bound = self.model.max_tokens
         counted = input_tokens if self._reads_count else input_tokens - read
         permits = self._admit(counted, bound, now)
@@ -121,15 +114,28 @@ class Endpoint:
             for quota, permit in permits:
                 quota.finish(permit, now, early=True)
             return Overloaded(first_s)
-        if entry is not None and read:
-            entry.ends_at = now + ttl_s
-        elif written and (entry is None or entry.ends_at <= now):
-            self._cache[cell] = _Entry(now + first_s, now + first_s + ttl_s)
+        if read or written:
+            self._keep(cell, now, ready_at=now + first_s, ttl_s=ttl_s, written=written)
         tokens = min(length, bound)
         seconds = tokens * pace / latency.tokens_per_s if latency.tokens_per_s else 0.0
         for quota, permit in permits:
             quota.produce(permit, tokens, now + first_s, seconds)
         return Admitted(permits, tokens, read, written, first_s, first_s + seconds)
+
+    def _look_up(self, cell: int, shared: int, now: float) -> tuple[int, int]:
+        """Return (tokens read from the cache, tokens written to it)."""
+        if not shared or shared < self.serving.cache_min_tokens:
+            return 0, 0
+        entry = self._cache.get(cell)
+        ready = entry is not None and entry.ready_at <= now < entry.ends_at
+        return (shared, 0) if ready else (0, shared)
+
+    def _keep(self, cell: int, now: float, *, ready_at: float, ttl_s: float, written: int) -> None:
+        entry = self._cache.get(cell)
+        if entry is not None and not written:
+            entry.ends_at = now + ttl_s
+        elif entry is None or entry.ends_at <= now:
+            self._cache[cell] = _Entry(ready_at, ready_at + ttl_s)
 
     def _admit(
         self, counted: int, bound: int, now: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 from runner.plan.cells import Plan
 from runner.plan.estimate import PromptSize
@@ -57,7 +57,7 @@ def shapes(
     """
     ratios = {m: _ratio(plan, m, size, answers[m]) for m in plan.models}
 
-    @lru_cache(maxsize=None)
+    @cache
     def shape(number: int) -> Shape:
         model = plan.cell(number).model
         known, one, ratio = answers[model], size(number), ratios[model]
@@ -93,9 +93,7 @@ def _input(size: PromptSize, answer_tokens: float) -> float:
     return -(-size.characters // CHARACTERS_PER_TOKEN) + carried
 
 
-def _ratio(
-    plan: Plan, model: str, size: Callable[[int], PromptSize], known: Answers
-) -> float:
+def _ratio(plan: Plan, model: str, size: Callable[[int], PromptSize], known: Answers) -> float:
     if known.input_tokens is None:
         return 1.0
     cells = plan.of_model(model)

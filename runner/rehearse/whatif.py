@@ -77,7 +77,9 @@ def _quotas(scene: Scene, outcome: Outcome) -> Iterator[Variant]:
                 name = bucket.meter.value.replace("_", " ")
                 yield _quota(scene, group, doubled, f"twice the {name}")
         ids = [m.model for m in scene.config.models if m.name in group.models]
-        tier = next_tier(ids[0], rpm=server.rpm, itpm=server.itpm, otpm=server.otpm) if ids else None
+        tier = (
+            next_tier(ids[0], rpm=server.rpm, itpm=server.itpm, otpm=server.otpm) if ids else None
+        )
         if tier is not None:
             more = replace(server, rpm=tier.rpm, itpm=tier.itpm, otpm=tier.otpm)
             yield _quota(scene, group, more, f"the limits of tier {tier.name}")

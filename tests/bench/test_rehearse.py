@@ -97,7 +97,8 @@ CASES = [
         scenario={
             "user": "Case of a {{ tone }} {{ topic }}.\n"
             + "A line of the briefing that everybody gets to read.\n" * 120
-            + "Number {{ seed }}: " + "and a line of this case alone. " * 20,
+            + "Number {{ seed }}: "
+            + "and a line of this case alone. " * 20,
             "turns": ["Go on.", "And now to the end."],
         },
     ),
@@ -147,7 +148,9 @@ def test_rehearsal_when_swept_for_real_is_within_10_percent(case: Case, tmp_path
     with serving(settings) as url:
         (tmp_path / "c.yaml").write_text(yaml.safe_dump(case.configuration(url)))
         told = json.loads(
-            _run(tmp_path, "rehearse", "c.yaml", "--server", "server.yaml", "--json", "--no-what-if")
+            _run(
+                tmp_path, "rehearse", "c.yaml", "--server", "server.yaml", "--json", "--no-what-if"
+            )
         )
         begun = time.monotonic()
         _run(tmp_path, "sweep", "c.yaml")
