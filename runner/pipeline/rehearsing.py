@@ -78,7 +78,7 @@ async def rehearse_sweep(loaded: Loaded, given: Given, *, what_ifs: bool = True)
     except EndlessError:
         msg = (
             f"{loaded.source.root}: with these limits the sweep would never end: nothing came "
-            "through for two hours. Look at `quota`, `max_in_flight` and --server."
+            "through for hours. Look at `quota`, `max_in_flight` and --server."
         )
         raise ConfigError(msg) from None
     tried = [_try(v, sampling) for v in variants(scene, outcome)] if what_ifs else []

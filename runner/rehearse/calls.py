@@ -57,7 +57,7 @@ class Calls:
             on_need: told of a worker that wants a heartbeat sooner.
         """
         self.moved_at = 0.0
-        """When the last call ended."""
+        """When the last answer came."""
         self._scene = scene
         self._agenda = agenda
         self._endpoints = endpoints
@@ -168,7 +168,6 @@ class Calls:
     def end(self, flight: Flight) -> None:
         """A response is there."""
         lane, run, now = flight.lane, flight.run, self._agenda.now
-        self.moved_at = now
         model = self._models[lane.model.name]
         model.ended_at = now
         reply = self._reply(flight)
@@ -224,6 +223,7 @@ class Calls:
         return Failure(kind=FailureKind.OVERLOADED, message="overloaded")
 
     def _answered(self, flight: Flight, usage: Usage) -> None:
+        self.moved_at = self._agenda.now
         run, lane = flight.run, flight.lane
         model = self._models[lane.model.name]
         model.input_tokens += usage.input_tokens

@@ -32,8 +32,8 @@ from runner.rehearse.server import endpoints
 from runner.rehearse.worker import Flight, Lane, Run, Worker
 
 ENDLESS_S = 400 * 86_400.0
-STUCK_S = 7200.0
-"""So long without an end of a call: nothing will come."""
+STUCK_S = 3 * 3600.0
+"""So long without an answer: none will come."""
 
 
 class EndlessError(Exception):
@@ -199,7 +199,7 @@ class Rehearsal:
             return "pause"
         if all(w.cpu_free > now + 0.1 for w in self._workers):
             return "workers"
-        if progress.binds is not None:
-            return progress.binds
         places = sum(self._desk.slots[m].limit for m in progress.models)
-        return "places" if flying >= 0.9 * places else "start"
+        if flying >= 0.95 * places:
+            return "places"
+        return progress.binds or "start"
