@@ -91,7 +91,7 @@ class Calls:
             return
         due = lane.paused_until if purse is None else purse.wallet.next_at(now)
         if due is None:
-            if not worker.short:
+            if lane.ready and not worker.short:  # a job that has not begun asks for nothing
                 self._on_need(worker)
         elif now < due < inf and not now < lane.woken_for <= due:
             lane.woken_for = due
