@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -72,7 +73,9 @@ def test_workers_share_one_quota():
 
 def test_models_of_a_group_share_its_quota():
     shared = [replace(model(name), quota=ModelQuotaConfig(group="g")) for name in ("a", "b")]
-    one = scene(*shared, seeds=75, servers={"g": GroupConfig(rpm=600, itpm=None, otpm=None)}, **ALIKE)
+    one = scene(
+        *shared, seeds=75, servers={"g": GroupConfig(rpm=600, itpm=None, otpm=None)}, **ALIKE
+    )
     one = replace(one, config=replace(one.config, quotas=[QuotaGroupConfig(name="g", rpm=600)]))
     found = rehearsed(one)
     assert found.calls == 600
@@ -96,7 +99,11 @@ def test_job_of_several_calls_with_a_role_asks_both_models():
         calls=3, input_tokens=100, companions=(Companion(model="r", calls=2, input_tokens=50),)
     )
     one = scene(
-        model(max_in_flight=20), actors=(model("r", max_in_flight=5),), shape=shape, seeds=10, **ALIKE
+        model(max_in_flight=20),
+        actors=(model("r", max_in_flight=5),),
+        shape=shape,
+        seeds=10,
+        **ALIKE,
     )
     found = rehearsed(one)
     calls = {m.model: (m.jobs, m.calls, m.input_tokens) for m in found.models}
@@ -148,4 +155,4 @@ def test_phases_follow_one_another_to_the_end():
     phases = found.groups[0].phases
     assert phases[0].start_s == 0
     assert phases[-1].end_s == pytest.approx(found.duration_s)
-    assert all(a.end_s == b.start_s for a, b in zip(phases, phases[1:], strict=False))
+    assert all(a.end_s == b.start_s for a, b in pairwise(phases))

@@ -68,7 +68,9 @@ def test_cache_modes_are_tried_where_a_prefix_is_long_enough():
     assert {w for w in found if w.startswith("cache")} == {"cache off", "cache 1h"}
     assert found["cache off"].how == "models.m.cache=off"
     short = Shape(calls=1, input_tokens=300, shared_tokens=200, shared_characters=800)
-    assert not any(w.startswith("cache") for w in tried(scene(model(max_in_flight=50), shape=short)))
+    assert not any(
+        w.startswith("cache") for w in tried(scene(model(max_in_flight=50), shape=short))
+    )
 
 
 def test_next_tier_gives_less_of_nothing():
