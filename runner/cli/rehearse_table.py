@@ -126,7 +126,7 @@ def _total(outcome: Outcome, *, cached: bool) -> Iterator[str]:
         yield short(sum(m.cached_tokens for m in outcome.models))
         yield short(sum(m.written_tokens for m in outcome.models))
     yield short(sum(m.output_tokens for m in outcome.models))
-    yield money(outcome.cost_usd) if outcome.cost_usd or not outcome.unpriced else "unknown"
+    yield _cost(outcome)
     yield duration(outcome.duration_s)
     yield ""
 
@@ -212,7 +212,9 @@ def _what_ifs(tried: Sequence[Tried], outcome: Outcome) -> Table:
 
 
 def _cost(outcome: Outcome) -> str:
-    return "unknown" if outcome.unpriced else money(outcome.cost_usd)
+    if not outcome.unpriced:
+        return money(outcome.cost_usd)
+    return f"{money(outcome.cost_usd)} + ?" if outcome.cost_usd else "unknown"
 
 
 def as_json(done: Rehearsed) -> dict[str, object]:

@@ -246,7 +246,9 @@ class Calls:
         home.running -= 1
         home.finished += 1
         flight.worker.finished.append(run.job)
-        self._models[home.model.name].jobs += 1
+        measure = self._models[home.model.name]
+        measure.jobs += 1
+        measure.ends.append(self._agenda.now)
         if home is not lane:
             self.look(flight.worker, home)
 

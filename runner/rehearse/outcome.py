@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from runner.limits.quota import Meter
-from runner.rehearse.measure import smoothed
+from runner.rehearse.measure import most_done_s, smoothed
 from runner.rehearse.rehearsal import Rehearsal
 from runner.rehearse.scene import Scene
 
@@ -35,6 +35,8 @@ class ModelOutcome:
     """None: no price is known."""
     ends_s: float
     """When its last call ended."""
+    most_done_s: float
+    """When nine of ten of its jobs had ended."""
     most_in_flight: int
 
 
@@ -151,6 +153,7 @@ def rehearsed(scene: Scene) -> Outcome:
             output_tokens=m.output_tokens,
             cost_usd=None if m.unpriced else m.cost_usd,
             ends_s=m.ended_at,
+            most_done_s=most_done_s(m),
             most_in_flight=m.most_in_flight,
         )
         for name, m in run.models.items()

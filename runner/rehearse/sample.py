@@ -5,6 +5,8 @@ are, of n and of 2n jobs, and every amount is taken as a line in the number of j
 
     x(N) = x(2n) + (x(2n) − x(n)) · (N − 2n) / n
 
+(of the end of a model: with the times at which nine of ten jobs had ended, over 0.9 · n).
+
 What is paid once (ramping up, the credit of full buckets, the tail) is in both samples and falls
 out of the difference; what goes on for as long as there are jobs is in the difference alone. Each
 model is scaled by itself and has the same share of both samples, so that models that share a quota
@@ -29,11 +31,12 @@ from runner.rehearse.scene import Scene, with_seeds
 
 WHOLE_CALLS = 24_000
 LEAST_CALLS = 6_000
-"""Of the smaller sample."""
-MOST_CALLS = 48_000
-LEAST_S = 150.0
+MOST_CALLS = 16_000
+"""Of the smaller sample, both."""
+LEAST_S = 90.0
 START_S = 60.0
 """What happens before is taken to happen once."""
+DONE = 0.9
 FEW_JOBS = 100
 """A model's jobs up to here are rehearsed whole."""
 
@@ -67,13 +70,13 @@ def rehearse(scene: Scene, sampling: Sampling | None = None) -> tuple[Outcome, S
         return _with(scene, whole), whole
     per_job = calls / plan.jobs
     jobs = max(1, round(LEAST_CALLS / per_job))
+    most = max(1, round(MOST_CALLS / per_job))
     while True:
         small = rehearsed(replace(scene, plan=thinned(plan, jobs, scene.shape)))
-        fits = small.duration_s >= LEAST_S or 2 * jobs * per_job > MOST_CALLS
-        if fits or 4 * jobs >= plan.jobs:
+        if small.duration_s >= LEAST_S or jobs >= most or 4 * jobs >= plan.jobs:
             break
         grow = LEAST_S / max(small.duration_s, 1.0) * 1.1
-        jobs = min(round(jobs * max(1.5, min(grow, 8.0))), round(MOST_CALLS / per_job))
+        jobs = min(round(jobs * max(1.5, min(grow, 8.0))), most)
     return _with(scene, Sampling(jobs=jobs), small), Sampling(jobs=jobs)
 
 
@@ -195,6 +198,10 @@ def _stretched_model(
     def line(a: float, b: float) -> float:
         return max(b, b + (b - a) * further)
 
+    # By the time when most had ended: when the last one does is a matter of the longest answer.
+    steady_s = max(0.0, large.most_done_s - small.most_done_s)
+    if not large.jobs:
+        steady_s = DONE * max(0.0, large.ends_s - small.ends_s)
     cost = None
     if small.cost_usd is not None and large.cost_usd is not None:
         cost = line(small.cost_usd, large.cost_usd)
@@ -209,7 +216,8 @@ def _stretched_model(
         written_tokens=line(small.written_tokens, large.written_tokens),
         output_tokens=line(small.output_tokens, large.output_tokens),
         cost_usd=cost,
-        ends_s=line(small.ends_s, large.ends_s),
+        ends_s=large.ends_s + steady_s / DONE * further,
+        most_done_s=line(small.most_done_s, large.most_done_s),
         most_in_flight=large.most_in_flight,
     )
 

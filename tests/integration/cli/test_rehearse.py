@@ -53,7 +53,9 @@ def test_rehearsal_says_how_long_how_much_what_binds_and_what_would_change_it(co
     assert "  requests\n" in out
     assert "2 workers" in out
     assert "m: the limits of tier Build" in out
-    assert "m: answers of 500 tokens, 0.5 s + 80 tokens/s (guess; --output-tokens, --latency)" in out
+    assert (
+        "m: answers of 500 tokens, 0.5 s + 80 tokens/s (guess; --output-tokens, --latency)" in out
+    )
     assert out.endswith(f"next: runner sweep {config}\n")
     assert [p.name for p in config.parent.iterdir()] == ["c.yaml"]
 

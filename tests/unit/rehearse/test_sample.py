@@ -95,8 +95,9 @@ def test_small_sweep_is_rehearsed_whole():
 def test_line_through_two_samples_is_exact_where_all_is_linear():
     base = rehearsed(scene(model(max_in_flight=50), seeds=25))
     (m,) = base.models
-    small = replace(base, models=(replace(m, jobs=10, calls=11, ends_s=15.0, cost_usd=1.0),))
-    large = replace(base, models=(replace(m, jobs=20, calls=21, ends_s=20.0, cost_usd=2.0),))
+    few = replace(m, jobs=10, calls=11, ends_s=15.0, most_done_s=9.0, cost_usd=1.0)
+    more = replace(m, jobs=20, calls=21, ends_s=20.0, most_done_s=13.5, cost_usd=2.0)
+    small, large = replace(base, models=(few,)), replace(base, models=(more,))
     found = stretched(small, large, {"m": 1000})
     (got,) = found.models
     assert (got.jobs, got.calls, got.ends_s, got.cost_usd) == (1000, 1001, 510.0, 100.0)
