@@ -36,6 +36,7 @@ COMMANDS = (
     "import_",
     "plan",
     "lint",
+    "rehearse",
     "try_",
     "sweep",
     "submit",

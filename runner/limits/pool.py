@@ -15,6 +15,10 @@ from runner.limits.gcra import Gcra
 from runner.limits.output_flow import OutputFlow
 from runner.limits.quota import Charging, Cost, GroupQuota, Ledger, Meter, MeterStatus, Readings
 
+LEAST_SPEED = 0.1
+"""Share of a rate below which nothing is granted: a reservation takes its line for as long as the
+speed of that moment says, for hours where it is nearly none, and the speed recovers in seconds."""
+
 
 class Pool:
     """One quota's state."""
@@ -152,10 +156,12 @@ class Pool:
     def _speed(self, meter: Meter, rate: float) -> float:
         if rate <= 0:
             return 0.0
-        if self._produces(meter):
-            return self.flow.speed(rate)
         mirror = self._mirrors.get(meter)
-        return rate if mirror is None else mirror.speed(rate)
+        if self._produces(meter):
+            found = self.flow.speed(rate)
+        else:
+            found = rate if mirror is None else mirror.speed(rate)
+        return found if found >= LEAST_SPEED * rate else 0.0
 
     def _amount(self, meter: Meter, model: str, cost: Cost) -> float:
         """Return what one request of that cost takes off a meter."""

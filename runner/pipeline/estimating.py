@@ -12,13 +12,12 @@ from pathlib import Path
 
 from pyroaring import BitMap
 
-from runner.config.schema import ModelConfig, ProviderKind
 from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError
 from runner.observe.amounts import money
 from runner.pipeline.prepare import Prepared
 from runner.plan.estimate import ModelEstimate, Observed, Pricing, estimate, total_cost_usd
-from runner.providers.caching import ttl_of, worth_caching
+from runner.providers.caching import caches
 from runner.record.manifest import load_state
 from runner.record.observed import Taken, taken_by_model
 from runner.record.place import open_store
@@ -58,12 +57,6 @@ async def estimates_of(prepared: Prepared) -> tuple[ModelEstimate, ...]:
         ended = {n: state.recorded.get(n, BitMap()) for n in ended}
     at = SystemClock().wall()
     return tuple(estimate(book.plan, size=book.size, pricing=pricing, ended=ended, at=at))
-
-
-def caches(model: ModelConfig, shared_characters: int) -> bool:
-    """Return whether the runner has a model's server cache a prefix of so many characters."""
-    asked = model.provider is ProviderKind.anthropic and ttl_of(model.cache) is not None
-    return asked and worth_caching(shared_characters, model.model)
 
 
 def _observed(taken: Taken | None) -> Observed | None:

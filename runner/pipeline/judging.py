@@ -140,7 +140,7 @@ class JudgeBook(Book):
         self._cells_facts = cells
         self._rows = rows
         self._model = judge.endpoint()
-        self.config = _config(judge, self._model, sweep.config)
+        self.config = judge_sweep(judge, self._model, sweep.config)
         self.sweep_id = grader_digest(judge)[:16]
         self.tariffs = tariffs_of(self.config)
         seeds: dict[int, BitMap] = {}
@@ -221,7 +221,7 @@ class JudgeBook(Book):
         return "{}", f'{{"judge":"{self.plan.cell(cell_number).digest[:16]}"}}'
 
 
-def _config(judge: Judge, model: ModelConfig, judged: SweepConfig) -> SweepConfig:
+def judge_sweep(judge: Judge, model: ModelConfig, judged: SweepConfig) -> SweepConfig:
     """Return the configuration of the judge's sweep: the judged sweep's engine and retries."""
     return SweepConfig(
         name=f"{judged.name}-{judge.name}",

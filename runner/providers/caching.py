@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from runner.config.schema import ModelConfig, ProviderKind
 from runner.core.values import Shared
 
 TTL_S: Mapping[str, float] = MappingProxyType({"5m": 300.0, "1h": 3600.0})
@@ -60,6 +61,12 @@ def ttl_of(mode: str) -> str | None:
 def worth_caching(characters: int, model_id: str) -> bool:
     """Return whether a shared beginning of so many characters may be cached at all."""
     return characters / CHARACTERS_PER_TOKEN >= minimum_tokens(model_id)
+
+
+def caches(model: ModelConfig, shared_characters: int) -> bool:
+    """Return whether the runner has a model's server cache a prefix of so many characters."""
+    asked = model.provider is ProviderKind.anthropic and ttl_of(model.cache) is not None
+    return asked and worth_caching(shared_characters, model.model)
 
 
 def marked(payload: Mapping[str, Any], shared: Shared, ttl: str) -> dict[str, Any] | None:

@@ -188,6 +188,15 @@ class Book:
             shared=condition.shared_characters,
         )
 
+    def cast(self, cell_number: int) -> tuple[tuple[str, str], ...]:
+        """Return the roles of a cell that other models play, with those models' names."""
+        return self._condition(cell_number).cast
+
+    def most_turns(self, cell_number: int) -> int | None:
+        """Return how many turns an episode may take; None: the script alone decides."""
+        scenario = self._condition(cell_number).prompts.scenario
+        return scenario.end.turns if scenario.environment else None
+
     def identity_parts(self, cell_number: int) -> dict[str, object]:
         """Return all that went into a cell's digest; `core.identity.cell_digest` of it is it."""
         at = self._at(cell_number)

@@ -132,6 +132,10 @@ class Bucket:
         self._level -= amount
         return True
 
+    def spend(self, amount: float) -> None:
+        """Take what `has` has just found, at the same moment."""
+        self._level -= amount
+
     def charge(self, amount: float, now: float) -> None:
         """Take whatever the level; a negative amount gives back, up to the capacity."""
         self._advance(now)
@@ -184,6 +188,15 @@ class Bucket:
                 self._end(flow)
 
     def _advance(self, now: float) -> None:
+        if now <= self._at:
+            if self._changes:
+                self._apply_changes()
+            return
+        if self._foreign is None and not self._flows and not self._changes:
+            # Nobody draws but by `take`: the common case of requests and input.
+            self._level = min(self.capacity, self._level + self._rate * (now - self._at))
+            self._at = now
+            return
         self._apply_changes()
         while self._at < now:
             until = min(now, self._changes[0][0]) if self._changes else now

@@ -112,11 +112,11 @@ class Quota:
         if ramp_s > 0:
             return self._refuse((ramp_s, Limit.RAMP), now)
         if self.requests is not None:
-            self.requests.take(1, now)
+            self.requests.spend(1)
         if self.input is not None:
-            self.input.take(input_tokens, now)
+            self.input.spend(input_tokens)
         if self.output is not None and reserves:
-            self.output.take(output, now)
+            self.output.spend(output)
         return Permit(reserved=output if reserves else 0)
 
     def _refuse(self, longest: tuple[float, Limit], now: float) -> Refused:

@@ -172,3 +172,25 @@ def test_guesses_follow_the_cell_then_the_model_then_a_stated_number():
     assert guess.cost("m", 1, **ask).input_tokens == pytest.approx(200.0)
     reserved = guess.cost("m", 1, characters=4, max_tokens=4000, charging=Charging.RESERVED)
     assert reserved.output_tokens == 4000
+
+
+def test_a_grant_in_deep_debt_does_not_take_the_line_for_hours():
+    quota = GroupQuota(itpm=60_000, ramp=AT_ONCE)
+    authority = Authority(quota, now=0.0)
+    wallet = Wallet()
+    authority.settle("w", "m", wallet.ledger(0.0), 0.0)
+    block = authority.grant("w", "m", 1, COST, 0.0)
+    assert block is not None
+    wallet.accept(block, sent_at=0.0, now=0.0)
+    ticket = wallet.take(0.0, COST)
+    assert ticket is not None
+    # Its input came to nearly two seconds of the rate: the mirror is a hair above its debt limit.
+    wallet.answered(ticket, input_tokens=2071.9, output_tokens=1, latency_s=0.1)
+    authority.settle("w", "m", wallet.ledger(0.1), 0.1)
+    now, granted = 0.1, 0
+    while now < 5.0 and not granted:
+        found = authority.grant("w", "m", 1, COST, now)
+        granted += 0 if found is None else found.count
+        now += 0.05
+    assert granted
+    assert authority.status(now).waiting_s < 2.0
