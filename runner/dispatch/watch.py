@@ -116,6 +116,9 @@ class Watch:
             return
         for incarnation in sorted(self.awaited):
             await self._recover(incarnation, gone=False, crashed=False)
+            wire = await self.salvage.on_the_wire(incarnation)
+            if incarnation in self.awaited:  # it may have registered while its journal was read
+                self.desk.unheard(incarnation, wire, self.clock.monotonic())
         self.silent |= self.awaited
         self.awaited.clear()
         self.wait_until = None

@@ -82,6 +82,10 @@ class SlotAuthority:
             self._withheld.add(worker)
             self._split.clear()
 
+    def unheard(self, worker: str, calls: int, until: float) -> None:
+        """Withhold what a worker has on the wire that never reported here (monotonic seconds)."""
+        self._shares.setdefault(worker, _Share(in_flight=calls, withheld_until=until))
+
     def gone(self, worker: str) -> None:
         """Free the share of a worker that provably runs no more."""
         share = self._shares.pop(worker, None)
