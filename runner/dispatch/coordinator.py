@@ -188,6 +188,7 @@ class Coordinator:
             quotas=self.quotas,
             publisher=self.publisher,
             salvage=self.salvage,
+            verify=self._verify,
             events=self._events,
         )
         self._events.emit(started(self._book.config.name, self._number, state, self.table))

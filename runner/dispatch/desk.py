@@ -142,6 +142,17 @@ class Desk:
             authority.lost(incarnation, now + longest_call_s(self._models[name]))
         self.quotas.lost(incarnation, now)
 
+    def unheard(self, incarnation: str, wire: Mapping[str, int], now: float) -> None:
+        """Withhold the places of calls that a worker of before may still have on the wire.
+
+        Args:
+            incarnation: it did not register, and may run.
+            wire: model to calls that its journal shows begun and not ended.
+            now: monotonic seconds; none of them was started later.
+        """
+        for name, calls in wire.items():
+            self.slots[name].unheard(incarnation, calls, now + longest_call_s(self._models[name]))
+
     def _report_places(self, beat: Heartbeat, now: float) -> None:
         total = {model: authority.counted() for model, authority in self.slots.items()}
         for model, limit in self.quotas.in_flight_limits(beat, total, now).items():

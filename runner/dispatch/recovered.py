@@ -41,7 +41,7 @@ class Recovered:
         """
         for key in await self.store.list(ATTEMPTS):
             seal = key.removeprefix(ATTEMPTS).removesuffix(".parquet")
-            if seal[-1] in "rx":
+            if seal.endswith(("r", "x")):
                 self._unread.setdefault(seal_incarnation(seal), []).append(key)
         self._inherited = frozenset(await list_seals(self.store))
         for seal in self._inherited:

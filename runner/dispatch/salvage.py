@@ -7,6 +7,7 @@ by each new coordinator, which makes the count of deaths a job was part of durab
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -165,6 +166,20 @@ class Salvage:
                     fresh.setdefault(incarnation, []).append(_tried(job, new))
         for incarnation, tried in fresh.items():
             await self.seal(incarnation, [], tried)
+
+    async def on_the_wire(self, incarnation: str) -> Counter[str]:
+        """Return how many calls a journal shows begun and not ended, by model.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        index = await read_journal(self.disk, incarnation)
+        calls: Counter[str] = Counter()
+        for job, trace in index.jobs.items():
+            if trace.open_notes and job.cell in self.book.plan:
+                actor = self._replay(job, trace.attempts).rollout.actor
+                calls[actor or self.book.plan.cell(job.cell).model] += 1
+        return calls
 
     async def tidy(self, table: LeaseTable) -> None:
         """Delete the journals of gone workers whose jobs have all ended.

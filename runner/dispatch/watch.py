@@ -6,6 +6,7 @@ published. Leasing waits until every worker of before has registered or must hav
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from runner.config.schema import EngineConfig
@@ -32,6 +33,8 @@ class Watch:
     quotas: QuotaDesk
     publisher: Publisher
     salvage: Salvage
+    verify: Callable[[], Awaitable[None]]
+    """Looks for a later claim: raises FencedError, StorageError."""
     events: Sink
     wait_until: float | None = None
     """Nothing is leased before (monotonic seconds); None: leasing goes on."""
@@ -116,6 +119,9 @@ class Watch:
             return
         for incarnation in sorted(self.awaited):
             await self._recover(incarnation, gone=False, crashed=False)
+            wire = await self.salvage.on_the_wire(incarnation)
+            if incarnation in self.awaited:  # it may have registered while its journal was read
+                self.desk.unheard(incarnation, wire, self.clock.monotonic())
         self.silent |= self.awaited
         self.awaited.clear()
         self.wait_until = None
@@ -125,6 +131,9 @@ class Watch:
         await self.publisher.cycle(look=True)
         await self.salvage.recover(incarnation, self.desk.table, gone=gone, crashed=crashed)
         await self.publisher.cycle(look=True)
+        # A journal that holds nothing, or a seal that is not there any more, may have been seen to
+        # by a later coordinator: then these jobs are not this one's to lease.
+        await self.verify()
 
     async def _list_returned(self) -> None:
         """Publish the attempts of jobs that were handed back, and owe these again."""
@@ -133,6 +142,7 @@ class Watch:
         if told:
             await self.salvage.list_returned(told)
             await self.publisher.cycle()
+            await self.verify()
             table.listed(told)
 
     async def _bury_leavers(self) -> None:

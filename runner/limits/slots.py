@@ -82,6 +82,13 @@ class SlotAuthority:
             self._withheld.add(worker)
             self._split.clear()
 
+    def unheard(self, worker: str, calls: int, until: float) -> None:
+        """Withhold what a worker has on the wire that never reported here (monotonic seconds)."""
+        if worker not in self._shares:
+            self._shares[worker] = _Share(in_flight=calls, withheld_until=until)
+            self._counted += calls
+            self._withheld.add(worker)
+
     def gone(self, worker: str) -> None:
         """Free the share of a worker that provably runs no more."""
         share = self._shares.pop(worker, None)

@@ -302,9 +302,7 @@ class Oracle:
         if self.expect.rpm:
             self._quota(call)
         for number in call.history:
-            # One that was durable until its host's disk was lost is paid for; acting on what the
-            # coordinator was told of it costs less than asking again.
-            if not self.durable(number) and number not in self.vanished:
+            if not self.durable(number):
                 self.fail(
                     f"call {call.number} builds on the answer of call {number}, not durable yet"
                 )

@@ -22,6 +22,7 @@ COLLECT_EVERY = 20
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.dst.run", description=__doc__)
     parser.add_argument("--seed", type=int, help="run this one schedule and print it")
+    parser.add_argument("--seeds", type=int, nargs="+", help="run these schedules")
     parser.add_argument("--first", type=int, default=0, help="first seed of many")
     parser.add_argument("--count", type=int, default=200, help="how many schedules")
     parser.add_argument("--trace", action="store_true", help="print every event (with --seed)")
@@ -66,6 +67,8 @@ def _seeds(options: argparse.Namespace) -> Iterator[int]:
 
     if options.seed is not None:
         yield options.seed
+    elif options.seeds:
+        yield from options.seeds
     elif options.mutant is None:
         yield from range(options.first, options.first + options.count)
     else:

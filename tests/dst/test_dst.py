@@ -21,6 +21,11 @@ pytestmark = pytest.mark.dst
 ROOT = Path(__file__).parents[2]
 SCHEDULES = int(os.environ.get("RUNNER_DST_SCHEDULES") or 2000)
 CHUNK = 125
+FOUND = (
+    *(189, 10284, 10797, 11616, 11729, 13008, 13960, 15341, 18791, 20639),
+    *(21215, 21360, 23693, 25014, 25800, 25854, 26667),
+)
+"""Seeds beyond those of every run that showed a fault of the engine once, or of the oracle."""
 MUTANT_SCHEDULES = 150
 """A mutant that so many schedules do not show would hide in a change of the engine as well."""
 
@@ -42,6 +47,13 @@ def test_every_invariant_holds_under_every_schedule(first):
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-6000:]
     assert f"{min(CHUNK, SCHEDULES - first)} schedules, 0 failed" in done.stdout
+
+
+def test_seeds_that_showed_a_fault_once_show_none():
+    done = dst("--seeds", *FOUND, "--keep-going")
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert f"{len(FOUND)} schedules, 0 failed" in done.stdout
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -49,3 +49,15 @@ def test_share_of_a_worker_that_is_gone_is_free_at_once():
     wants(slots, "a", 0.0)
     slots.gone("a")
     assert wants(slots, "b", 0.0) == 8
+
+
+def test_calls_of_a_worker_that_never_reported_are_withheld_until_they_have_ended_or_it_has_reported():
+    slots = SlotAuthority(8)
+    slots.unheard("a", 3, 10.0)
+    assert wants(slots, "b", 0.0) == 5
+    assert wants(slots, "b", 10.0, obeyed=5) == 8
+    slots = SlotAuthority(8)
+    slots.unheard("a", 3, 10.0)
+    assert wants(slots, "a", 1.0, obeyed=4) == 8
+    slots.unheard("a", 3, 20.0)  # too late: it is known now
+    assert wants(slots, "b", 30.0) == 0
