@@ -10,12 +10,14 @@ before the last moment that its predecessor can have granted, with empty mirrors
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 
 from runner.limits.accounts import Account
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
 from runner.limits.funding import Funding, room_until
+from runner.limits.laying import lay
 from runner.limits.pool import Pool
 from runner.limits.quota import (
     Cost,
@@ -25,6 +27,7 @@ from runner.limits.quota import (
     PermitBlock,
     QuotaStatus,
     Readings,
+    Step,
 )
 from runner.limits.ramp import RampUp
 from runner.limits.windows import Window
@@ -200,8 +203,15 @@ class Authority:
         """Return the state of a model's breaker."""
         return self._breaker(model).state
 
-    def grant(
-        self, worker: str, model: str, want: int, estimate: Cost, now: float
+    def grant(  # one call per heartbeat and model, all of it known only there
+        self,
+        worker: str,
+        model: str,
+        want: int,
+        estimate: Cost,
+        now: float,
+        *,
+        sizes: Sequence[float] = (),
     ) -> PermitBlock | None:
         """Return permits for a worker, None where it gets none now.
 
@@ -211,7 +221,10 @@ class Authority:
             want: requests it could start within two seconds, less the permits it holds.
             estimate: mean expected cost of the requests that wait.
             now: seconds.
+            sizes: input tokens of the next requests that it will start, as far as they are known.
         """
+        if sizes:
+            estimate = replace(estimate, input_tokens=max(1.0, sum(sizes) / len(sizes)))
         account = self._account(worker, model, now)
         account.want, account.wanted_at, account.cost = want, now, estimate
         room = self._breaker(model).room(now)
@@ -238,27 +251,47 @@ class Authority:
             )
         if count < want:
             self._starved_at = now
-        if room is not None:
-            count = min(count, room)
+        most = want if room is None else min(want, room)
+        count = min(count, most)
         if count <= 0:
             return None
+        steps: tuple[Step, ...] = ()
+        slowest = pools[intervals.index(interval)]
+        if sizes and slowest.binds is Meter.INPUT:
+            free = replace(estimate, input_tokens=0.0)
+            steps, takes_s = lay(
+                sizes,
+                second_per_token=interval / estimate.input_tokens,
+                least_s=max(pool.interval(model, free, share)[0] for pool in pools),
+                funded_s=count * interval,
+                lead_s=now + LEAD_S - first,
+                most=most,
+            )
+            count, mean_s = len(steps), takes_s / len(steps)
+            common, interval = common * mean_s / interval, mean_s
+            tokens = sum(step.input_tokens for step in steps)
+            estimate = replace(estimate, input_tokens=tokens / count)
         for pool in pools:
             # A model that waits for its own limit holds up nobody else's line.
             pool.reserve(count, model, estimate, pool.first(begin), share)
-        account.grant(count, estimate)
-        self._funding.granted(account, (worker, model), count, common, now=now)
-        self._breaker(model).granted(now)
-        self._next_id += 1
-        return PermitBlock(
-            id=self._next_id - 1,
+        if steps:
+            slowest.occupied_until(first + count * interval)
+        block = PermitBlock(
+            id=self._next_id,
             model=model,
             count=count,
             first_in_s=first - now,
             interval_s=interval,
             grace_s=GRACE_S,
-            expires_in_s=first - now + (count - 1) * interval + GRACE_S + MESSAGE_S,
+            expires_in_s=0.0,
             reserved=estimate,
+            steps=steps,
         )
+        account.grant(block)
+        self._funding.granted(account, (worker, model), count, common, now=now)
+        self._breaker(model).granted(now)
+        self._next_id += 1
+        return replace(block, expires_in_s=block.last_in_s + GRACE_S + MESSAGE_S)
 
     def status(self, now: float) -> QuotaStatus:
         """Return what `runner status` shows."""

@@ -64,6 +64,11 @@ class Pool:
             if meter is Meter.REQUESTS and target is not None and target.limit:
                 line.free_at += 1.0 / (target.limit * self.safety.value)
 
+    def occupied_until(self, at: float) -> None:
+        """What was reserved last lasts until then, longer than its meters' own costs."""
+        for line in self._lines.values():
+            line.free_at = max(line.free_at, at)
+
     def advance(self, now: float, share: float, *, wanted: bool) -> None:
         """Move time on; `share` is what the ramp allows of each rate."""
         rates: dict[Meter, float] = {}

@@ -12,8 +12,10 @@ after 10 s (60 s where it starts from nothing).
 from __future__ import annotations
 
 import heapq
+import itertools
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +29,7 @@ from runner.simulate.limits import Permit, Quota, Refused
 from runner.simulate.quota_headers import retry_after
 
 WANT = 500
-CHARACTERS_PER_TOKEN = 4
+MOST_SIZES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,16 @@ class Outcome:
     refused_of: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """A request to come."""
+
+    tokens_in: int
+    tokens_out: int
+    guess: float
+    """Of its input: known from prompts within 10 %."""
+
+
 @dataclass
 class Worker:
     name: str
@@ -82,6 +94,8 @@ class Worker:
     busy: bool
     expected: dict[str, list[float]]
     output: dict[str, float]
+    draws: dict[str, deque[Draw]] = field(default_factory=dict)
+    """What its next requests will be."""
     readings: dict[str, dict[Meter, Reading]] = field(default_factory=dict)
     waking: dict[str, float] = field(default_factory=dict)
     claim: int = 1
@@ -113,11 +127,11 @@ class Simulation:
                 busy=i < busy,
                 expected={x.model: [] for x in case.loads},
                 output={x.model: 500.0 for x in case.loads},
+                draws={x.model: deque() for x in case.loads},
             )
             for i in range(case.workers)
         ]
         self.loads = {x.model: x for x in case.loads}
-        self.draws: dict[str, list[tuple[float, float]]] = {x.model: [] for x in case.loads}
         for worker in self.workers:
             self.at(self.rng.uniform(0, 1), lambda w=worker: self.beat(w))
         if case.kills_every_s:
@@ -163,6 +177,11 @@ class Simulation:
         held = {m: w.held(self.now) for m, w in worker.wallets.items()}
         until = max(w.held_until_s(self.now) for w in worker.wallets.values())
         readings, worker.readings = worker.readings, {}
+        sizes = {m: self.sizes(worker, m, held[m]) for m in worker.wallets}
+        costs = {
+            m: Cost(input_tokens=sum(found) / len(found), output_tokens=worker.output[m])
+            for m, found in sizes.items()
+        }
 
         def receive() -> None:
             authority = self.authority
@@ -182,7 +201,7 @@ class Simulation:
             for model in ledgers:
                 want = WANT - held[model] if worker.busy else 0
                 block = authority.grant(
-                    worker.name, model, want, self.cost(worker, model), self.now
+                    worker.name, model, want, costs[model], self.now, sizes=sizes[model]
                 )
                 if block is not None:
                     blocks.append(block)
@@ -201,24 +220,25 @@ class Simulation:
         self.later(self.net(), receive)
         self.later(1.0 + self.rng.uniform(-0.02, 0.02), lambda: self.beat(worker))
 
-    def cost(self, worker: Worker, model: str) -> Cost:
-        """Mean of the next requests' estimates: input is known from prompts within 10 %."""
-        ahead = self.ahead(model)[-50:]
-        mean = sum(i for i, _ in ahead) / len(ahead)
-        return Cost(input_tokens=mean, output_tokens=worker.output[model])
+    def sizes(self, worker: Worker, model: str, held: int) -> list[float]:
+        """What the requests after those that have permits are expected to use."""
+        ahead = itertools.islice(self.ahead(worker, model), held, held + MOST_SIZES)
+        return [draw.guess for draw in ahead]
 
-    def ahead(self, model: str) -> list[tuple[float, float]]:
-        found = self.draws[model]
-        if len(found) < 60:
+    def ahead(self, worker: Worker, model: str) -> deque[Draw]:
+        found = worker.draws[model]
+        if len(found) < WANT + MOST_SIZES:
             load = self.loads[model]
 
             def lognormal(mean: float, sigma: float) -> np.ndarray:
                 return self.rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, 2000)
 
-            found[:0] = zip(
-                np.maximum(1, lognormal(load.input_mean, load.input_sigma)).round().tolist(),
-                np.maximum(1, lognormal(load.output_mean, load.output_sigma)).round().tolist(),
-                strict=True,
+            inputs = np.maximum(1, lognormal(load.input_mean, load.input_sigma)).round()
+            outputs = np.maximum(1, lognormal(load.output_mean, load.output_sigma)).round()
+            guesses = inputs * self.rng.uniform(0.9, 1.1, len(inputs))
+            found.extend(
+                Draw(int(i), int(o), g)
+                for i, o, g in zip(inputs, outputs, guesses.tolist(), strict=True)
             )
         return found
 
@@ -240,21 +260,18 @@ class Simulation:
         worker.waking[model] = -1.0
         wallet = worker.wallets[model]
         while True:
-            draw = self.ahead(model)[-1]
-            guess = Cost(
-                input_tokens=draw[0] * self.rng.uniform(0.9, 1.1),
-                output_tokens=worker.output[model],
-            )
+            draw = self.ahead(worker, model)[0]
+            guess = Cost(input_tokens=draw.guess, output_tokens=worker.output[model])
             ticket = wallet.take(self.now, guess)
             if ticket is None:
                 break
-            self.draws[model].pop()
+            worker.draws[model].popleft()
             self.start(worker, model, draw, ticket)
         self.wake(worker, model)
 
-    def start(self, worker: Worker, model: str, draw: tuple[float, float], ticket: Ticket) -> None:
+    def start(self, worker: Worker, model: str, draw: Draw, ticket: Ticket) -> None:
         sent = self.now
-        tokens_in, tokens_out = int(draw[0]), int(draw[1])
+        tokens_in, tokens_out = draw.tokens_in, draw.tokens_out
 
         def arrive() -> None:
             measured = self.now >= self.case.start_s
