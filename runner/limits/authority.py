@@ -17,7 +17,7 @@ from math import inf
 from runner.limits.accounts import Account
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
 from runner.limits.funding import Funding, room_until
-from runner.limits.laying import lay
+from runner.limits.laying import lay, mean_size
 from runner.limits.pool import Pool
 from runner.limits.quota import (
     Cost,
@@ -231,6 +231,18 @@ class Authority:
         if want <= 0 or room == 0:
             return None
         self._advance(now)
+        most = want if room is None else min(want, room)
+        return self._block(account, (worker, model), most, sizes, now)
+
+    def _block(
+        self,
+        account: Account,
+        key: tuple[str, str],
+        most: int,
+        sizes: Sequence[float],
+        now: float,
+    ) -> PermitBlock | None:
+        model, want, estimate = key[1], account.want, account.cost
         share = self._ramp.allowed(now)
         pools = self._pools(model)
         intervals = [self._interval(pool, model, estimate, share) for pool in pools]
@@ -238,20 +250,15 @@ class Authority:
         account.common_s = common
         begin = max(now, self._paused_until)
         first = max(pool.first(begin) for pool in pools)
-        if self._funding.outdated((worker, model), now):
+        if self._funding.outdated(key, now):
             self._funding.renew(*self._demands(now), now)
         count = 0
         if first <= now + LEAD_S and interval < inf:
-            count = min(
-                want,
-                self._funding.room(
-                    account, (worker, model), common, first=first, calm=self._calm(now), now=now
-                ),
-                room_until(now + LEAD_S, first, interval),
-            )
+            calm = self._calm(now)
+            funded = self._funding.room(account, key, common, first=first, calm=calm, now=now)
+            count = min(want, funded, room_until(now + LEAD_S, first, interval))
         if count < want:
             self._starved_at = now
-        most = want if room is None else min(want, room)
         count = min(count, most)
         if count <= 0:
             return None
@@ -259,18 +266,17 @@ class Authority:
         slowest = pools[intervals.index(interval)]
         if sizes and slowest.binds is Meter.INPUT:
             free = replace(estimate, input_tokens=0.0)
-            steps, takes_s = lay(
+            steps, mean_s = lay(
                 sizes,
-                second_per_token=interval / estimate.input_tokens,
+                mean=estimate.input_tokens,
+                mean_s=interval,
                 least_s=max(pool.interval(model, free, share)[0] for pool in pools),
                 funded_s=count * interval,
                 lead_s=now + LEAD_S - first,
                 most=most,
             )
-            count, mean_s = len(steps), takes_s / len(steps)
-            common, interval = common * mean_s / interval, mean_s
-            tokens = sum(step.input_tokens for step in steps)
-            estimate = replace(estimate, input_tokens=tokens / count)
+            count, common, interval = len(steps), common * mean_s / interval, mean_s
+            estimate = replace(estimate, input_tokens=mean_size(steps))
         for pool in pools:
             # A model that waits for its own limit holds up nobody else's line.
             pool.reserve(count, model, estimate, pool.first(begin), share)
@@ -288,7 +294,7 @@ class Authority:
             steps=steps,
         )
         account.grant(block)
-        self._funding.granted(account, (worker, model), count, common, now=now)
+        self._funding.granted(account, key, count, common, now=now)
         self._breaker(model).granted(now)
         self._next_id += 1
         return replace(block, expires_in_s=block.last_in_s + GRACE_S + MESSAGE_S)

@@ -140,8 +140,11 @@ class Pool:
 
     def refused(self, meter: Meter | None, now: float) -> None:
         """A 429: by the meter it names, else by the one that binds."""
-        target = self.target(meter or self.binds or Meter.REQUESTS, now)
+        meter = meter or self.binds or Meter.REQUESTS
+        target = self.target(meter, now)
         target.learner.refused(now, target.limit)
+        if meter in self._mirrors:
+            self._mirrors[meter].refused(now)
 
     def status(self, now: float) -> tuple[MeterStatus, ...]:
         """Return what `runner status` shows of each meter."""

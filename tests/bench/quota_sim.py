@@ -63,6 +63,8 @@ class Case:
     most_refused: float = 0.001
     limit_factor: float = 1.0
     """Of the configured limit while measured."""
+    settled_s: float | None = None
+    """From then on, after `start_s`, every 10 s use what they should (`settled_after`)."""
 
 
 @dataclass
@@ -70,7 +72,6 @@ class Outcome:
     used: float = 0.0
     refused: int = 0
     ended: int = 0
-    settled_s: float | None = None
     starts: list[float] = field(default_factory=list)
     minute: float = 0.0
     by_model: dict[str, float] = field(default_factory=dict)
@@ -370,6 +371,7 @@ def otpm(limit: float, **more: object) -> tuple[GroupConfig, GroupQuota]:
     return server, GroupQuota(rpm=10_000, otpm=limit)
 
 
+HALVED_AT_S = 60.0
 LONG = (Load(output_mean=600.0, output_sigma=1.0),)
 MIXED = (Load(input_mean=3000.0, input_sigma=1.0, output_mean=100.0),)
 
@@ -392,10 +394,6 @@ def cases() -> list[Case]:
                     quota=GroupQuota(rpm=10_000, itpm=4e6),
                     meter=Meter.INPUT,
                     loads=MIXED,
-                    # With a bucket of one second (22 mean prompts; single ones take half of it)
-                    # the target for input, 0.98 and 0.1 %, is missed: these bounds are what is.
-                    least=0.93 if burst == 1 else 0.98,
-                    most_refused=0.01 if burst == 1 else 0.001,
                 )
             )
         for burst in (1.0, 10.0, 60.0):
@@ -419,7 +417,7 @@ def cases() -> list[Case]:
             quota=GroupQuota(auto=True),
             start_s=60,
             least=0.92,
-            most=1.05,  # what the bucket saved up before
+            most=1.034,  # it may use what the bucket had saved up before: 10 s of 300
             most_refused=0.01,
         )
     )
@@ -461,52 +459,39 @@ def cases() -> list[Case]:
             most_refused=0.01,
         )
     )
-    server, quota = rpm(4000, burst_s=10)
-    found.append(
-        Case(
-            name="coordinator killed every 20 s",
-            server=server,
-            quota=quota,
-            kills_every_s=20.0,
-            least=0.90,
-            most_refused=0.005,
-        )
-    )
-    for name, busy in (("8 workers, 2 busy", 2),):
+    for down_s in (0.7, 1.5, 3.0):
         server, quota = rpm(4000, burst_s=10)
-        found.append(Case(name=name, server=server, quota=quota, workers=8, busy=busy))
-    for headers in (True, False):
-        for settle in (10.0, 30.0):
-            server, quota = rpm(
-                4000, burst_s=10, headers=headers, steps=[StepConfig(after_s=60, factor=0.5)]
+        found.append(
+            Case(
+                name=f"coordinator killed every 20 s, away {down_s} s",
+                server=server,
+                quota=quota,
+                kills_every_s=20.0,
+                down_s=down_s,
+                least=0.90,
+                most_refused=0.005,
             )
-            if headers == (settle == 10.0):
-                found.append(
-                    Case(
-                        name=f"halved, {'headers' if headers else 'no headers'}: minute after",
-                        server=server,
-                        quota=quota,
-                        start_s=60,
-                        for_s=60,
-                        limit_factor=0.5,
-                        least=0.9,
-                        most=1.25,
-                        most_refused=0.02,
-                    )
-                )
-                found.append(
-                    Case(
-                        name=f"halved, {'headers' if headers else 'no headers'}: once settled",
-                        server=server,
-                        quota=quota,
-                        start_s=60 + settle,
-                        for_s=60,
-                        limit_factor=0.5,
-                        least=0.95 if headers else 0.9,
-                        most=1.05,
-                        most_refused=0.02,
-                    )
-                )
+        )
+    server, quota = rpm(4000, burst_s=10)
+    found.append(Case(name="8 workers, 2 busy", server=server, quota=quota, workers=8, busy=2))
+    for headers, settled_s in ((True, 10.0), (False, 30.0)):
+        server, quota = rpm(
+            4000, burst_s=10, headers=headers, steps=[StepConfig(after_s=HALVED_AT_S, factor=0.5)]
+        )
+        found.append(
+            Case(
+                name=f"halved, {'headers' if headers else 'no headers'}",
+                server=server,
+                quota=quota,
+                start_s=HALVED_AT_S,
+                for_s=60,
+                limit_factor=0.5,
+                least=0.9,
+                most=1.0 + 10 / 60 + 0.01,  # what the bucket of then 10 s of refill held
+                most_refused=0.02,
+                settled_s=settled_s,
+            )
+        )
     own = GroupConfig(rpm=600, itpm=None, otpm=None, burst_s=10)
     server, quota = rpm(4000, burst_s=10)
     found.append(
@@ -536,6 +521,45 @@ def worst_minute(starts: Sequence[float], limit: float) -> float:
     return float((ends - np.arange(len(times))).max() / (limit * 60.0))
 
 
+def settled_after(starts: Sequence[float], limit: float, since: float, until: float) -> float:
+    """From when on, after `since`, any 10 s use between 0.85 and 1.1 of the limit.
+
+    Where a limit is learned from refusals alone, AIMD goes some per cent below it and, out of what
+    the bucket has saved up meanwhile, above.
+    """
+    times = np.sort(np.asarray(starts))
+    moments = np.arange(since, until - 10.0, 0.5)
+    uses = [np.searchsorted(times, [t, t + 10.0]) for t in moments]
+    off = [not 0.85 <= (b - a) / (10.0 * limit) <= 1.1 for a, b in uses]
+    return 0.5 * (len(off) - off[::-1].index(True)) if True in off else 0.0
+
+
+def problems(case: Case, outcome: Outcome) -> list[str]:
+    """Return which bounds of a row do not hold."""
+    found: list[str] = []
+    limit = limit_of(case)
+    used = outcome.used / (limit * case.for_s)
+    refused = outcome.refused / max(1, outcome.ended)
+    if not case.least <= used <= case.most + 1e-9:
+        found.append(f"use {used:.3f} is not within {case.least} and {case.most}")
+    if refused > case.most_refused:
+        found.append(f"429s {refused:.3%} are more than {case.most_refused:.2%}")
+    if case.kills_every_s and (worst := worst_minute(outcome.starts, limit)) > 1.0:
+        found.append(f"a minute has {worst:.3f} of the quota")
+    if case.settled_s is not None:
+        after = settled_after(outcome.starts, limit, case.start_s, case.start_s + case.for_s)
+        if after > case.settled_s:
+            found.append(f"settled after {after:.0f} s, not {case.settled_s:.0f}")
+    if len(case.loads) > 1 and (rest := rest_used(case, outcome)) < 0.98:
+        found.append(f"the other model has {rest:.3f} of what is left")
+    return found
+
+
+def rest_used(case: Case, outcome: Outcome) -> float:
+    """Return what model b used of what model a left."""
+    return outcome.by_model["b"] / (limit_of(case) * case.for_s - outcome.by_model["a"])
+
+
 def main() -> None:
     words = sys.argv[1:]
     print(f"{'case':45} {'util':>6} {'429':>7}  target           s")
@@ -546,16 +570,18 @@ def main() -> None:
         outcome = Simulation(case).run()
         used = outcome.used / (limit_of(case) * case.for_s)
         share = outcome.refused / max(1, outcome.ended)
-        good = case.least <= used <= case.most + 1e-9 and share <= case.most_refused
-        extra = ""
+        extra = "".join(f" MISSED: {problem}" for problem in problems(case, outcome))
         if case.kills_every_s:
-            extra = f" worst minute {worst_minute(outcome.starts, limit_of(case)):.3f}"
+            extra += f" worst minute {worst_minute(outcome.starts, limit_of(case)):.3f}"
+        if case.settled_s is not None:
+            end = case.start_s + case.for_s
+            after = settled_after(outcome.starts, limit_of(case), case.start_s, end)
+            extra += f" settled after {after:.1f} s"
         if len(case.loads) > 1:
-            left = limit_of(case) * case.for_s - outcome.by_model["a"]
-            extra = f" b: {outcome.by_model['b'] / left:.3f} of what is left"
+            extra += f" b: {rest_used(case, outcome):.3f} of what is left"
         print(
             f"{case.name:45} {used:6.3f} {share:7.3%}  {case.least:.3f}-{case.most:.2f} {case.most_refused:6.2%}"
-            f" {time.process_time() - began:5.1f} {'' if good else 'MISSED'}{extra}",
+            f" {time.process_time() - began:5.1f}{extra}",
             flush=True,
         )
 

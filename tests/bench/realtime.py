@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.timed_sweep import Samples, Simulator, TimedSweep, watch
+from tests.support.timed_sweep import Simulator, TimedSweep, watch
 
 WORKERS = 4
 LATENCY = ("latency.first_token_s=1", "latency.tokens_per_s=80")
@@ -55,8 +54,6 @@ class Measured:
     worst_minute: float
     calls: int
     killed: int = 0
-    cpu: dict[str, float] = field(default_factory=dict)
-    """Cores, of the simulator and of everything else that this case started."""
 
 
 def cases() -> list[RealCase]:
@@ -126,13 +123,6 @@ def measure(case: RealCase, *, for_s: float, placement: tuple[str, ...] = ()) ->
         begun, samples = watch(
             simulator, sweep, case.bucket, for_s=case.start_s + for_s, start_within_s=120
         )
-        cpu = cpu_s(simulator.pid) / samples.list[-1].at
-        return _measured(case, begun, samples, for_s, len(killed), cpu)
-
-
-def _measured(
-    case: RealCase, begun: float, samples: Samples, for_s: float, killed: int, cpu: float
-) -> Measured:
     first = begun + case.start_s
     last = first + for_s
     return Measured(
@@ -140,15 +130,8 @@ def _measured(
         refused=samples.refused_share(first, last),
         worst_minute=samples.most(60.0) / case.limit,
         calls=samples.at(last).answered - samples.at(first).answered,
-        killed=killed,
-        cpu={"simulator": cpu},
+        killed=len(killed),
     )
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def holds(case: RealCase, found: Measured) -> bool:
