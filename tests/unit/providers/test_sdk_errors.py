@@ -80,7 +80,7 @@ STATUS_CLASSES = dict.fromkeys(
 OTHER_CLASSES = [
     c
     for c in dict.fromkeys(subclasses(anthropic.AnthropicError))
-    if c.__module__ == "anthropic._exceptions" and c not in STATUS_CLASSES
+    if c.__module__ in {"anthropic", "anthropic._exceptions"} and c not in STATUS_CLASSES
 ]
 """Those of `anthropic.lib` (toolsets, cloud log-ins, its own stream readers) no plain call raises."""
 KEYS = [*error_classes.ERROR_CLASSES, (418, None), (500, None)]
