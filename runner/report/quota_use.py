@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.observe.quotas import METERS, QuotaHistory
 from runner.record.query import Tables
 
-_BOUND = ", ".join(f"count_if(binds = '{m}')" for m in METERS)
+_BOUND = ", ".join(f"count(*) filter (binds = '{m}')" for m in METERS)
 _USED = ", ".join(f"avg((note ->> '$.use.{m}')::double)" for m in METERS)
 _FOREIGN = ", ".join(
     f"coalesce(sum((note ->> '$.foreign.{m}')::double), 0) / count(*)" for m in METERS
@@ -17,7 +17,8 @@ with noted as (
   from read_parquet($shards) where quota is not null and quota <> ''
 )
 select grp, count(*), {_USED}, {_BOUND}, {_FOREIGN},
-  count_if(failure_kind in ('rate_limited', 'ramp_limited')), count_if(breaker <> 'closed'),
+  count(*) filter (failure_kind in ('rate_limited', 'ramp_limited')),
+  count(*) filter (breaker <> 'closed'),
   avg(waited_s), approx_quantile(waited_s, 0.95), max((note ->> '$.in_flight_limit')::bigint)
 from noted where grp is not null group by grp order by grp
 """  # noqa: S608  # names of meters are ours
