@@ -43,7 +43,7 @@ class QuotaPlan:
 
     cache_reads_count: frozenset[str]
     """Models whose cache reads count as input."""
-    sized: frozenset[str]
+    sized: frozenset[str] = frozenset()
     """Models whose input tokens are limited, or may turn out to be."""
 
     def purses(self, models: Mapping[str, ModelConfig]) -> dict[str, Purse]:
