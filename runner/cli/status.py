@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.core.process import LinuxProcesses
     from runner.observe.console import print_lines, screen_width
     from runner.observe.progress import lines, rest_lines
+    from runner.observe.quotas import history_lines
     from runner.pipeline.watching import look
     from runner.record.place import Place, open_store
 
@@ -43,5 +44,6 @@ def run(args: argparse.Namespace) -> int:
     width = screen_width() if sys.stdout.isatty() else 200
     # Of a sweep that no process runs there is nothing that flows to show.
     screen = lines if found.state == "live" else rest_lines
-    print_lines([found.sentence, *screen(found.progress, width), *found.next])
+    quotas = history_lines(found.quotas)
+    print_lines([found.sentence, *screen(found.progress, width), *quotas, *found.next])
     return EXIT_OK

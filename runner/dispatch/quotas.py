@@ -43,6 +43,8 @@ class QuotaPlan:
 
     cache_reads_count: frozenset[str]
     """Models whose cache reads count as input."""
+    sized: frozenset[str] = frozenset()
+    """Models whose input tokens are limited, or may turn out to be."""
 
     def purses(self, models: Mapping[str, ModelConfig]) -> dict[str, Purse]:
         """Return new purses, a worker's, for the paced models."""
@@ -52,6 +54,7 @@ class QuotaPlan:
                 max_tokens=model.max_tokens,
                 charging=self.groups[self.uses[name].group].charging,
                 cache_reads_count=name in self.cache_reads_count,
+                sized=name in self.sized,
             )
             for name, model in models.items()
             if name in self.paced
@@ -75,6 +78,13 @@ def quota_plan(config: SweepConfig) -> QuotaPlan:
             model.name
             for model in called(config)
             if model.name in own or limits_rate(found[uses[model.name].group])
+        ),
+        sized=frozenset(
+            model.name
+            for model in called(config)
+            if (own.get(model.name) or GroupQuota()).itpm
+            or found[uses[model.name].group].itpm
+            or found[uses[model.name].group].auto
         ),
         cache_reads_count=frozenset(
             model.name
@@ -255,7 +265,8 @@ class QuotaDesk:
             room = max(0, slots.get(model, 0) - tally.in_flight) + word.ended + 1
             want = min(word.wants + granted.get(model, 0), room) - word.held
             nothing = self.paused or beat.draining or beat.done
-            block = authority.grant(worker, model, 0 if nothing else max(0, want), word.cost, now)
+            want = 0 if nothing else max(0, want)
+            block = authority.grant(worker, model, want, word.cost, now, sizes=word.sizes)
             if block is not None:
                 out.permits.append(block)
         for model, use in self.plan.uses.items():

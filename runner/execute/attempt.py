@@ -43,6 +43,7 @@ from runner.record.frames import AttemptFrame
 from runner.record.journal import Journal
 
 JOURNAL_RETRY_S = 0.5
+PROBE_FAILED_S = 2.0
 _SERVER = frozenset({FailureKind.SERVER_ERROR, FailureKind.TIMEOUT})
 """What an outage looks like beside overload and networks, which are never the job's fault."""
 _AWAY = frozenset({FailureKind.OVERLOADED, FailureKind.CONNECTION})
@@ -318,13 +319,18 @@ class Caller:
         progress.attempts.append(attempt)
         endpoint.tally.count(reply, trouble=trouble)
         endpoint.tally.spend(endpoint.tariff, reply, started_at)
-        self._watch(endpoint, job, reply)
+        self._watch(endpoint, job, reply, trouble=trouble)
         return reply
 
-    def _watch(self, endpoint: Endpoint, job: Job, reply: Reply | Failure) -> None:
+    def _watch(
+        self, endpoint: Endpoint, job: Job, reply: Reply | Failure, *, trouble: bool
+    ) -> None:
         if isinstance(reply, Reply):
             endpoint.health.on_answer()
             return
+        if trouble and endpoint.outage:
+            # A probe failed: nobody follows it before the coordinator has heard of that.
+            endpoint.gate.pause(PROBE_FAILED_S)
         now = self.clock.monotonic()
         if reply.kind is FailureKind.CONNECTION:
             endpoint.health.on_connection_failure(reply.message, now)

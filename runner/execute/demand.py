@@ -72,7 +72,9 @@ class Demand:
             if leaving:
                 gate.purse.wallet.drop()
             wants = 0 if leaving else gate.waiting + gate.coming + queued.get(name, 0)
-            words[name] = gate.purse.word(now, wants=wants)
+            words[name] = gate.purse.word(
+                now, wants=wants, waiting=gate.costs(), cells=self.jobs.next_cells(name)
+            )
         return words
 
     def take(self, permits: Iterable[PermitBlock], sent: float, now: float) -> None:

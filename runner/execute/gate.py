@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from runner.execute.purse import Purse
 from runner.limits.quota import Cost
@@ -18,6 +19,12 @@ from runner.limits.wallet import Ticket
 NO_COST = Cost(input_tokens=0.0, output_tokens=0.0)
 FREE = Ticket(expected=NO_COST, at=0.0)
 """Stands for the permit of a model that needs none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    turn: asyncio.Future[None]
+    cost: Cost
 
 
 class Gate:
@@ -53,7 +60,7 @@ class Gate:
         self._may_call = may_call
         self._now = now
         self._on_empty = on_empty or _nothing
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
 
@@ -61,6 +68,10 @@ class Gate:
     def waiting(self) -> int:
         """Return how many calls wait for a place."""
         return len(self._waiters)
+
+    def costs(self) -> list[Cost]:
+        """Return what those who wait are expected to cost, in the order of their turns."""
+        return [waiter.cost for waiter in self._waiters]
 
     def free(self) -> int:
         """Return how many requests could start now."""
@@ -85,7 +96,7 @@ class Gate:
                 return None
             if self.free() > 0 and (ticket := self._take(cost)) is not None:
                 return ticket
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = _Waiter(asyncio.get_running_loop().create_future(), cost)
             if first:
                 self._waiters.append(waiter)
                 if self.purse is not None and self.purse.wallet.next_at(self._now()) is None:
@@ -96,7 +107,7 @@ class Gate:
             if self.purse is not None:
                 self._arm()
             try:
-                await waiter
+                await waiter.turn
             except asyncio.CancelledError:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
@@ -142,8 +153,8 @@ class Gate:
         count = len(self._waiters) if self.closed else min(self.free(), len(self._waiters))
         for _ in range(count):
             waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+            if not waiter.turn.done():
+                waiter.turn.set_result(None)
         if self.purse is not None and not self.closed:
             self._arm()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -104,6 +104,10 @@ class Jobs:
     def queued(self) -> dict[str, int]:
         """Return the jobs not started, per model."""
         return {name: len(queue) for name, queue in self._queues.items()}
+
+    def next_cells(self, model: str) -> Iterator[int]:
+        """Yield the cells of a model's jobs that have not started, in the order of their start."""
+        return (job.cell for job in self._queues.get(model, ()))
 
     def running(self) -> int:
         """Return how many rollouts run."""

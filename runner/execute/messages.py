@@ -74,6 +74,9 @@ class QuotaWord:
     """Mean expected cost of the calls of late."""
     readings: Readings
     """Out of the headers of the latest response since the last heartbeat."""
+    sizes: tuple[float, ...] = ()
+    """Expected input tokens of the calls that start next, in order, without those that the permits
+    in hand are for; empty where the quota does not limit input, or nothing is known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

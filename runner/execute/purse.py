@@ -6,8 +6,9 @@ waits for permits; a model without limits by rate has none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from runner.core.values import Failure, FailureKind, Reply
 from runner.execute.messages import QuotaWord
@@ -17,6 +18,8 @@ from runner.limits.token_guess import CostGuess
 from runner.limits.wallet import Ticket, Wallet
 
 RATE_LIMITS = frozenset({FailureKind.RATE_LIMITED, FailureKind.RAMP_LIMITED})
+MOST_SIZES = 200
+"""Next calls whose sizes a heartbeat tells."""
 PAUSE_S = 1.0
 """After a 429 that names no time."""
 _METERS = (
@@ -34,6 +37,8 @@ class Purse:
     max_tokens: int
     charging: Charging
     cache_reads_count: bool
+    sized: bool = False
+    """Input tokens are limited: say how large the next calls are."""
     wallet: Wallet = field(default_factory=Wallet)
     _guess: CostGuess = field(default_factory=CostGuess)
     _headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -56,6 +61,8 @@ class Purse:
             charging=self.charging,
         )
         self.again += not first
+        if first and self.sized:
+            self._guess.begins(self.model, cell, characters)
         self._asked = min(self._asked + 1, 50)
         share = 1.0 / self._asked
         mean = self._mean
@@ -124,25 +131,41 @@ class Purse:
         if headers:
             self._headers = headers
 
-    def word(self, now: float, *, wants: int) -> QuotaWord:
+    def word(
+        self, now: float, *, wants: int, waiting: Iterable[Cost] = (), cells: Iterable[int] = ()
+    ) -> QuotaWord:
         """Return what the next heartbeat says.
 
         Args:
             now: seconds.
             wants: calls that wait for a permit and jobs that have not started.
+            waiting: costs of these calls, in the order of their turns.
+            cells: of these jobs, in the order in which they will start.
         """
+        held = self.wallet.held(now)
+        sizes = islice(self._sizes(waiting, cells), held, held + MOST_SIZES)
         headers, self._headers = self._headers, {}
         again, self.again = self.again, 0
         ended, self._ended = self._ended, 0
         return QuotaWord(
             ledger=self.wallet.ledger(now),
             wants=wants + again,
-            held=self.wallet.held(now),
+            held=held,
             held_until_s=self.wallet.held_until_s(now),
             ended=ended,
             cost=self._mean,
             readings=parse_readings(headers, None) if headers else {},
+            sizes=tuple(sizes) if self.sized else (),
         )
+
+    def _sizes(self, waiting: Iterable[Cost], cells: Iterable[int]) -> Iterator[float]:
+        for cost in waiting:
+            yield cost.input_tokens
+        for cell in cells:
+            size = self._guess.first_input(self.model, cell)
+            if size is None:
+                return
+            yield size
 
 
 def meter_of(message: str) -> Meter | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.limits.quota import Cost, Ledger
+from runner.limits.quota import Cost, Ledger, PermitBlock
 
 
 @dataclass(slots=True)
@@ -39,11 +39,11 @@ class Account:
         seen = self.ledger or Ledger()
         return self.granted - seen.used - seen.lapsed
 
-    def grant(self, count: int, cost: Cost) -> None:
+    def grant(self, block: PermitBlock) -> None:
         """Remember a block."""
-        self.granted += count
-        self.granted_input += count * cost.input_tokens
-        self.granted_output += count * cost.output_tokens
+        self.granted += block.count
+        self.granted_input += block.reserved_input
+        self.granted_output += block.count * block.reserved.output_tokens
 
     def unaccepted(self, ledger: Ledger) -> Lost:
         """Return, once, what was granted and not accepted.

@@ -10,12 +10,14 @@ before the last moment that its predecessor can have granted, with empty mirrors
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 
 from runner.limits.accounts import Account
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
 from runner.limits.funding import Funding, room_until
+from runner.limits.laying import lay, mean_size
 from runner.limits.pool import Pool
 from runner.limits.quota import (
     Cost,
@@ -25,6 +27,7 @@ from runner.limits.quota import (
     PermitBlock,
     QuotaStatus,
     Readings,
+    Step,
 )
 from runner.limits.ramp import RampUp
 from runner.limits.windows import Window
@@ -200,8 +203,15 @@ class Authority:
         """Return the state of a model's breaker."""
         return self._breaker(model).state
 
-    def grant(
-        self, worker: str, model: str, want: int, estimate: Cost, now: float
+    def grant(  # one call per heartbeat and model, all of it known only there
+        self,
+        worker: str,
+        model: str,
+        want: int,
+        estimate: Cost,
+        now: float,
+        *,
+        sizes: Sequence[float] = (),
     ) -> PermitBlock | None:
         """Return permits for a worker, None where it gets none now.
 
@@ -211,13 +221,28 @@ class Authority:
             want: requests it could start within two seconds, less the permits it holds.
             estimate: mean expected cost of the requests that wait.
             now: seconds.
+            sizes: input tokens of the next requests that it will start, as far as they are known.
         """
+        if sizes:
+            estimate = replace(estimate, input_tokens=max(1.0, sum(sizes) / len(sizes)))
         account = self._account(worker, model, now)
         account.want, account.wanted_at, account.cost = want, now, estimate
         room = self._breaker(model).room(now)
         if want <= 0 or room == 0:
             return None
         self._advance(now)
+        most = want if room is None else min(want, room)
+        return self._block(account, (worker, model), most, sizes, now)
+
+    def _block(
+        self,
+        account: Account,
+        key: tuple[str, str],
+        most: int,
+        sizes: Sequence[float],
+        now: float,
+    ) -> PermitBlock | None:
+        model, want, estimate = key[1], account.want, account.cost
         share = self._ramp.allowed(now)
         pools = self._pools(model)
         intervals = [self._interval(pool, model, estimate, share) for pool in pools]
@@ -225,40 +250,54 @@ class Authority:
         account.common_s = common
         begin = max(now, self._paused_until)
         first = max(pool.first(begin) for pool in pools)
-        if self._funding.outdated((worker, model), now):
+        if self._funding.outdated(key, now):
             self._funding.renew(*self._demands(now), now)
         count = 0
         if first <= now + LEAD_S and interval < inf:
-            count = min(
-                want,
-                self._funding.room(
-                    account, (worker, model), common, first=first, calm=self._calm(now), now=now
-                ),
-                room_until(now + LEAD_S, first, interval),
-            )
+            calm = self._calm(now)
+            funded = self._funding.room(account, key, common, first=first, calm=calm, now=now)
+            count = min(want, funded, room_until(now + LEAD_S, first, interval))
         if count < want:
             self._starved_at = now
-        if room is not None:
-            count = min(count, room)
+        count = min(count, most)
         if count <= 0:
             return None
+        steps: tuple[Step, ...] = ()
+        slowest = pools[intervals.index(interval)]
+        if sizes and slowest.binds is Meter.INPUT:
+            free = replace(estimate, input_tokens=0.0)
+            steps, mean_s = lay(
+                sizes,
+                mean=estimate.input_tokens,
+                mean_s=interval,
+                least_s=max(pool.interval(model, free, share)[0] for pool in pools),
+                funded_s=count * interval,
+                lead_s=now + LEAD_S - first,
+                most=most,
+            )
+            count, common, interval = len(steps), common * mean_s / interval, mean_s
+            estimate = replace(estimate, input_tokens=mean_size(steps))
         for pool in pools:
             # A model that waits for its own limit holds up nobody else's line.
             pool.reserve(count, model, estimate, pool.first(begin), share)
-        account.grant(count, estimate)
-        self._funding.granted(account, (worker, model), count, common, now=now)
-        self._breaker(model).granted(now)
-        self._next_id += 1
-        return PermitBlock(
-            id=self._next_id - 1,
+        if steps:
+            slowest.occupied_until(first + count * interval)
+        block = PermitBlock(
+            id=self._next_id,
             model=model,
             count=count,
             first_in_s=first - now,
             interval_s=interval,
             grace_s=GRACE_S,
-            expires_in_s=first - now + (count - 1) * interval + GRACE_S + MESSAGE_S,
+            expires_in_s=0.0,
             reserved=estimate,
+            steps=steps,
         )
+        account.grant(block)
+        self._funding.granted(account, key, count, common, now=now)
+        self._breaker(model).granted(now)
+        self._next_id += 1
+        return replace(block, expires_in_s=block.last_in_s + GRACE_S + MESSAGE_S)
 
     def status(self, now: float) -> QuotaStatus:
         """Return what `runner status` shows."""

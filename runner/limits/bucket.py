@@ -8,11 +8,14 @@ speeds grants up, one below slows them down, to a stop where the debt reaches `D
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 CREDIT_S = 0.5
 """Seconds of refill that an idle or over-reserving group may save up."""
 DEBT_S = 2.0
 """Seconds of refill in debt at which nothing is granted any more."""
+STRICT_S = 3.0
+"""After a refusal nothing is saved up for so long."""
 MOST = 1.5
 """Grants are never faster than this multiple of the refill."""
 
@@ -28,12 +31,23 @@ class MirroredBucket:
     at: float
     level: float = 0.0
     """Tokens."""
+    _strict_until: float = -inf
 
     def advance(self, now: float, rate: float) -> None:
         """Refill up to `now` at `rate` tokens a second."""
         if now > self.at:
-            self.level = min(self.level + rate * (now - self.at), rate * CREDIT_S)
+            credit_s = 0.0 if now < self._strict_until else CREDIT_S
+            self.level = min(self.level + rate * (now - self.at), rate * credit_s)
             self.at = now
+
+    def refused(self, now: float) -> None:
+        """The server's bucket was empty: for a while nothing is caught up on.
+
+        A small one has not saved what the pause after a refusal leaves unused, and would stay
+        nearly empty for long: only what `safety` leaves fills it again.
+        """
+        self.level = min(self.level, 0.0)
+        self._strict_until = now + STRICT_S
 
     def charge(self, tokens: float) -> None:
         """Take tokens off, whatever the level; a negative amount gives exactly that back."""

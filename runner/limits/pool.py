@@ -68,6 +68,11 @@ class Pool:
             if meter is Meter.REQUESTS and target is not None and target.limit:
                 line.free_at += 1.0 / (target.limit * self.safety.value)
 
+    def occupied_until(self, at: float) -> None:
+        """What was reserved last lasts until then, longer than its meters' own costs."""
+        for line in self._lines.values():
+            line.free_at = max(line.free_at, at)
+
     def advance(self, now: float, share: float, *, wanted: bool) -> None:
         """Move time on; `share` is what the ramp allows of each rate."""
         rates: dict[Meter, float] = {}
@@ -139,8 +144,11 @@ class Pool:
 
     def refused(self, meter: Meter | None, now: float) -> None:
         """A 429: by the meter it names, else by the one that binds."""
-        target = self.target(meter or self.binds or Meter.REQUESTS, now)
+        meter = meter or self.binds or Meter.REQUESTS
+        target = self.target(meter, now)
         target.learner.refused(now, target.limit)
+        if meter in self._mirrors:
+            self._mirrors[meter].refused(now)
 
     def status(self, now: float) -> tuple[MeterStatus, ...]:
         """Return what `runner status` shows of each meter."""

@@ -68,10 +68,21 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One permit of a block whose permits differ."""
+
+    after_s: float
+    """Since the block's begin."""
+    input_tokens: float
+    """Reserved with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PermitBlock:
     """Permits for one worker and model.
 
-    Permit i may start a request from `first + i·interval` until `grace` later, none past `expires`.
+    Permit i may start a request from `first + i·interval` (with steps: `first + steps[i].after`)
+    until `grace` later, none past `expires`.
     On the worker's clock `first` is when the reply came plus `first_in_s`, `expires` when the
     heartbeat was sent plus `expires_in_s`: whatever the message took, a permit is never used
     earlier or later than the authority assumes.
@@ -87,6 +98,22 @@ class PermitBlock:
     expires_in_s: float
     reserved: Cost
     """For each permit; what a permit used really costs is settled by the `Ledger`."""
+    steps: tuple[Step, ...] = ()
+    """One for each permit where input tokens bind and the sizes of the requests are known: a long
+    prompt's successor then starts later. `interval_s` and `reserved` are their means."""
+
+    @property
+    def reserved_input(self) -> float:
+        """Return the input tokens reserved with all permits."""
+        if self.steps:
+            return sum(step.input_tokens for step in self.steps)
+        return self.count * self.reserved.input_tokens
+
+    @property
+    def last_in_s(self) -> float:
+        """Return when the last permit is due."""
+        after = self.steps[-1].after_s if self.steps else (self.count - 1) * self.interval_s
+        return self.first_in_s + after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

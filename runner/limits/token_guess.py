@@ -1,8 +1,8 @@
 """What the next request will probably cost: running means of what earlier ones did. Pure.
 
 Output tokens per (model, cell), since conditions differ widely and their answers resemble each
-other; input tokens as characters times a ratio per model. A cell without answers takes its
-model's mean, a model without answers a stated guess.
+other; input tokens as characters times a ratio, per cell too, since what is cached differs. A cell
+without answers takes its model's mean, a model without answers a stated guess.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class CostGuess:
     """Running means of one worker. Memory grows with its cells, not with its jobs."""
 
     _ratio: dict[str, _Mean] = field(default_factory=dict[str, _Mean])
+    _ratios: dict[tuple[str, int], _Mean] = field(default_factory=dict[tuple[str, int], _Mean])
+    _first: dict[tuple[str, int], _Mean] = field(default_factory=dict[tuple[str, int], _Mean])
+    """Characters of jobs' first calls."""
+    _firsts: dict[str, _Mean] = field(default_factory=dict[str, _Mean])
     _output: dict[str, _Mean] = field(default_factory=dict[str, _Mean])
     _cells: dict[tuple[str, int], _Mean] = field(default_factory=dict[tuple[str, int], _Mean])
 
@@ -47,13 +51,28 @@ class CostGuess:
             max_tokens: as requested: the bound of the output, or what is reserved.
             charging: when the server charges output.
         """
-        ratio = self._ratio.get(model)
-        tokens = characters * (ratio.value if ratio else 1.0 / CHARACTERS_PER_TOKEN)
+        tokens = characters * self._tokens_per_character(model, cell)
         if charging is Charging.RESERVED:
             return Cost(input_tokens=tokens, output_tokens=max_tokens)
         mean = self._cells.get((model, cell)) or self._output.get(model)
         output = mean.value if mean else GUESSED_OUTPUT_TOKENS
         return Cost(input_tokens=tokens, output_tokens=min(output, max_tokens))
+
+    def begins(self, model: str, cell: int, characters: int) -> None:
+        """Learn how long a job's first call is."""
+        self._first.setdefault((model, cell), _Mean(0.0)).add(characters)
+        self._firsts.setdefault(model, _Mean(0.0)).add(characters)
+
+    def first_input(self, model: str, cell: int) -> float | None:
+        """Return the input tokens to expect of a job's first call; None: no job has begun yet."""
+        characters = self._first.get((model, cell)) or self._firsts.get(model)
+        if characters is None:
+            return None
+        return characters.value * self._tokens_per_character(model, cell)
+
+    def _tokens_per_character(self, model: str, cell: int) -> float:
+        ratio = self._ratios.get((model, cell)) or self._ratio.get(model)
+        return ratio.value if ratio else 1.0 / CHARACTERS_PER_TOKEN
 
     def answered(
         self, model: str, cell: int, *, characters: int, input_tokens: int, output_tokens: int
@@ -68,8 +87,12 @@ class CostGuess:
             output_tokens: as charged.
         """
         if characters > 0:
-            ratio = self._ratio.setdefault(model, _Mean(1.0 / CHARACTERS_PER_TOKEN))
-            ratio.add(input_tokens / characters)
+            guessed = 1.0 / CHARACTERS_PER_TOKEN
+            for ratio in (
+                self._ratio.setdefault(model, _Mean(guessed)),
+                self._ratios.setdefault((model, cell), _Mean(guessed)),
+            ):
+                ratio.add(input_tokens / characters)
         self._output.setdefault(model, _Mean(GUESSED_OUTPUT_TOKENS)).add(output_tokens)
         cell_mean = self._cells.setdefault((model, cell), _Mean(GUESSED_OUTPUT_TOKENS))
         cell_mean.add(output_tokens)

@@ -8,7 +8,7 @@ permits by itself: there is no safe share.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.limits.quota import Cost, Ledger, Meter, PermitBlock
 
@@ -72,22 +72,40 @@ class Wallet:
             now: seconds on the same clock.
         """
         self._accepted += block.count
-        self._accepted_input += block.count * block.reserved.input_tokens
+        self._accepted_input += block.reserved_input
         self._accepted_output += block.count * block.reserved.output_tokens
-        self._held.append(
-            _Held(
-                first=now + block.first_in_s,
-                interval=block.interval_s,
-                left=block.count,
-                grace=block.grace_s,
-                expires=sent_at + block.expires_in_s,
-                reserved=block.reserved,
+        first, expires = now + block.first_in_s, sent_at + block.expires_in_s
+        if not block.steps:
+            self._held.append(
+                _Held(
+                    first=first,
+                    interval=block.interval_s,
+                    left=block.count,
+                    grace=block.grace_s,
+                    expires=expires,
+                    reserved=block.reserved,
+                )
             )
-        )
+        for step in block.steps:
+            self._held.append(
+                _Held(
+                    first=first + step.after_s,
+                    interval=0.0,
+                    left=1,
+                    grace=block.grace_s,
+                    expires=expires,
+                    reserved=replace(block.reserved, input_tokens=step.input_tokens),
+                )
+            )
 
     def hold(self, seconds: float, now: float) -> None:
-        """Send nothing for so long: the reply said so, or a 429 did."""
+        """Send nothing for so long: the reply said so, or a 429 did.
+
+        Permits that will be too late by then lapse at once: those that are asked for next are for
+        the requests that they were for.
+        """
         self.paused_until = max(self.paused_until, now + seconds)
+        self._lapse(self.paused_until)
 
     def held(self, now: float) -> int:
         """Return how many permits are in hand, due or not."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.observe.amounts import count, duration, percent
 from runner.observe.terminal import one_line
 
+METERS = ("requests", "input_tokens", "output_tokens")
 _SHORT = {"requests": "requests", "input_tokens": "input", "output_tokens": "output"}
 
 
@@ -62,6 +63,51 @@ class QuotaProgress:
             found["in_flight_limit"] = self.in_flight_limit
         found["refused"] = round(self.refused_share, 4)
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaHistory:
+    """One quota group over a whole sweep: means over the attempts that are recorded."""
+
+    group: str
+    attempts: int
+    use: Mapping[str, float]
+    """Share of each meter's limit."""
+    bound: Mapping[str, float]
+    """Share of the attempts at which a meter held requests back."""
+    foreign: Mapping[str, float]
+    """Share of each limit that others used."""
+    refused_share: float
+    """429s per attempt."""
+    outage_share: float
+    """Share of the attempts at which the breaker was not closed."""
+    waited_s: float
+    """For a place and a permit."""
+    waited_p95_s: float
+    in_flight_limit: int | None = None
+    """The most that adapted requests in flight came to, where no quota is known."""
+
+
+def history_lines(histories: Sequence[QuotaHistory]) -> list[str]:
+    """Return one line per group of a sweep that no process runs."""
+    return [f"  quota {one_line(h.group, 24)}: {_history(h)}" for h in histories]
+
+
+def _history(h: QuotaHistory) -> str:
+    parts = [f"{_SHORT[m]} {percent(u)}{_bound(h.bound.get(m, 0.0))}" for m, u in h.use.items()]
+    if h.in_flight_limit is not None:
+        parts.append(f"up to {count(h.in_flight_limit)} in flight")
+    parts.append(f"429s {percent(h.refused_share)}")
+    parts += [f"others {percent(f)} of {_SHORT[m]}" for m, f in h.foreign.items() if f >= 0.01]
+    parts.append(
+        f"breaker open at {percent(h.outage_share)}" if h.outage_share else "breaker stayed closed"
+    )
+    parts.append(f"waits {h.waited_s:.1f} s, p95 {h.waited_p95_s:.1f} s")
+    return f"{' · '.join(parts)} (over {count(h.attempts)} attempts)"
+
+
+def _bound(share: float) -> str:
+    return f" (binds {percent(share)} of the time)" if share else ""
 
 
 def quota_lines(quotas: Sequence[QuotaProgress]) -> list[str]:

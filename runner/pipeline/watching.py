@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from pyroaring import BitMap
 
@@ -13,10 +15,13 @@ from runner.core.seams import Clock, Processes, Store
 from runner.observe.amounts import count
 from runner.observe.outcome import next_commands
 from runner.observe.progress import ModelProgress, Phase, Progress, from_json
+from runner.observe.quotas import QuotaHistory
 from runner.plan.cells import Cell
 from runner.record.holder import Found, Standing, who_holds
 from runner.record.place import Place
+from runner.record.query import open_tables
 from runner.record.status import latest_status
+from runner.report.quota_use import quota_use
 from runner.report.sweep import Sweep, open_sweep
 
 
@@ -30,6 +35,8 @@ class Standings:
     """The state in words, with who and why."""
     progress: Progress
     """Of the live process; of another sweep only what is at rest."""
+    quotas: tuple[QuotaHistory, ...] = ()
+    """Of a sweep that no process runs: how its attempts used their quotas."""
     next: tuple[str, ...]
     """Commands, as `next_commands` writes them."""
 
@@ -72,8 +79,19 @@ async def look(store: Store, directory: Place, processes: Processes, clock: Cloc
         state=state,
         sentence=sentence,
         progress=progress,
+        quotas=() if live else await asyncio.to_thread(_history, directory),
         next=tuple(_next(state, directory, phase=progress.phase, dead=at_rest.failed)),
     )
+
+
+def _history(directory: Place) -> tuple[QuotaHistory, ...]:
+    if directory.is_remote:
+        return ()  # to count them would copy every shard here
+    try:
+        with open_tables(Path(directory)) as tables:
+            return tuple(quota_use(tables))
+    except RecordError:
+        return ()  # `runner verify` says what is wrong; this command still says where it stands
 
 
 def progress_at_rest(sweep: Sweep) -> Progress:

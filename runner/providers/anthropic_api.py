@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -19,7 +20,7 @@ import httpx2
 
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s, streams
-from runner.core.values import Answer, Conversation, Failure, Prepared, Reply
+from runner.core.values import Answer, Conversation, Failure, FailureKind, Prepared, Reply
 from runner.providers.codec import ModelCodec
 from runner.providers.event_stream import MessageAssembler
 from runner.providers.headers import Redactor
@@ -97,6 +98,14 @@ def _error_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers.items() if name.lower() not in gone]
 
 
+_WITHOUT_A_CAUSE = (
+    (FailureKind.TIMEOUT, anthropic.APITimeoutError),
+    (FailureKind.CONNECTION, anthropic.APIConnectionError),
+    (FailureKind.BAD_RESPONSE, anthropic.APIResponseValidationError),
+    (FailureKind.AUTHENTICATION, anthropic.CredentialsError),
+)
+
+
 class AnthropicProvider:
     """One model behind the Messages API."""
 
@@ -170,10 +179,8 @@ class AnthropicProvider:
                 )
         except TimeoutError:
             return timeout_failure(longest_s)
-        except anthropic.APIStatusError as error:
-            return self._status_failure(error)
         except Exception as error:  # noqa: BLE001  # past here failures are values, ours included
-            return network_failure(error, self._channel.url, self._redactor)
+            return self.failure(error)
         finally:
             if token is not None:
                 _STREAMED.reset(token)
@@ -181,9 +188,19 @@ class AnthropicProvider:
             return outcome(response.exchange, self._redactor)
         return network_failure(TypeError(), self._channel.url, self._redactor)
 
-    def _status_failure(self, error: anthropic.APIStatusError) -> Failure:
-        response = error.response
-        return status_failure(error.status_code, response.headers, response.content, self._redactor)
+    def failure(self, error: Exception) -> Failure:
+        """Return what an exception of the SDK, or of what is below it, stands for."""
+        if isinstance(error, anthropic.APIStatusError):
+            body = error.response.content
+            return status_failure(error.status_code, error.response.headers, body, self._redactor)
+        found = network_failure(error, self._channel.url, self._redactor)
+        if found.kind is not FailureKind.INTERNAL:
+            return found
+        # Nothing in the chain of causes says more than the SDK does.
+        for kind, sdk_class in _WITHOUT_A_CAUSE:
+            if isinstance(error, sdk_class):
+                return replace(found, kind=kind)
+        return found
 
     def read(self, body: bytes) -> Reply | Failure:
         """Read a body; see Provider."""

@@ -89,6 +89,7 @@ def _levels(quota: Quota, now: float) -> dict[str, object]:
         name: {
             "limit": bucket.limit,
             "level": bucket.gauge(now).level,
+            "used": bucket.own_use,
             "foreign_wanted": bucket.foreign_use.wanted,
             "foreign_taken": bucket.foreign_use.taken,
         }

@@ -93,6 +93,8 @@ class Bucket:
             foreign: others who draw on it.
         """
         self.burst_s = burst_s
+        self.own_use = 0.0
+        """Tokens since the start that were taken, charged or drained, less what was given back."""
         self.foreign_use = ForeignUse()
         self._foreign = foreign
         self._start = self._at = now
@@ -130,6 +132,7 @@ class Bucket:
         if not self.has(amount, now):
             return False
         self._level -= amount
+        self.own_use += amount
         return True
 
     def spend(self, amount: float) -> None:
@@ -139,6 +142,7 @@ class Bucket:
     def charge(self, amount: float, now: float) -> None:
         """Take whatever the level; a negative amount gives back, up to the capacity."""
         self._advance(now)
+        self.own_use += amount
         self._level = min(self._level - amount, self.capacity)
 
     def wait_s(self, amount: float, now: float) -> float:
@@ -212,6 +216,7 @@ class Bucket:
     def _glide(self, seconds: float, foreign: float) -> None:
         """Move the level over a time in which no rate changes."""
         self.foreign_use.wanted += foreign * seconds
+        self.own_use += self._drain * seconds
         net = self._rate - self._drain
         if self._level < 0:
             span = min(seconds, -self._level / net) if net > 0 else seconds

@@ -349,7 +349,7 @@ class Service:
 
     def _refuse(self, served: Served, refused: Refused) -> Served:
         served.retry_after_s = retry_after(refused.wait_s)
-        self.refused[refused.limit] += 1
+        self.refused[refused.limit.value] += 1
         if refused.limit is Limit.RAMP:
             return self._fail(served, ERRORS["ramp_limited"])
         text = _LIMIT_TEXT[refused.limit]

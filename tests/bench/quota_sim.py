@@ -12,8 +12,10 @@ after 10 s (60 s where it starts from nothing).
 from __future__ import annotations
 
 import heapq
+import itertools
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +29,7 @@ from runner.simulate.limits import Permit, Quota, Refused
 from runner.simulate.quota_headers import retry_after
 
 WANT = 500
-CHARACTERS_PER_TOKEN = 4
+MOST_SIZES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class Case:
     most_refused: float = 0.001
     limit_factor: float = 1.0
     """Of the configured limit while measured."""
+    settled_s: float | None = None
+    """From then on, after `start_s`, every 10 s use what they should (`settled_after`)."""
 
 
 @dataclass
@@ -68,11 +72,20 @@ class Outcome:
     used: float = 0.0
     refused: int = 0
     ended: int = 0
-    settled_s: float | None = None
     starts: list[float] = field(default_factory=list)
     minute: float = 0.0
     by_model: dict[str, float] = field(default_factory=dict)
     refused_of: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A request to come."""
+
+    tokens_in: int
+    tokens_out: int
+    guess: float
+    """Of its input: known from prompts within 10 %."""
 
 
 @dataclass
@@ -82,6 +95,8 @@ class Worker:
     busy: bool
     expected: dict[str, list[float]]
     output: dict[str, float]
+    draws: dict[str, deque[Draw]] = field(default_factory=dict)
+    """What its next requests will be."""
     readings: dict[str, dict[Meter, Reading]] = field(default_factory=dict)
     waking: dict[str, float] = field(default_factory=dict)
     claim: int = 1
@@ -113,11 +128,11 @@ class Simulation:
                 busy=i < busy,
                 expected={x.model: [] for x in case.loads},
                 output={x.model: 500.0 for x in case.loads},
+                draws={x.model: deque() for x in case.loads},
             )
             for i in range(case.workers)
         ]
         self.loads = {x.model: x for x in case.loads}
-        self.draws: dict[str, list[tuple[float, float]]] = {x.model: [] for x in case.loads}
         for worker in self.workers:
             self.at(self.rng.uniform(0, 1), lambda w=worker: self.beat(w))
         if case.kills_every_s:
@@ -163,6 +178,11 @@ class Simulation:
         held = {m: w.held(self.now) for m, w in worker.wallets.items()}
         until = max(w.held_until_s(self.now) for w in worker.wallets.values())
         readings, worker.readings = worker.readings, {}
+        sizes = {m: self.sizes(worker, m, held[m]) for m in worker.wallets}
+        costs = {
+            m: Cost(input_tokens=sum(found) / len(found), output_tokens=worker.output[m])
+            for m, found in sizes.items()
+        }
 
         def receive() -> None:
             authority = self.authority
@@ -182,7 +202,7 @@ class Simulation:
             for model in ledgers:
                 want = WANT - held[model] if worker.busy else 0
                 block = authority.grant(
-                    worker.name, model, want, self.cost(worker, model), self.now
+                    worker.name, model, want, costs[model], self.now, sizes=sizes[model]
                 )
                 if block is not None:
                     blocks.append(block)
@@ -201,24 +221,25 @@ class Simulation:
         self.later(self.net(), receive)
         self.later(1.0 + self.rng.uniform(-0.02, 0.02), lambda: self.beat(worker))
 
-    def cost(self, worker: Worker, model: str) -> Cost:
-        """Mean of the next requests' estimates: input is known from prompts within 10 %."""
-        ahead = self.ahead(model)[-50:]
-        mean = sum(i for i, _ in ahead) / len(ahead)
-        return Cost(input_tokens=mean, output_tokens=worker.output[model])
+    def sizes(self, worker: Worker, model: str, held: int) -> list[float]:
+        """What the requests after those that have permits are expected to use."""
+        ahead = itertools.islice(self.ahead(worker, model), held, held + MOST_SIZES)
+        return [draw.guess for draw in ahead]
 
-    def ahead(self, model: str) -> list[tuple[float, float]]:
-        found = self.draws[model]
-        if len(found) < 60:
+    def ahead(self, worker: Worker, model: str) -> deque[Draw]:
+        found = worker.draws[model]
+        if len(found) < WANT + MOST_SIZES:
             load = self.loads[model]
 
             def lognormal(mean: float, sigma: float) -> np.ndarray:
                 return self.rng.lognormal(np.log(mean) - sigma**2 / 2, sigma, 2000)
 
-            found[:0] = zip(
-                np.maximum(1, lognormal(load.input_mean, load.input_sigma)).round().tolist(),
-                np.maximum(1, lognormal(load.output_mean, load.output_sigma)).round().tolist(),
-                strict=True,
+            inputs = np.maximum(1, lognormal(load.input_mean, load.input_sigma)).round()
+            outputs = np.maximum(1, lognormal(load.output_mean, load.output_sigma)).round()
+            guesses = inputs * self.rng.uniform(0.9, 1.1, len(inputs))
+            found.extend(
+                Draw(int(i), int(o), g)
+                for i, o, g in zip(inputs, outputs, guesses.tolist(), strict=True)
             )
         return found
 
@@ -240,21 +261,18 @@ class Simulation:
         worker.waking[model] = -1.0
         wallet = worker.wallets[model]
         while True:
-            draw = self.ahead(model)[-1]
-            guess = Cost(
-                input_tokens=draw[0] * self.rng.uniform(0.9, 1.1),
-                output_tokens=worker.output[model],
-            )
+            draw = self.ahead(worker, model)[0]
+            guess = Cost(input_tokens=draw.guess, output_tokens=worker.output[model])
             ticket = wallet.take(self.now, guess)
             if ticket is None:
                 break
-            self.draws[model].pop()
+            worker.draws[model].popleft()
             self.start(worker, model, draw, ticket)
         self.wake(worker, model)
 
-    def start(self, worker: Worker, model: str, draw: tuple[float, float], ticket: Ticket) -> None:
+    def start(self, worker: Worker, model: str, draw: Draw, ticket: Ticket) -> None:
         sent = self.now
-        tokens_in, tokens_out = int(draw[0]), int(draw[1])
+        tokens_in, tokens_out = draw.tokens_in, draw.tokens_out
 
         def arrive() -> None:
             measured = self.now >= self.case.start_s
@@ -353,6 +371,7 @@ def otpm(limit: float, **more: object) -> tuple[GroupConfig, GroupQuota]:
     return server, GroupQuota(rpm=10_000, otpm=limit)
 
 
+HALVED_AT_S = 60.0
 LONG = (Load(output_mean=600.0, output_sigma=1.0),)
 MIXED = (Load(input_mean=3000.0, input_sigma=1.0, output_mean=100.0),)
 
@@ -375,10 +394,6 @@ def cases() -> list[Case]:
                     quota=GroupQuota(rpm=10_000, itpm=4e6),
                     meter=Meter.INPUT,
                     loads=MIXED,
-                    # With a bucket of one second (22 mean prompts; single ones take half of it)
-                    # the target for input, 0.98 and 0.1 %, is missed: these bounds are what is.
-                    least=0.93 if burst == 1 else 0.98,
-                    most_refused=0.01 if burst == 1 else 0.001,
                 )
             )
         for burst in (1.0, 10.0, 60.0):
@@ -402,7 +417,7 @@ def cases() -> list[Case]:
             quota=GroupQuota(auto=True),
             start_s=60,
             least=0.92,
-            most=1.05,  # what the bucket saved up before
+            most=1.034,  # it may use what the bucket had saved up before: 10 s of 300
             most_refused=0.01,
         )
     )
@@ -444,52 +459,39 @@ def cases() -> list[Case]:
             most_refused=0.01,
         )
     )
-    server, quota = rpm(4000, burst_s=10)
-    found.append(
-        Case(
-            name="coordinator killed every 20 s",
-            server=server,
-            quota=quota,
-            kills_every_s=20.0,
-            least=0.90,
-            most_refused=0.005,
-        )
-    )
-    for name, busy in (("8 workers, 2 busy", 2),):
+    for down_s in (0.7, 1.5, 3.0):
         server, quota = rpm(4000, burst_s=10)
-        found.append(Case(name=name, server=server, quota=quota, workers=8, busy=busy))
-    for headers in (True, False):
-        for settle in (10.0, 30.0):
-            server, quota = rpm(
-                4000, burst_s=10, headers=headers, steps=[StepConfig(after_s=60, factor=0.5)]
+        found.append(
+            Case(
+                name=f"coordinator killed every 20 s, away {down_s} s",
+                server=server,
+                quota=quota,
+                kills_every_s=20.0,
+                down_s=down_s,
+                least=0.90,
+                most_refused=0.005,
             )
-            if headers == (settle == 10.0):
-                found.append(
-                    Case(
-                        name=f"halved, {'headers' if headers else 'no headers'}: minute after",
-                        server=server,
-                        quota=quota,
-                        start_s=60,
-                        for_s=60,
-                        limit_factor=0.5,
-                        least=0.9,
-                        most=1.25,
-                        most_refused=0.02,
-                    )
-                )
-                found.append(
-                    Case(
-                        name=f"halved, {'headers' if headers else 'no headers'}: once settled",
-                        server=server,
-                        quota=quota,
-                        start_s=60 + settle,
-                        for_s=60,
-                        limit_factor=0.5,
-                        least=0.95 if headers else 0.9,
-                        most=1.05,
-                        most_refused=0.02,
-                    )
-                )
+        )
+    server, quota = rpm(4000, burst_s=10)
+    found.append(Case(name="8 workers, 2 busy", server=server, quota=quota, workers=8, busy=2))
+    for headers, settled_s in ((True, 10.0), (False, 30.0)):
+        server, quota = rpm(
+            4000, burst_s=10, headers=headers, steps=[StepConfig(after_s=HALVED_AT_S, factor=0.5)]
+        )
+        found.append(
+            Case(
+                name=f"halved, {'headers' if headers else 'no headers'}",
+                server=server,
+                quota=quota,
+                start_s=HALVED_AT_S,
+                for_s=60,
+                limit_factor=0.5,
+                least=0.9,
+                most=1.0 + 10 / 60 + 0.01,  # what the bucket of then 10 s of refill held
+                most_refused=0.02,
+                settled_s=settled_s,
+            )
+        )
     own = GroupConfig(rpm=600, itpm=None, otpm=None, burst_s=10)
     server, quota = rpm(4000, burst_s=10)
     found.append(
@@ -519,6 +521,45 @@ def worst_minute(starts: Sequence[float], limit: float) -> float:
     return float((ends - np.arange(len(times))).max() / (limit * 60.0))
 
 
+def settled_after(starts: Sequence[float], limit: float, since: float, until: float) -> float:
+    """From when on, after `since`, any 10 s use between 0.85 and 1.1 of the limit.
+
+    Where a limit is learned from refusals alone, AIMD goes some per cent below it and, out of what
+    the bucket has saved up meanwhile, above.
+    """
+    times = np.sort(np.asarray(starts))
+    moments = np.arange(since, until - 10.0, 0.5)
+    uses = [np.searchsorted(times, [t, t + 10.0]) for t in moments]
+    off = [not 0.85 <= (b - a) / (10.0 * limit) <= 1.1 for a, b in uses]
+    return 0.5 * (len(off) - off[::-1].index(True)) if True in off else 0.0
+
+
+def problems(case: Case, outcome: Outcome) -> list[str]:
+    """Return which bounds of a row do not hold."""
+    found: list[str] = []
+    limit = limit_of(case)
+    used = outcome.used / (limit * case.for_s)
+    refused = outcome.refused / max(1, outcome.ended)
+    if not case.least <= used <= case.most + 1e-9:
+        found.append(f"use {used:.3f} is not within {case.least} and {case.most}")
+    if refused > case.most_refused:
+        found.append(f"429s {refused:.3%} are more than {case.most_refused:.2%}")
+    if case.kills_every_s and (worst := worst_minute(outcome.starts, limit)) > 1.0:
+        found.append(f"a minute has {worst:.3f} of the quota")
+    if case.settled_s is not None:
+        after = settled_after(outcome.starts, limit, case.start_s, case.start_s + case.for_s)
+        if after > case.settled_s:
+            found.append(f"settled after {after:.0f} s, not {case.settled_s:.0f}")
+    if len(case.loads) > 1 and (rest := rest_used(case, outcome)) < 0.98:
+        found.append(f"the other model has {rest:.3f} of what is left")
+    return found
+
+
+def rest_used(case: Case, outcome: Outcome) -> float:
+    """Return what model b used of what model a left."""
+    return outcome.by_model["b"] / (limit_of(case) * case.for_s - outcome.by_model["a"])
+
+
 def main() -> None:
     words = sys.argv[1:]
     print(f"{'case':45} {'util':>6} {'429':>7}  target           s")
@@ -529,16 +570,18 @@ def main() -> None:
         outcome = Simulation(case).run()
         used = outcome.used / (limit_of(case) * case.for_s)
         share = outcome.refused / max(1, outcome.ended)
-        good = case.least <= used <= case.most + 1e-9 and share <= case.most_refused
-        extra = ""
+        extra = "".join(f" MISSED: {problem}" for problem in problems(case, outcome))
         if case.kills_every_s:
-            extra = f" worst minute {worst_minute(outcome.starts, limit_of(case)):.3f}"
+            extra += f" worst minute {worst_minute(outcome.starts, limit_of(case)):.3f}"
+        if case.settled_s is not None:
+            end = case.start_s + case.for_s
+            after = settled_after(outcome.starts, limit_of(case), case.start_s, end)
+            extra += f" settled after {after:.1f} s"
         if len(case.loads) > 1:
-            left = limit_of(case) * case.for_s - outcome.by_model["a"]
-            extra = f" b: {outcome.by_model['b'] / left:.3f} of what is left"
+            extra += f" b: {rest_used(case, outcome):.3f} of what is left"
         print(
             f"{case.name:45} {used:6.3f} {share:7.3%}  {case.least:.3f}-{case.most:.2f} {case.most_refused:6.2%}"
-            f" {time.process_time() - began:5.1f} {'' if good else 'MISSED'}{extra}",
+            f" {time.process_time() - began:5.1f}{extra}",
             flush=True,
         )
 

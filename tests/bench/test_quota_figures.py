@@ -1,23 +1,20 @@
-"""The figures of quotas in virtual time: utilisation of the binding limit and share of 429s."""
+"""The table "Figures" of quotas, row by row, in virtual time: use of the limit that binds, share of 429s.
+
+`python -m tests.bench.quota_sim` prints it. The bounds are the requirement's, not what is measured:
+they stand in `quota_sim.cases()` beside each row. A short choice of rows is in
+tests/property/limits/test_figures.py.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.bench.quota_sim import Case, Simulation, cases, limit_of, worst_minute
+from tests.bench.quota_sim import Case, Simulation, cases, problems
+
+pytestmark = pytest.mark.bench
 
 
-@pytest.mark.bench
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_quota_figure_holds(case: Case):
-    outcome = Simulation(case).run()
-    used = outcome.used / (limit_of(case) * case.for_s)
-    refused = outcome.refused / outcome.ended
-    print(f"\n{case.name:45} {used:6.3f} of {case.least:.3f}-{case.most:.2f}, 429s {refused:.3%}")
-    assert case.least <= used <= case.most
-    assert refused <= case.most_refused
-    if case.kills_every_s:
-        assert worst_minute(outcome.starts, limit_of(case)) <= 1.0
-    if len(case.loads) > 1:
-        left = limit_of(case) * case.for_s - outcome.by_model["a"]
-        assert outcome.by_model["b"] >= 0.98 * left
+def test_quota_figure_holds(case: Case, seed: int):
+    assert not problems(case, Simulation(case, seed).run())

@@ -84,6 +84,8 @@ class ApiFault:
     probability: float
     after_answer: bool = False
     """The server does the work, and is paid, but the client sees the failure."""
+    job: Job | None = None
+    """It meets this one only."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -175,13 +177,14 @@ class SimApi:
             call.ended = self.world.now
             self.in_flight[call.model] -= 1
 
-    def trouble(self, model: str) -> ApiFault | None:
+    def trouble(self, model: str, job: Job) -> ApiFault | None:
         """Return the fault that meets a call now, if one does."""
         now = self.world.now
         for fault in self.faults:
             if (
                 fault.until > now
                 and fault.model in (None, model)
+                and fault.job in (None, job)
                 and self.world.chance(fault.probability)
             ):
                 return fault
@@ -235,7 +238,7 @@ class SimProvider:
             return Failure(kind=FailureKind.CONNECTION, message="simulated: no route")
         call = api.begin(process, self._model, prepared)
         result: asyncio.Future[Answer | Failure] = world.loop.create_future()
-        fault = api.trouble(self._model)
+        fault = api.trouble(self._model, call.job)
         if api.is_bad(call.job) and fault is None:
             outcome: Failure | None = Failure(
                 kind=FailureKind.BAD_REQUEST, message="simulated: bad", status=400

@@ -21,6 +21,7 @@ from runner.dispatch.watch import Watch
 from runner.execute.worker import Worker
 from runner.limits.pool import Pool
 from runner.limits.slots import SlotAuthority
+from runner.limits.wallet import Wallet
 from runner.record.journal import Journal
 from runner.record.manifest import ManifestLog
 from runner.record.segments import each
@@ -175,6 +176,18 @@ def _permits_without_a_common_line() -> Patches:
     return {(Pool, "first"): lambda self, now: now}
 
 
+def _permits_that_never_run_out() -> Patches:
+    true = Wallet._resolve
+
+    def resolve(self: Wallet, held: Any, count: int, *, lapsed: bool) -> None:
+        true(self, held, count, lapsed=lapsed)
+        if not lapsed and held.left == 0 and held.interval > 0:
+            held.left = 1  # the last one again, an interval later
+            self._held.appendleft(held)
+
+    return {(Wallet, "_resolve"): resolve}
+
+
 _ALL = ("kills", "hosts", "pauses", "partitions", "messages", "storage", "rivals", "mixed")
 MUTANTS = {
     mutant.name: mutant
@@ -268,6 +281,12 @@ MUTANTS = {
             what="permits of one worker do not lie behind those of the others",
             profiles=_ALL,
             patches=_permits_without_a_common_line(),
+        ),
+        Mutant(
+            name="permits-twice",
+            what="a worker uses the last permit of a block again and again",
+            profiles=_ALL,
+            patches=_permits_that_never_run_out(),
         ),
         Mutant(
             name="double-answers",

@@ -258,6 +258,19 @@ def test_stats_count_outcomes_and_name_no_key():
     assert sum(found["outcomes"]["m"].values()) == found["responses"]["200"] == 50
 
 
+def test_stats_count_refusals_and_what_each_bucket_gave():
+    of = service(quota=GroupConfig(rpm=60, itpm=None, otpm=6000, burst_s=2.0))
+    served = [ask(of) for _ in range(5)]
+    found = orjson.loads(of.stats(0.0))
+    assert found["refused"] == {"requests": 3}
+    assert found["responses"] == {"200": 2, "429": 3}
+    assert found["quotas"][0]["requests"]["used"] == 2
+    for one in served:
+        of.finish(one, 100.0)
+    end = orjson.loads(of.stats(100.0))
+    assert end["quotas"][0]["output"]["used"] == pytest.approx(end["tokens"]["output"])
+
+
 def test_group_without_headers_sends_none():
     of = service(quota=GroupConfig(headers=False))
     assert "ratelimit" not in of.head(ask(of), 0.0, WALL)
