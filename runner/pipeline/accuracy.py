@@ -11,8 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from runner.config.compose import read_scenario
 from runner.config.schema import ScenarioConfig, SweepConfig
-from runner.config.yaml_tree import YamlError, parse
+from runner.config.source import Problems
 from runner.core.errors import ConfigError
 from runner.core.facts import Scalar
 from runner.grade.gold import GoldItem, read_gold
@@ -78,13 +79,11 @@ class _Story:
 
 @lru_cache(maxsize=64)
 def _story(path: Path) -> _Story:
-    try:
-        plain = parse(path.read_text(encoding="utf-8"), str(path)).plain()
-    except (OSError, YamlError) as error:
-        msg = (
-            f"{path}: cannot be read ({error}). Gold items name scenarios below configs/scenarios/."
-        )
-        raise ConfigError(msg) from error
+    problems = Problems()
+    tree = read_scenario(path, problems)
+    if problems.lines:
+        raise ConfigError(*problems.lines)
+    plain = tree.plain()
     scenario = ScenarioConfig(**cast("dict[str, Any]", plain))
     findings = Findings()
     axes = read_axes(scenario, "scenario", findings)
