@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import normpath
 from pathlib import Path
 
 from runner.config.narrowing import keep_perturbations, narrow_axes, narrow_filters
@@ -193,7 +194,7 @@ class _Files:
         self.chain.append(path.resolve())
         base = Node({}, tree.where)
         for parent in extends.items or [extends]:
-            target = path.parent / str(parent.value)
+            target = Path(normpath(path.parent / str(parent.value)))
             if not _names_file(parent):
                 self.problems.add(extends.where, "extends", "names a file, or a list of files.")
             elif target.resolve() in self.chain:

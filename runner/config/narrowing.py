@@ -66,15 +66,15 @@ def keep_perturbations(
 
 
 def narrow_filters(entries: Mapping[str, Node], whole: Node, kept: Node) -> dict[str, Node]:
-    """Return `exclude` and `include` without levels that the narrowed axes no longer have."""
+    """Return `exclude`, `include` and `controls` without levels that the narrowed axes no longer have."""
     gone = {a: _labels(n) - _labels(kept.entries[a]) for a, n in whole.entries.items()}
     filters: dict[str, Node] = {}
-    for kind in ("exclude", "include"):
+    for kind in ("exclude", "include", "controls"):
         node = entries.get(kind)
         if node is not None and node.items:
             pruned = [left for n in node.items if (left := _without_levels(n, gone)) is not None]
             # No entry of `include` left must not come to mean that everything is included.
-            filters[kind] = Node(pruned, node.where) if pruned or kind == "exclude" else node
+            filters[kind] = Node(pruned, node.where) if pruned or kind != "include" else node
     return filters
 
 
