@@ -174,7 +174,7 @@ class _Seen:
         self.gates[gate] = self.holds(predicate)
         self.evidence[gate] = self.words if self.gates[gate] else ""
 
-    def holds(self, value: object) -> bool:
+    def holds(self, value: object) -> bool:  # noqa: PLR0911  # one case a predicate
         """Return whether a predicate, or a gate decided before, holds."""
         if isinstance(value, str):
             self.words = self.evidence[value] or self.words
