@@ -19,6 +19,7 @@ from runner.config.source import Problems
 from runner.config.yaml_tree import parse
 from runner.grade.registry import SHIPPED, Graders
 from runner.grade.terms import phrase_list, phrases, plain_text
+from runner.pipeline.scenario_tables import page_with_tables
 from runner.scenarios.book import render_preview
 from runner.scenarios.build import build_book
 from runner.scenarios.lint import lint
@@ -158,6 +159,15 @@ def test_shipped_episodes_say_what_their_single_turn_stories_say():
             assert episode.get(key) == story.get(key), (path, key)
         for name, text in story["fragments"].items():
             assert episode["fragments"][name] == text
+
+
+def test_pages_of_the_scenarios_have_the_tables_that_the_files_make():
+    """Made by `python -m runner.pipeline.scenario_tables configs docs/scenarios`."""
+    pages = [ROOT / "docs/scenarios.md", *(ROOT / "docs/scenarios").glob("*.md")]
+    assert len(pages) == 8
+    for page in pages:
+        text = page.read_text()
+        assert page_with_tables(text, ROOT / "configs") == text, page.name
 
 
 def read_scenario_text(path):
