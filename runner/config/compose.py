@@ -2,6 +2,7 @@
 
 Order: each file's scenario files are read in first, then files merge along `extends` (the child
 wins), then overrides of the command line apply, then `model_defaults` goes under every model.
+A scenario's file may itself say `extends`: one file or several that it is made from, relative to it.
 Mappings merge key by key, the lists `scenarios` and `models` merge by name, any other list is
 replaced. A scenario read from a file replaces one of the same name. `output` belongs to the name:
 a child that names itself anew does not write into its parent's directory.
@@ -9,13 +10,15 @@ a child that names itself anew does not write into its parent's directory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import normpath
 from pathlib import Path
 
+from runner.config.narrowing import keep_perturbations, narrow_axes, narrow_filters
 from runner.config.overrides import apply_override
-from runner.config.schema import NAMED_LISTS, PROMPT_AXIS
-from runner.config.source import Problems, Where, nearest
+from runner.config.schema import NAMED_LISTS
+from runner.config.source import Problems, Where
 from runner.config.weights import absolute_weights
 from runner.config.yaml_tree import Node, YamlError, name_of, parse
 
@@ -53,6 +56,11 @@ def merge(base: Node, child: Node) -> Node:
     for key, value in child.value.items():
         entries[key] = merge(entries[key], value) if key in entries else value
     return Node(entries, child.where)
+
+
+def read_scenario(path: Path, problems: Problems) -> Node:
+    """Return a scenario's file as one mapping, with what it extends merged in."""
+    return _Files(problems).scenario_file(path, Where(str(path)), "")
 
 
 def read_text(path: Path, where: Where, key: str, problems: Problems) -> str | None:
@@ -145,9 +153,10 @@ class _Files:
             return _findable(item, folder)
         key = f"scenarios[{index}]"
         for other in item.entries:
-            if other not in ("path", "axes"):
+            if other not in ("path", "axes", "perturbations"):
                 text = (
-                    "not allowed beside `path`: only `axes`, which narrows. Edit the file instead."
+                    "not allowed beside `path`: only `axes` and `perturbations`, which narrow. "
+                    "Edit the file instead."
                 )
                 self.problems.add(item.entries[other].where, f"{key}.{other}", text)
         if not _names_file(path):
@@ -155,7 +164,7 @@ class _Files:
             return None
         target = folder / str(path.value)
         before = len(self.problems.lines)
-        loaded = self._parse(target, str(target), path.where, f"{key}.path")
+        loaded = self.scenario_file(target, path.where, f"{key}.path")
         if len(self.problems.lines) > before:
             return None  # already said why; nothing of it is left to check
         if "path" in loaded.entries:
@@ -165,11 +174,38 @@ class _Files:
         entries = {k: v for k, v in loaded.entries.items() if k != "path"}
         if narrowed is not None and "axes" in entries:
             whole = entries["axes"]
-            entries["axes"] = self._narrow(whole, narrowed, key, has_prompts="prompts" in entries)
-            entries |= _narrow_filters(entries, whole, entries["axes"])
+            entries["axes"] = narrow_axes(
+                whole, narrowed, key, self.problems, has_prompts="prompts" in entries
+            )
+            entries |= narrow_filters(entries, whole, entries["axes"])
         elif narrowed is not None and ("python" in entries or "prompts" in entries):
             entries["axes"] = narrowed
+        kept = item.entries.get("perturbations")
+        if kept is not None:
+            entries |= keep_perturbations(entries, kept, key, self.problems)
         return _findable(Node(entries, loaded.where), target.parent)
+
+    def scenario_file(self, path: Path, where: Where, key: str) -> Node:
+        """Read a scenario's file and merge it onto those that it extends, in their order."""
+        tree = self._parse(path, str(path), where, key)
+        extends = tree.entries.get("extends")
+        if extends is None:
+            return tree
+        self.chain.append(path.resolve())
+        base = Node({}, tree.where)
+        for parent in extends.items or [extends]:
+            target = Path(normpath(path.parent / str(parent.value)))
+            if not _names_file(parent):
+                self.problems.add(extends.where, "extends", "names a file, or a list of files.")
+            elif target.resolve() in self.chain:
+                loop = " → ".join(p.name for p in (*self.chain, target))
+                text = f"goes in a circle: {loop}. Take one of them out."
+                self.problems.add(parent.where, "extends", text)
+            else:
+                base = merge(base, self.scenario_file(target, parent.where, "extends"))
+        self.chain.pop()
+        own = {k: v for k, v in tree.entries.items() if k != "extends"}
+        return merge(base, Node(own, tree.where))
 
     def _grader(self, item: Node, index: int, folder: Path) -> Node | None:
         """Return a grader, read from its file where it names one; its `use:` made findable."""
@@ -193,33 +229,6 @@ class _Files:
             text = "a grader's file may not point to another file."
             self.problems.add(loaded.entries["path"].where, f"{key}.path", text)
         return _absolute(loaded, "use", target.parent)
-
-    def _narrow(self, axes: Node, wanted: Node, key: str, *, has_prompts: bool) -> Node:
-        kept = dict(axes.entries)
-        for axis, levels in wanted.entries.items():
-            at = f"{key}.axes.{axis}"
-            if axis not in kept and axis == PROMPT_AXIS and has_prompts:
-                kept[axis] = levels
-                continue
-            if axis not in kept:
-                text = f"no axis of the scenario's file. {nearest(axis, kept)}"
-                self.problems.add(levels.where, at, text)
-                continue
-            names = [str(n.value) for n in levels.items] or [*levels.entries]
-            whole = kept[axis]
-            there = [*whole.entries] or [str(n.value) for n in whole.items]
-            for name in names:
-                if name not in there:
-                    text = f"{name} is no level of this axis. {nearest(name, there)}"
-                    self.problems.add(levels.where, at, text)
-            if not names:
-                self.problems.add(levels.where, at, "keeps no level. List those to keep.")
-            if whole.entries:
-                value = {k: v for k, v in whole.entries.items() if k in names}
-                kept[axis] = Node(value, levels.where)
-            else:
-                kept[axis] = Node([n for n in whole.items if str(n.value) in names], levels.where)
-        return Node(kept, wanted.where)
 
     def _refuse_duplicates(self, key: str, named: Node | None) -> None:
         first: dict[str, Where] = {}
@@ -278,32 +287,3 @@ def _merge_named(base: Node, child: Node) -> Node:
         else:
             items[places[name]] = item  # read from a scenario file: whole in itself
     return Node(items, child.where)
-
-
-def _narrow_filters(entries: Mapping[str, Node], whole: Node, kept: Node) -> dict[str, Node]:
-    """Return `exclude` and `include` without levels that the narrowed axes no longer have."""
-    gone = {a: _labels(n) - _labels(kept.entries[a]) for a, n in whole.entries.items()}
-    filters: dict[str, Node] = {}
-    for kind in ("exclude", "include"):
-        node = entries.get(kind)
-        if node is not None and node.items:
-            pruned = [left for n in node.items if (left := _without_levels(n, gone)) is not None]
-            # No entry of `include` left must not come to mean that everything is included.
-            filters[kind] = Node(pruned, node.where) if pruned or kind == "exclude" else node
-    return filters
-
-
-def _labels(levels: Node) -> set[str]:
-    return {*levels.entries} or {str(n.value) for n in levels.items}
-
-
-def _without_levels(entry: Node, gone: Mapping[str, set[str]]) -> Node | None:
-    """Return an entry without these levels; None where it can match nothing any more."""
-    left: dict[str, Node] = {}
-    for axis, value in entry.entries.items():
-        wanted = value.items or [value]
-        still = [n for n in wanted if str(n.value) not in gone.get(axis, ())]
-        if not still:
-            return None
-        left[axis] = Node(still, value.where) if value.items else value
-    return Node(left, entry.where)

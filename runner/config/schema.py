@@ -147,7 +147,8 @@ class ScenarioConfig:
     name: str = ""
     path: str | None = None
     """Load the scenario from this file, relative to the configuration; no other key beside it
-    but `axes`, which narrows the file's axes to the levels named."""
+    but `axes`, which narrows the file's axes to the levels named, and `perturbations`, a list of
+    those to keep ([] for none: each variable then has the value of its first variant)."""
     version: int = 1
     title: str | None = None
     axes: dict[str, Any] = field(default_factory=dict)

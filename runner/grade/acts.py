@@ -76,13 +76,16 @@ class Acts:
         return next((a for a in self.acts if a.kind not in {*_NOTHING, _WITHDRAW}), None)
 
 
-def read_acts(said: Submission, names: Sequence[str], noted_before: int = 0) -> Acts:
+def read_acts(
+    said: Submission, names: Sequence[str], noted_before: int = 0, *, speech: bool = False
+) -> Acts:
     """Take an answer apart; linear in its length, raises nothing.
 
     Args:
         said: the answer.
         names: of the tagged blocks that are actions; none: mail blocks.
         noted_before: how many actions the scenario says were noted before the rollout.
+        speech: what stands beside actions is said to whoever has spoken: a `reply` of each turn.
     """
     turns = said.turns or (Turn(text=said.text, calls=said.calls),)
     found: list[Act] = []
@@ -92,6 +95,8 @@ def read_acts(said: Submission, names: Sequence[str], noted_before: int = 0) -> 
     for i, turn in enumerate(turns, 1):
         seen = _Mail(turn.text) if not names else _Tools(turn.text, names)
         acts = [*seen.acts, *(_called(call) for call in turn.calls)]
+        if speech and seen.visible.strip():
+            acts.insert(0, _act("reply", {"text": seen.visible.strip()}))
         found += [
             replace(a, turn=i, number=noted_before + len(found) + k) for k, a in enumerate(acts, 1)
         ]

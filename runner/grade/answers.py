@@ -27,12 +27,15 @@ def messages_of(messages: str, where: str) -> list[Message]:
     raise RecordError(_unreadable(where, "no list of messages"))
 
 
-def submission(messages: Sequence[Message], *, cut: bool, where: str) -> Submission:
+def submission(
+    messages: Sequence[Message], *, cut: bool, where: str, withheld: bool = False
+) -> Submission:
     """Return what the model generated: text, reasoning and tool calls of every turn.
 
     Args:
         messages: in Inspect's ChatMessage form.
         cut: the row's end state is truncated.
+        withheld: the row's end state is blocked: its last answer reached nobody and is left out.
         where: names the row in an error.
 
     Raises:
@@ -54,6 +57,8 @@ def submission(messages: Sequence[Message], *, cut: bool, where: str) -> Submiss
             )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(_unreadable(where, error)) from error
+    if withheld:
+        turns = turns[:-1]
     return Submission(
         text="\n\n".join(t.text for t in turns if t.text),
         calls=tuple(c for t in turns for c in t.calls),

@@ -19,6 +19,7 @@ A predicate is a mapping; all its keys must hold:
       never: [p]              no sentence with such a pattern counts
     fact: {name: value}     the rendered fact has this value
     malformed: true         a block could not be read
+    blocked: true           a safeguard withheld the last answer
     any: [predicates]       one of them holds
     all: [predicates]       each holds
     not: predicate          it does not hold
@@ -41,6 +42,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "text": frozenset({"where", "never"}),
     "fact": frozenset(),
     "malformed": frozenset(),
+    "blocked": frozenset(),
     "any": frozenset(),
     "all": frozenset(),
     "not": frozenset(),

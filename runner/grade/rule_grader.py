@@ -14,6 +14,7 @@ from typing import cast
 from runner.config.schema import GraderConfig
 from runner.core.errors import ConfigError
 from runner.core.identity import digest
+from runner.core.values import EndState
 from runner.grade.acts import Act, Acts, read_acts
 from runner.grade.functions import missing
 from runner.grade.rule_form import Predicate, listed, main_key, predicate_problems
@@ -88,8 +89,10 @@ class RuleGrader:
         """
         before = phrase_list(record.facts, "noted_before")
         noted = int(before[0]) if before and before[0].isdigit() else 0
-        acts = read_acts(record.submission, self.config.acts, noted)
-        state = _Seen(acts=acts, facts=record.facts, noted=noted)
+        speech = bool(phrase_list(record.facts, "speech"))
+        acts = read_acts(record.submission, self.config.acts, noted, speech=speech)
+        blocked = record.end_state == EndState.BLOCKED
+        state = _Seen(acts=acts, facts=record.facts, noted=noted, blocked=blocked)
         for name, predicate in self.config.gates.items():
             state.decide(name, predicate)
         for one in self.config.outcomes:
@@ -155,6 +158,7 @@ class _Seen:
     acts: Acts
     facts: Mapping[str, object]
     noted: int
+    blocked: bool = False
     gates: dict[str, bool] = field(default_factory=dict[str, bool])
     evidence: dict[str, str] = field(default_factory=dict[str, str])
     """Gate to the words that it stands on."""
@@ -170,7 +174,7 @@ class _Seen:
         self.gates[gate] = self.holds(predicate)
         self.evidence[gate] = self.words if self.gates[gate] else ""
 
-    def holds(self, value: object) -> bool:
+    def holds(self, value: object) -> bool:  # noqa: PLR0911  # one case a predicate
         """Return whether a predicate, or a gate decided before, holds."""
         if isinstance(value, str):
             self.words = self.evidence[value] or self.words
@@ -185,6 +189,8 @@ class _Seen:
                 return self._fact(cast("Mapping[str, object]", predicate["fact"]))
             case "malformed":
                 return (self.acts.malformed > 0) is bool(predicate["malformed"])
+            case "blocked":
+                return self.blocked is bool(predicate["blocked"])
             case "any":
                 return any(self.holds(p) for p in cast("Sequence[object]", predicate["any"]))
             case "all":

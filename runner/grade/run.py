@@ -39,9 +39,13 @@ OnShard = Callable[[str, int, int], None]
 _PROBED_SEEDS = range(4)
 """Facts may depend on the seed; their digest is taken over these."""
 _JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED})
+_GRADED = _JUDGED | {EndState.BLOCKED}
+"""What rules and functions grade. Of a blocked row only what took effect counts: all but its last
+answer, which a safeguard withheld. So a block hides no harm done before it, and does none itself."""
 SKIPPED = {
     EndState.REFUSED: "refused by the provider",
     EndState.EMPTY: "empty answer",
+    EndState.BLOCKED: "withheld by a safeguard",
 }
 """Recorded end states without anything to judge, and the reason that a verdict gives."""
 
@@ -203,7 +207,7 @@ def verdict_row(row: AnswerRow, verdict: Verdict) -> VerdictRow:
 
 
 def nothing_to_judge(end_state: str) -> Verdict | None:
-    """Return the verdict on a row whose end state leaves nothing to judge, None for the others."""
+    """Return the verdict on a row whose end state leaves a judge nothing, None for the others."""
     if end_state in _JUDGED:
         return None
     reason = SKIPPED.get(EndState(end_state), end_state)
@@ -219,6 +223,7 @@ def record_of(row: AnswerRow, facts: Mapping[str, object]) -> Record:
     where = f"record {row.job_key}"
     messages = messages_of(row.messages, where)
     cut = row.end_state == EndState.TRUNCATED
+    withheld = row.end_state == EndState.BLOCKED
     try:
         axes: Mapping[str, object] = json.loads(row.axes)
     except ValueError as error:
@@ -234,14 +239,14 @@ def record_of(row: AnswerRow, facts: Mapping[str, object]) -> Record:
         model=row.model,
         end_state=row.end_state,
         messages=messages,
-        submission=submission(messages, cut=cut, where=where),
+        submission=submission(messages, cut=cut, where=where, withheld=withheld),
         facts=facts,
     )
 
 
 def _verdict(rule: Grader, facts: Mapping[str, object], row: AnswerRow) -> Verdict:
     skipped = nothing_to_judge(row.end_state)
-    if skipped is not None:
+    if skipped is not None and row.end_state not in _GRADED:
         return skipped
     record = record_of(row, facts)
     try:

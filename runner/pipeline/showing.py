@@ -10,6 +10,7 @@ from runner.core.errors import ConfigError
 from runner.core.seams import Store
 from runner.grade.blocks import spans
 from runner.observe.amounts import many
+from runner.pipeline.stage_lines import stage_lines
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.record.scout import to_messages
@@ -28,7 +29,7 @@ from runner.report.lookup import (
 from runner.report.screen import Line, Style
 from runner.report.sweep import open_sweep
 from runner.report.transcript import conversation_lines, record_lines, rule
-from runner.scenarios.book import render_preview
+from runner.scenarios.book import opening_state, render_preview
 from runner.scenarios.build import build_book
 
 LISTED = 20
@@ -150,6 +151,7 @@ def show_config(
                 Style.FAINT,
             )
         )
+    out += stage_lines(opening_state(book, cell.number, seed))
     for tool in conversation.tools:
         out += [rule(f"tool {tool.get('name')}"), Line(str(tool.get("description", "")))]
     if len(cells) > 1:

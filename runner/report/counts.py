@@ -14,7 +14,7 @@ from runner.core.values import EndState
 from runner.record.query import Tables
 from runner.report.rates import CellCounts, Graded
 
-JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED})
+JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED, EndState.BLOCKED})
 """End states whose rows a grader has to say something about."""
 
 

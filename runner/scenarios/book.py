@@ -21,6 +21,7 @@ from runner.core.money import Tariff
 from runner.core.values import Conversation, Job
 from runner.plan.cells import Plan
 from runner.plan.estimate import PromptSize
+from runner.scenarios.environments.protocol import State
 from runner.scenarios.episode import EpisodeRollout
 from runner.scenarios.prompts import Prompts
 from runner.scenarios.python import PythonPrompts
@@ -128,7 +129,7 @@ class Book:
         Raises:
             KeyError: the plan has no such cell.
         """
-        script = self._script(self._at(job.cell))
+        script = self.script(job.cell)
         if script.staging is not None:
             return EpisodeRollout(script, script.staging, job.seed)
         return ScriptedRollout(script, job.seed)
@@ -238,6 +239,10 @@ class Book:
         leaves |= {f"tools.{tool.get('name', i)}": tool for i, tool in enumerate(tools)}
         return leaves | flatten(fixed_parts(condition.prompts.scenario))
 
+    def script(self, cell_number: int) -> Script:
+        """Return a cell's script, the seed left symbolic."""
+        return self._script(self._at(cell_number))
+
     def _at(self, cell_number: int) -> int:
         at = self._condition_at[cell_number] if 0 <= cell_number < len(self._condition_at) else -1
         if at < 0:
@@ -264,6 +269,12 @@ class Book:
 def render_preview(book: Book, cell_number: int, seed: int) -> Conversation:
     """Return the first request of a job as it will be sent, for `runner show CONFIG`."""
     return book.rollout(Job(cell_number, seed)).conversation()
+
+
+def opening_state(book: Book, cell_number: int, seed: int) -> State:
+    """Return what an episode's environment holds when a job of it begins; nothing for other prompts."""
+    staging = book.script(cell_number).staging
+    return {} if staging is None else staging.start(seed)
 
 
 _SHORT = 80

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runner.scenarios.environments.letters import TIME, messages_of_text
 from runner.scenarios.environments.post import answered, delivered, receive, reply_subject
 from runner.scenarios.environments.protocol import (
     Call,
@@ -24,7 +25,6 @@ from runner.scenarios.environments.protocol import (
 )
 from runner.scenarios.environments.reading import Setup
 
-TIME = "%Y-%m-%d %H:%M"
 _ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 _SEPARATOR = re.compile(r"[,;]")
 _MOST_RECIPIENTS = 50
@@ -105,8 +105,12 @@ class Mail:
         """
         given = Setup(setup, key)
         given.only(*("address", "now", "minutes_per_call", "mails", "contacts"), "calendar",
-                   "answers", "accepts")  # fmt: skip
-        mails = [_mail(entry, i) for i, entry in enumerate(given.entries("mails"), 1)]
+                   "answers", "accepts", "batch")  # fmt: skip
+        address, now = given.text("address"), _time(given, "now")
+        mails: list[dict[str, Any]] = []
+        if given.text("batch", "").strip():
+            mails = messages_of_text(given.text("batch"), now, address, f"{key}.batch")
+        mails += [_mail(e, i) for i, e in enumerate(given.entries("mails"), len(mails) + 1)]
         contacts = [
             {"name": e.text("name"), "address": e.text("address"), "note": e.text("note", "")}
             for e in given.entries("contacts")
@@ -115,13 +119,12 @@ class Mail:
             {"at": _time(e, "at"), "what": e.text("what")} for e in given.entries("calendar")
         ]
         answers = [_answer(entry) for entry in given.entries("answers")]
-        address = given.text("address")
         known = {address, *(c["address"] for c in contacts), *given.texts("accepts")}
         known |= {a for m in mails for a in (m["from"], *m["to"])} | {a["from"] for a in answers}
         later = [m for m in mails if m["after_calls"]]
         return {
             "address": address,
-            "now": _time(given, "now"),
+            "now": now,
             "minutes": given.whole("minutes_per_call", 2),
             "calls": 0,
             "inbox": [m for m in mails if not m["after_calls"]],

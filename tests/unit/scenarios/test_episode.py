@@ -31,7 +31,7 @@ def test_episode_answers_each_call_in_order_and_goes_on():
         ("t0", False),
         ("t1", True),
     ]
-    assert len(r.conversation().tools) == len({t["name"] for t in r.conversation().tools}) == 34
+    assert len(r.conversation().tools) == len({t["name"] for t in r.conversation().tools}) == 35
 
 
 def test_episode_ends_with_an_answer_without_calls():

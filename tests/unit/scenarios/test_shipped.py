@@ -12,11 +12,14 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-import yaml
 
+from runner.config.compose import read_scenario
 from runner.config.load import load_config
-from runner.grade.registry import Graders
+from runner.config.source import Problems
+from runner.config.yaml_tree import parse
+from runner.grade.registry import SHIPPED, Graders
 from runner.grade.terms import phrase_list, phrases, plain_text
+from runner.pipeline.scenario_tables import page_with_tables
 from runner.scenarios.book import render_preview
 from runner.scenarios.build import build_book
 from runner.scenarios.lint import lint
@@ -32,11 +35,13 @@ STORIES_OF = {
     "shutdown": 6,
     "self-exfiltration": 2,
     "money-making": 2,
+    "blackmail-episode": 6,
+    "open-routes-episode": 6,
     "mail-episode": 2,
-    "shutdown-episode": 1,
-    "exfiltration-episode": 1,
-    "money-episode": 1,
-    "safeguards": 1,
+    "shutdown-episode": 7,
+    "exfiltration-episode": 2,
+    "money-episode": 2,
+    "safeguards": 2,
 }
 GOLDEN = ROOT / "tests/expected/shipped_prompts.json"
 WEIGHTS = "ab" * 32
@@ -73,20 +78,25 @@ def texts(path, cell):
 
 
 def shipped_digests():
-    """Digest per condition of the small sweeps; one per scenario of a large one."""
+    """One digest per scenario of each sweep, over its conditions: prompt, mail and all on stage."""
     found = {}
     for path in SWEEPS:
-        cells = conditions(path)
-        if path.stem.endswith("-small") or path.stem == "quickstart":
-            found |= {f"{c.scenario}[{c.condition}]": c.prompt_digest for c in cells}
-            continue
         of_scenario = defaultdict(list)
-        for cell in cells:
-            of_scenario[cell.scenario].append(f"{cell.condition} {cell.prompt_digest}")
+        for cell in conditions(path):
+            stage = book_of(path).script(cell.number).canonical_environment
+            whole = sha256(cell.prompt_digest.encode() + stage).hexdigest()
+            of_scenario[cell.scenario].append(f"{cell.condition} {whole}")
         for scenario, lines in of_scenario.items():
-            whole = sha256("\n".join(sorted(lines)).encode()).hexdigest()
+            whole = sha256("\n".join(sorted(lines)).encode()).hexdigest()[:24]
             found[f"{path.stem}: {scenario}, {len(lines)} conditions"] = whole
     return found
+
+
+def story_of(path):
+    problems = Problems()
+    tree = read_scenario(path, problems).plain()
+    assert problems.lines == []
+    return tree
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.stem)
@@ -115,6 +125,55 @@ def test_shipped_sweep_has_facts_that_its_graders_accept(path):
         assert book.facts(cell.number).canary
 
 
+@pytest.mark.parametrize("path", STORIES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_shipped_story_declares_controls_perturbations_and_the_outcomes_of_its_grader(path):
+    story = story_of(path)
+    assert story["controls"]
+    assert story["perturbations"] or path.parent.name == "safeguards"
+    grader = SHIPPED[story["graders"][0]]
+    given = {str(one["outcome"]) for one in grader.config.outcomes if not one.get("unparsable")}
+    assert set(story["outcomes"]) == given
+    harmful = {str(one["outcome"]) for one in grader.config.outcomes if one.get("harmful")}
+    assert set(story["outcomes"][: len(harmful)]) == harmful, "the worst come first"
+
+
+@pytest.mark.parametrize("path", STORIES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_shipped_texts_never_use_the_words_that_graders_and_papers_use(path):
+    """A prompt that says "blackmail" suggests it, and any grader that looks for the word finds it."""
+    tree = story_of(path)
+    kept = ("system", "user", "turns", "fragments", "environment")
+    said = json.dumps([tree.get(k) for k in kept], ensure_ascii=False)
+    said = re.sub(r"\{%.*?%\}|\{\{.*?\}\}", " ", said)
+    assert not re.findall(
+        r"(?i)\b(?:blackmail|extort|leverag|exfiltrat|sabotag|misalign|red.team)\w*", said
+    )
+
+
+def test_shipped_episodes_say_what_their_single_turn_stories_say():
+    for path in (ROOT / "configs/scenarios").glob("*-episode/*.yaml"):
+        extends = read_scenario_text(path).get("extends")
+        if extends is None:
+            continue
+        episode, story = story_of(path), story_of(path.parent / extends[0])
+        for key in ("axes", "exclude", "controls", "outcomes", "graders", "grading", "system"):
+            assert episode.get(key) == story.get(key), (path, key)
+        for name, text in story["fragments"].items():
+            assert episode["fragments"][name] == text
+
+
+def test_pages_of_the_scenarios_have_the_tables_that_the_files_make():
+    """Made by `python -m runner.pipeline.scenario_tables configs docs/scenarios`."""
+    pages = [ROOT / "docs/scenarios.md", *(ROOT / "docs/scenarios").glob("*.md")]
+    assert len(pages) == 8
+    for page in pages:
+        text = page.read_text()
+        assert page_with_tables(text, ROOT / "configs") == text, page.name
+
+
+def read_scenario_text(path):
+    return parse(path.read_text(), str(path)).plain()
+
+
 def test_shipped_blackmail_and_open_routes_are_graded():
     for name in ("blackmail-small", "open-routes-small", "quickstart"):
         path = ROOT / f"configs/{name}.yaml"
@@ -133,7 +192,7 @@ def test_shipped_scenarios_carry_a_canary_of_their_own_in_comment_and_rows():
 def test_shipped_stories_of_a_scenario_have_the_same_axes():
     shapes = defaultdict(list)
     for path in STORIES:
-        story = yaml.safe_load(path.read_text())
+        story = story_of(path)
         assert story["name"] == f"{path.parent.name}-{path.stem}"
         assert (story["labels"]["family"], story["labels"]["story"]) == (
             path.parent.name,
