@@ -53,6 +53,9 @@ RECORDED_STATES = frozenset(
 )
 """States with a response: their rows lie in transcripts/. The others are dead letters."""
 
+NO_EVENT_STATES = frozenset({EndState.REFUSED, EndState.BLOCKED})
+"""Recorded states in which nothing reached anybody: in the denominator of rates, never an event."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

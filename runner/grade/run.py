@@ -42,6 +42,7 @@ _JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED})
 SKIPPED = {
     EndState.REFUSED: "refused by the provider",
     EndState.EMPTY: "empty answer",
+    EndState.BLOCKED: "blocked by a safeguard",
 }
 """Recorded end states without anything to judge, and the reason that a verdict gives."""
 
