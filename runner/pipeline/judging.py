@@ -45,7 +45,7 @@ from runner.observe.console import Console
 from runner.pipeline.sweep import run_session
 from runner.plan.cells import Cell, Plan
 from runner.providers.price_list import tariffs_of
-from runner.record.entries import PlanEntry
+from runner.record.entries import Entry, OweAgain, PlanEntry
 from runner.record.layout import CONFIGURATION
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
@@ -248,8 +248,12 @@ async def judge_with(
     shards: Sequence[str],
     on_shard: OnShard = lambda _name, _done, _total: None,
     say: Callable[[str], None] = lambda _line: None,
+    retry_failed: bool = False,
 ) -> Graded:
     """Run what a judge owes, then write the verdicts on every shard whose votes have all ended.
+
+    With `retry_failed` its dead letters are owed again, and the shards with such votes judged anew:
+    their verdict files are replaced when the calls have ended, not before.
 
     Raises:
         ConfigError: the judge's model cannot be called from here.
@@ -259,16 +263,21 @@ async def judge_with(
     """
     card = card_of(judge, cells)
     present = await clear_stale(store, card, shards)
-    todo = [s for s in shards if verdict_key(card, s) not in present]
     await store.put(card_key(card), encode_card(card))
-    rows = _Rows(Path(directory), todo)
     folder = judging_folder(directory, judge)
     inner = open_store(folder)
     state = await load_state(inner)
+    again = state.dead if retry_failed else dict[int, BitMap]()
+    todo = [
+        s
+        for s in shards
+        if verdict_key(card, s) not in present or _has_votes(Path(directory), s, again, judge)
+    ]
+    rows = _Rows(Path(directory), todo)
     if any(rows.jobs.values()):
         version = state.plan_version + 1
         book = JudgeBook(judge, sweep, cells, rows, version=version)
-        state = await _run(book, state, folder, say)
+        state = await _run(book, state, folder, say, again)
     votes = _votes(judge, Place(folder), state)
     written = new_rows = 0
     for shard in todo:
@@ -281,6 +290,18 @@ async def judge_with(
     return Graded(card=card, verdicts=keys, new_shards=written, new_rows=new_rows)
 
 
+def _has_votes(directory: Path, shard: str, jobs: Mapping[int, BitMap], judge: Judge) -> bool:
+    """Return whether a shard has rows on which one of these votes is."""
+    if not any(jobs.values()):
+        return False
+    votes = judge.config.votes
+    judged: dict[int, BitMap] = {}
+    for number, seeds in jobs.items():
+        judged.setdefault(number // votes, BitMap()).update(seeds)
+    rows = _Rows(directory, [shard])
+    return any(found & judged.get(cell, BitMap()) for cell, found in rows.jobs[shard].items())
+
+
 async def judged_keys(store: Store, card: GraderCard, shards: Sequence[str]) -> tuple[str, ...]:
     """Return the keys of the verdict files of a judge that are there."""
     there = set(await store.list(card.folder))
@@ -288,9 +309,13 @@ async def judged_keys(store: Store, card: GraderCard, shards: Sequence[str]) -> 
 
 
 async def _run(
-    book: JudgeBook, state: SweepState, folder: str, say: Callable[[str], None]
+    book: JudgeBook,
+    state: SweepState,
+    folder: str,
+    say: Callable[[str], None],
+    again: Mapping[int, BitMap],
 ) -> SweepState:
-    """Run what is owed; returns the state after it."""
+    """Run what is owed, dead letters in `again` too; returns the state after it."""
     version = book.plan.version
     if not book.plan.cells:
         return state
@@ -298,13 +323,20 @@ async def _run(
         len(
             BitMap(_seeds(c))
             - state.recorded.get(c.number, BitMap())
-            - state.dead.get(c.number, BitMap())
+            - (state.dead.get(c.number, BitMap()) - again.get(c.number, BitMap()))
         )
         for c in book.plan.cells
     )
     if not owed and state.released is not None:
         return state
     table = encode_plan(book.plan, book.parts_json)
+    planned = {c.number: BitMap(_seeds(c)) for c in book.plan.cells}
+    owe = {n: found for n, seeds in again.items() if (found := seeds & planned.get(n, BitMap()))}
+    entries: tuple[Entry, ...] = (
+        PlanEntry(version=version, sha256=hashlib.sha256(table).hexdigest()),
+    )
+    if owe:
+        entries += (OweAgain(jobs={n: seed_set(found) for n, found in owe.items()}),)
     facts = {"sweep_id": book.sweep_id}
     spec = SweepSpec(
         book=book,
@@ -316,7 +348,7 @@ async def _run(
                 (CONFIGURATION, dump_resolved(book.config, facts).encode()),
                 (plan_key(version), table),
             ),
-            entries=(PlanEntry(version=version, sha256=hashlib.sha256(table).hexdigest()),),
+            entries=entries,
         ),
     )
     say(f"{book.config.name}: {book.plan.jobs:,} judge calls planned → {folder}")
