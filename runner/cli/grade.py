@@ -40,6 +40,11 @@ def add(commands: Commands) -> None:
         "--follow", action="store_true", help="go on until the sweep's writer has let go of it"
     )
     parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="owe the calls of judges that ended as dead letters again",
+    )
+    parser.add_argument(
         "--every", type=float, default=2.0, metavar="S", help="seconds between two looks (2)"
     )
     add_json(parser)
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     directory = Place(args.directory)
     further = tuple(load_graders(path) for path in args.graders)
-    asked = Asked(names=tuple(args.grader), further=further)
+    asked = Asked(names=tuple(args.grader), further=further, retry_failed=args.retry_failed)
 
     def on_shard(grader: str, done: int, total: int) -> None:
         if done == total or done % 100 == 0:

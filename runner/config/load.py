@@ -114,12 +114,15 @@ def load_graders(path: str | Path, *, environ: Mapping[str, str] | None = None) 
             problems.add(tree.entries[key].where, key, text)
     typing = Typing(problems)
     kept = {k: v for k, v in tree.entries.items() if k in ("graders", "judges")}
+    kept = expand_short_forms(Node(kept, tree.where)).entries
     plain = typing.fields_of(Node(kept, tree.where), SweepConfig, "")
     config = to_config(plain)
-    check_graders(config, Judge(problems, Source(root, typing.places)))
+    judge = Judge(problems, Source(root, typing.places))
+    check_graders(config, judge)
     if problems.lines:
         raise ConfigError(*problems.lines)
     _fill_in(config)
+    fill_in(config, judge)
     return config
 
 

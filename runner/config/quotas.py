@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from runner.config.quota_schema import ModelQuotaConfig, QuotaConfig, QuotaGroupConfig
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig, called
@@ -30,7 +31,7 @@ class QuotaUse:
 def expand_short_forms(tree: Node) -> Node:
     """Return the tree with every `quota: <word>` of a model written out."""
     entries = dict(tree.entries)
-    for name in ("models", "actors"):
+    for name in ("models", "actors", "judges"):
         models = entries.get(name)
         if models is not None and models.items:
             entries[name] = Node([with_quota_expanded(m) for m in models.items], models.where)
@@ -59,7 +60,8 @@ def _written_out(quota: Node) -> Node:
 def groups_of(config: SweepConfig) -> tuple[dict[str, QuotaConfig], dict[str, QuotaUse]]:
     """Return (group name to its quota, model name to what it draws on).
 
-    Every model draws on a group; one without any limit only has a breaker.
+    Every model draws on a group; one without any limit only has a breaker. What is left to judges
+    is taken off (`of_share`).
     """
     shared = {group.name: group for group in config.quotas}
     groups: dict[str, QuotaConfig] = {}
@@ -67,20 +69,36 @@ def groups_of(config: SweepConfig) -> tuple[dict[str, QuotaConfig], dict[str, Qu
     for model in called(config):
         quota = model.quota or ModelQuotaConfig()
         if quota.group is not None and quota.group in shared:
-            groups[quota.group] = shared[quota.group]
+            group = shared[quota.group]
+            groups[quota.group] = of_share(group, 1 - (group.judges or 0.0))
             own = quota if limits_rate(quota) else None
             uses[model.name] = QuotaUse(group=quota.group, own=own)
         else:
             # A group of that name is somebody else's: the model's own gets a mark.
             name = f"{model.name} (own)" if model.name in shared else model.name
-            groups[name] = quota
+            groups[name] = of_share(quota, 1 - (quota.judges or 0.0))
             uses[model.name] = QuotaUse(group=name)
     return groups, uses
+
+
+Q = TypeVar("Q", bound=QuotaConfig)
+
+
+def of_share(quota: Q, share: float) -> Q:
+    """Return a quota of which only a share is aimed at: limits stay what they are."""
+    return replace(quota, safety=quota.safety * share, judges=None)
 
 
 def limits_rate(quota: QuotaConfig) -> bool:
     """Return whether a quota limits anything by rate, or will once it has learnt."""
     return quota.auto or not (quota.rpm is quota.itpm is quota.otpm is None)
+
+
+def _paced(config: SweepConfig, model: ModelConfig) -> bool:
+    """Return the same as `is_paced`, for judges too: a group always limits something."""
+    if model in called(config):
+        return is_paced(config, model)
+    return model.quota is not None and (model.quota.group is not None or limits_rate(model.quota))
 
 
 def is_paced(config: SweepConfig, model: ModelConfig) -> bool:
@@ -92,24 +110,25 @@ def is_paced(config: SweepConfig, model: ModelConfig) -> bool:
 
 def fill_in(config: SweepConfig, judge: Judge) -> None:
     """Fill in the defaults of quotas, and of what depends on them."""
-    for key, model in _keyed(config):
+    for key, model in [*_keyed(config), *_judges(config)]:
         public = model.base_url is None and model.provider is not ProviderKind.local
         if model.quota is None:
             model.quota = ModelQuotaConfig(auto=public)
         given = judge.given(f"{key}.max_in_flight")
-        if not given and is_paced(config, model):
+        if not given and _paced(config, model):
             model.max_in_flight = IN_FLIGHT_WITH_QUOTA
 
 
 def check_quotas(config: SweepConfig, judge: Judge) -> None:
     """Note what cannot be meant."""
-    used = {m.quota.group for m in called(config) if m.quota is not None}
+    keyed = [*_keyed(config), *_judges(config)]
+    used = {m.quota.group for _, m in keyed if m.quota is not None}
     for i, group in enumerate(config.quotas):
         _check_group(group, f"quotas.{group.name}" if group.name else f"quotas[{i}]", judge)
         if group.name and group.name not in used:
             judge.note(f"quotas.{group.name}", "no model uses it. Name it in a model's `quota`.")
     names = [group.name for group in config.quotas]
-    for of_model, model in _keyed(config):
+    for of_model, model in keyed:
         quota, key = model.quota, f"{of_model}.quota"
         if quota is None:
             continue
@@ -127,6 +146,11 @@ def _keyed(config: SweepConfig) -> list[tuple[str, ModelConfig]]:
     """Return every model that is called, with its key in the configuration."""
     lists = (("models", config.models), ("actors", config.actors))
     return [(f"{name}.{model.name}", model) for name, models in lists for model in models]
+
+
+def _judges(config: SweepConfig) -> list[tuple[str, ModelConfig]]:
+    """Return the models that judge; a sweep does not call them itself."""
+    return [(f"judges.{model.name}", model) for model in config.judges]
 
 
 def _check_group(group: QuotaGroupConfig, key: str, judge: Judge) -> None:
@@ -149,6 +173,8 @@ def _check_numbers(quota: QuotaConfig, key: str, judge: Judge) -> None:
         judge.note(
             f"{key}.safety", f"is a share of the limit: above 0, at most 1, not {quota.safety}."
         )
+    if quota.judges is not None and not 0 < quota.judges < 1:
+        judge.note(f"{key}.judges", f"is a share: above 0, below 1, not {quota.judges}.")
     if not 0 < quota.ramp.start <= 1:
         judge.note(f"{key}.ramp.start", f"is a share: above 0, at most 1, not {quota.ramp.start}.")
     if not quota.ramp.double_s > 0:

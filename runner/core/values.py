@@ -53,6 +53,11 @@ RECORDED_STATES = frozenset(
 )
 """States with a response: their rows lie in transcripts/. The others are dead letters."""
 
+NO_EVENT_STATES = frozenset({EndState.REFUSED})
+"""Recorded states in which nothing was answered: in the denominator of rates, never an event."""
+GRADED_STATES = frozenset({EndState.ANSWERED, EndState.TRUNCATED, EndState.BLOCKED})
+"""Recorded states with something that took effect: of a blocked row all but its last answer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:

@@ -45,7 +45,7 @@ from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key
 from runner.record.manifest import ManifestLog
 from runner.record.status import status_key
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 VERIFY_S = 5.0
 """How old the last proof that no later claim exists may be for a heartbeat to be answered."""
@@ -62,7 +62,7 @@ class Coordinator:
         self,
         world: CoordinatorWorld,
         *,
-        book: Book,
+        book: AnyBook,
         models: Mapping[str, ModelConfig],
         codecs: Mapping[str, Codec],
         engine: EngineConfig,

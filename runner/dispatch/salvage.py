@@ -28,7 +28,7 @@ from runner.record.recovery import (
 )
 from runner.record.seals import write_seal
 from runner.record.state import SweepState
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 _FIRST_FRAME_S = 1.0
 """A journal without a first frame after so long was begun by a process that died doing it."""
@@ -44,7 +44,7 @@ class Salvage:
     disk: Disk
     clock: Clock
     processes: Processes
-    book: Book
+    book: AnyBook
     codecs: Mapping[str, Codec]
     offload: Offload
     recovered: Recovered

@@ -37,14 +37,14 @@ from runner.record.entries import Claim
 from runner.record.layout import event_log_key
 from runner.record.parts import EncodedPart
 from runner.record.place import event_folder, is_url, journal_folder, open_store
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSpec:
     """A sweep to be run; picklable, without any secret."""
 
-    book: Book
+    book: AnyBook
     directory: str
     """Absolute path, or URL, of the sweep."""
     fleet: str

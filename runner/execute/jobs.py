@@ -24,7 +24,7 @@ from runner.execute.replay import Progressed, replay
 from runner.execute.worklog import WorkLog
 from runner.providers.classify import FAILURES
 from runner.record.frames import DeadFrame
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Jobs:
     def __init__(
         self,
         *,
-        book: Book,
+        book: AnyBook,
         endpoints: dict[str, Endpoint],
         caller: Caller,
         outbox: Outbox,

@@ -39,7 +39,7 @@ from runner.providers.protocol import Provider
 from runner.record.frames import Header
 from runner.record.journal import Journal
 from runner.record.manifest import latest_claim
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 LEAST_BEAT_S = 0.05
 ORPHAN_AFTER_S = 600.0
@@ -54,7 +54,7 @@ class Worker:
         identity: WorkerIdentity,
         world: WorkerWorld,
         *,
-        book: Book,
+        book: AnyBook,
         models: Mapping[str, ModelConfig],
         providers: Mapping[str, Provider],
         groups: Mapping[str, str],

@@ -23,7 +23,7 @@ from runner.grade.judge import Judge
 from runner.grade.registry import Graders
 from runner.limits.quota import Charging
 from runner.observe.amounts import many, short
-from runner.pipeline.judging import judge_sweep
+from runner.pipeline.judge_book import judge_sweep
 from runner.pipeline.prepare import Prepared
 from runner.plan.cells import Cell, Plan
 from runner.plan.estimate import ENOUGH_ROWS, GUESSED_OUTPUT_TOKENS
@@ -327,7 +327,7 @@ class Stage:
 
     def _judging(self, judge: Judge, cells: list[Cell], main: Scene) -> Scene:
         model, votes = judge.endpoint(), judge.config.votes
-        config = judge_sweep(judge, model, self._config)
+        config = judge_sweep(judge, model, self._config, live=False)
         plan = Plan(
             [
                 replace(cell, number=cell.number * votes + vote, model=model.name)

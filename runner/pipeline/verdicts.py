@@ -32,6 +32,7 @@ from runner.grade.verdict import Grader
 from runner.record.place import Place
 from runner.record.reader import read
 from runner.record.verdicts import verdict_key
+from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
 from runner.report.verdict_page import Counted
 
@@ -44,6 +45,8 @@ class Asked:
     """Only these graders; none: all that apply."""
     further: tuple[SweepConfig, ...] = ()
     """Files of graders beside the sweep's own configuration."""
+    retry_failed: bool = False
+    """Owe the dead letters of judges again, once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,8 @@ async def grade_course(
     on_shard: OnShard = lambda _name, _done, _total: None,
     spread: Spread | None = None,
     directory: Place | None = None,
+    *,
+    retry_failed: bool = False,
 ) -> list[Graded]:
     """Let the graders of a course grade what has no verdict; one value per grader.
 
@@ -149,6 +154,7 @@ async def grade_course(
                     cells=cells,
                     shards=course.shards,
                     on_shard=on_shard,
+                    retry_failed=retry_failed,
                 )
                 out.append(judged)
             continue
@@ -192,10 +198,12 @@ async def grade_directory(
         StorageError: the directory refuses.
     """
     total: dict[str, Graded] = {}
+    retry = asked.retry_failed
     while True:
         # Read before grading: what is published after it belongs to the next look.
         course = await open_course(store, directory, asked)
-        graded = await grade_course(store, course, on_shard, spread, directory)
+        graded = await grade_course(store, course, on_shard, spread, directory, retry_failed=retry)
+        retry = False
         on_round(graded)
         for one in graded:
             before = total.get(one.card.grader)
@@ -212,6 +220,19 @@ def _sum(before: Graded, now: Graded) -> Graded:
         new_shards=before.new_shards + now.new_shards,
         new_rows=before.new_rows + now.new_rows,
     )
+
+
+async def _spent(directory: Place, found: Grader) -> tuple[Spent, ...]:
+    """Return what the calls of a judge cost so far, of all runs."""
+    if not isinstance(found, Judge):
+        return ()
+    from runner.pipeline.judging import judging_folder
+    from runner.record.query import open_tables
+
+    folder = Place(judging_folder(directory, found))
+    await folder.refresh()
+    with open_tables(Path(folder)) as tables:
+        return tuple(spent_by_model(tables))
 
 
 async def count_verdicts(
@@ -246,6 +267,7 @@ async def count_verdicts(
                     digest=card.digest,
                     new_rows=one.new_rows,
                     counts=verdict_counts(tables, files, cells),
+                    spent=await _spent(directory, course.graders.get(card.grader)),
                 )
             )
     return out

@@ -10,12 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from runner.core.seeds import SeedSet
-from runner.core.values import EndState
+from runner.core.values import GRADED_STATES, EndState
 from runner.record.query import Tables
 from runner.report.rates import CellCounts, Graded
-
-JUDGED = frozenset({EndState.ANSWERED, EndState.TRUNCATED, EndState.BLOCKED})
-"""End states whose rows a grader has to say something about."""
 
 
 class Seeds(Protocol):
@@ -34,6 +31,8 @@ class _Tally:
     harmful: int = 0
     graded_truncated: int = 0
     harmful_truncated: int = 0
+    graded_blocked: int = 0
+    harmful_blocked: int = 0
     ungraded: dict[str, int] = field(default_factory=dict[str, int])
     outcomes: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -43,6 +42,8 @@ class _Tally:
             harmful=self.harmful,
             graded_truncated=self.graded_truncated,
             harmful_truncated=self.harmful_truncated,
+            graded_blocked=self.graded_blocked,
+            harmful_blocked=self.harmful_blocked,
             ungraded=dict(sorted(self.ungraded.items())),
             outcomes=dict(sorted(self.outcomes.items())),
         )
@@ -136,7 +137,7 @@ def _add_rows(
         ended = EndState(end_state)
         tally.states[ended] = tally.states.get(ended, 0) + rows
         tally.simulated += simulated
-        if ended not in JUDGED:
+        if ended not in GRADED_STATES:
             continue  # a refusal counts by its end state, whatever a grader says of it
         if state == "graded":
             cut = ended is EndState.TRUNCATED
@@ -144,6 +145,9 @@ def _add_rows(
             tally.harmful += rows * bool(harmful)
             tally.graded_truncated += rows * cut
             tally.harmful_truncated += rows * (cut and bool(harmful))
+            blocked = ended is EndState.BLOCKED
+            tally.graded_blocked += rows * blocked
+            tally.harmful_blocked += rows * (blocked and bool(harmful))
             tally.outcomes[outcome] = tally.outcomes.get(outcome, 0) + rows
         else:
             name = state or "not_graded"

@@ -33,6 +33,7 @@ _STATES: tuple[tuple[str, str, str], ...] = (
     ("harmful", "#D55E00", "////"),
     ("not harmful", "#56B4E9", ""),
     ("refused", "#0072B2", "...."),
+    ("blocked", "#009E73", "oo"),
     ("without a verdict", "#E69F00", "xxxx"),
     ("empty", "#CC79A7", "\\\\\\\\"),
     ("failed", "#000000", ""),
@@ -223,13 +224,15 @@ def _states(rows: Sequence[ReportRow], totals: Sequence[ReportRow]) -> list[Figu
 def _parts(counts: CellCounts) -> list[int]:
     graded = counts.graded
     harmful = graded.harmful if graded else 0
-    told = graded.graded if graded else 0
+    hurt = graded.harmful_blocked if graded else 0  # before the block: shown as harmful
+    told = graded.graded - graded.graded_blocked + hurt if graded else 0
     states = counts.states
     refused, empty = states.get(EndState.REFUSED, 0), states.get(EndState.EMPTY, 0)
+    blocked = states.get(EndState.BLOCKED, 0) - hurt
     answered = states.get(EndState.ANSWERED, 0) + states.get(EndState.TRUNCATED, 0)
     failed = sum(states.get(s, 0) for s in (EndState.FAILED, EndState.TOO_LARGE, EndState.POISON))
-    without = answered - told
-    return [harmful, told - harmful, refused, without, empty, failed, counts.not_run]
+    without = answered - (told - hurt)
+    return [harmful, told - harmful, refused, blocked, without, empty, failed, counts.not_run]
 
 
 def _bars(name: str, title: str, bars: Sequence[_Bar], label: str, *, zero: bool) -> Figure:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from runner.observe.amounts import count
 from runner.report.grid import Grid
 from runner.report.screen import Line, Style
+from runner.report.spent import Spent
+from runner.report.tables import spent_grid
 from runner.report.verdict_counts import STATES, VerdictCounts
 
 
@@ -24,6 +26,8 @@ class Counted:
     digest: str
     new_rows: int
     counts: VerdictCounts
+    spent: tuple[Spent, ...] = ()
+    """What a judge's calls cost so far, those of failed ones too."""
 
 
 def verdict_json(counted: Sequence[Counted]) -> dict[str, object]:
@@ -59,6 +63,9 @@ def verdict_grids(counted: Sequence[Counted], directory: str) -> list[Line | Gri
             Line(f"{c.grader}: {count(n)} {reason}", Style.FAINT)
             for reason, n in c.counts.reasons.items()
         ]
+        grid = spent_grid(c.spent)
+        if grid is not None:
+            out.append(replace(grid, title=f"Calls of {c.grader} so far"))
     return out
 
 

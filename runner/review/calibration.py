@@ -5,9 +5,9 @@ the draw's shards, m_h what is labelled of them so far. Records come in an order
 strata, so what is labelled half-way is a random sample too. Another judge's precision and recall come
 from the same labels, each stratum parted by what that judge says (post-stratification).
 
-The calibrated rate is over all answers, also those a judge had no verdict on, and over refusals and
-blocked answers, which are no events by definition: the denominator of the headline rate plus what
-the judge could not read.
+The calibrated rate is over all answers, also those a judge had no verdict on, and over refusals, which
+are no events by definition: the denominator of the headline rate plus what the judge could not read,
+less what a safeguard blocked.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Population:
     judges: tuple[JudgeView, ...]
     """The reviewed grader first."""
     refused: Mapping[Cell, int]
-    """Refused by the provider or blocked by a safeguard: no events, by definition."""
+    """Refused by the provider: no events, by definition."""
     together: Mapping[tuple[str, str], Mapping[tuple[bool, bool], int]]
     """Two graders to how often each pair of verdicts came, over records on which both have one."""
     newer: int = 0

@@ -1,8 +1,8 @@
 """The records that a sample is drawn from, counted and picked by DuckDB.
 
 The population is every answered or truncated row of the shards at hand, whether or not the grader
-could say anything of it. Refusals and blocked answers are no events by definition and need no label;
-empty answers are outside every rate. A record's place in its stratum is the MD5 of (seed, job key): the
+could say anything of it. Refusals are no events by definition and need no label; empty answers are
+outside every rate, and what a safeguard blocked is left to rules, which know what took effect. A record's place in its stratum is the MD5 of (seed, job key): the
 same seed takes the same records, and a population that grew keeps those it had already, with the labels
 on them.
 """

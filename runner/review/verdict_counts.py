@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from runner.core.values import EndState
+from runner.core.values import NO_EVENT_STATES, EndState
 from runner.record.labels import Draw
 from runner.record.query import Tables
 from runner.review.calibration import Cell, Group, JudgeView, Population
 
 _READ = [str(EndState.ANSWERED), str(EndState.TRUNCATED)]
-_NO_EVENTS = [str(EndState.REFUSED), str(EndState.BLOCKED)]
+_NO_EVENTS = sorted(NO_EVENT_STATES)
 _CALLED = "case when {v}.state = 'graded' then {v}.harmful end"
 _GROUPS = f"""
 select t.scenario, t.model, coalesce(d.outcome, d.state, 'not_graded'), {_CALLED.format(v="g")}, count(*)

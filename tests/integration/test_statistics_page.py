@@ -24,6 +24,8 @@ def swept(tmp_path_factory):
             end = Ends(text=f"Sorted {cell.number} {seed}.", retries=seed % 2)
             if seed < 2 + 2 * (cell.number % 3):
                 end = Ends(text=f"{seed} {THREAT}")
+            elif seed == 8:
+                end = Ends(state=EndState.BLOCKED, text=THREAT)
             elif seed == 9:
                 end = Ends(text=UNREADABLE)
             elif seed == 10:
@@ -61,6 +63,20 @@ def test_query_of_cells_gives_every_rate_of_the_report(swept, report):
         assert again["rate"] == pytest.approx(row["rate"])
         assert again["condition"] == row["condition"]
     assert sum(row["n"] for row in found.values()) == 40
+
+
+def test_blocked_answers_are_graded_without_what_was_withheld_and_are_shown(report):
+    for row in report["rows"]:
+        assert (row["blocked"], row["n"], row["graded"]) == (1, 10, 9)
+        assert row["harmful"] == 2 + 2 * (row["cell"] % 3)
+
+
+def test_query_of_states_gives_the_end_states_of_the_report(swept, report):
+    found = query(swept, "states")
+    for row in report["rows"]:
+        states = {r["end_state"]: r["jobs"] for r in found if r["cell"] == row["cell"]}
+        assert states == {s: row[s] for s in states}
+        assert sum(states.values()) + row["not_run"] == row["planned"]
 
 
 def test_query_of_models_gives_the_stratified_difference(swept, report):

@@ -117,9 +117,10 @@ def graders(folder, url, **keys):
     return str(file)
 
 
-def grade(capsys, sweep, file):
+def grade(capsys, sweep, file, *flags):
     capsys.readouterr()
-    assert main(["grade", str(sweep.root), "--graders", file, "--grader", "j", "--json"]) == 0
+    given = ["grade", str(sweep.root), "--graders", file, "--grader", "j", "--json", *flags]
+    assert main(given) == 0
     return json.loads(capsys.readouterr().out)["graders"][0]
 
 
@@ -170,6 +171,39 @@ def test_judge_votes_that_tie_or_fail_are_states_of_their_own(tmp_path, capsys, 
         "unparsable": 1,
         "judge_error": 1,
     }
+
+
+def test_dead_letters_of_a_judge_are_owed_again_by_a_flag_alone_and_costs_are_shown(
+    tmp_path, capsys, serve
+):
+    broken = True
+
+    def say(prompt, number):
+        return (400, "") if broken and "odd" in prompt else by_text(prompt, number)
+
+    server = serve(say)
+    sweep = judged_sweep(tmp_path, [THREAT, "odd one", f"odd {THREAT}"])
+    sweep.publish({(sweep.cell("tone=pressed"), 0): Ends(text="Calm.")})
+    file = graders(tmp_path, server.url, votes=2)
+    found = grade(capsys, sweep, file)
+    assert found["counts"]["states"]["judge_error"] == 2
+    (spent,) = found["spent"]
+    assert (spent["model"], spent["attempts"]) == ("jm", len(server.prompts))
+    assert spent["failures"] == {"bad_request": 4}
+    broken = False
+    calls = len(server.prompts)
+    assert grade(capsys, sweep, file)["counts"]["states"]["judge_error"] == 2
+    assert len(server.prompts) == calls
+    found = grade(capsys, sweep, file, "--retry-failed")
+    assert found["counts"]["states"]["graded"] == 4
+    assert found["counts"]["harmful"] == 2
+    assert found["new_rows"] == 3  # the other shard has no such vote and is left alone
+    assert len(server.prompts) == calls + 4  # nothing that was answered is asked again
+    assert main(["grade", str(sweep.root), "--graders", file, "--grader", "j"]) == 0
+    out = capsys.readouterr().out
+    assert "Calls of j so far" in out
+    assert "bad_request 4" in out
+    assert main(["verify", str(next((sweep.root / "judging").iterdir()))]) == 0
 
 
 def a_judge(**keys):

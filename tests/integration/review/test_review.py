@@ -1,6 +1,8 @@
 """`runner review` and `runner calibrate` as commands: durable labels, resuming, who may ask."""
 
 import json
+import re
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -11,6 +13,7 @@ from runner.record.place import Place
 from tests.support.finished_sweep import HARMLESS, THREAT, Ends, Writer, config
 from tests.support.reviewing import Review
 
+STATISTICS = Path(__file__).parents[3] / "docs" / "statistics.md"
 IMPLIED = THREAT.replace("Unless the wipe is cancelled, the board will hear about", "I know of")
 
 
@@ -144,6 +147,12 @@ def test_calibrate_after_two_labellers_finds_what_the_grader_missed(sweep, capsy
     assert everyone["recall"] == pytest.approx(12 / 20)
     assert [b["who"] for b in found["between"]][::2] == ["two people", "one person, twice"]
     assert {r["uncalibrated"] for r in found["rates"]} == {False}
+    (sql,) = re.findall(r"```sql\n-- calibrated\n(.*?)```", STATISTICS.read_text(), re.DOTALL)
+    again = duckdb.sql(sql.replace("outputs/hello", str(sweep.root))).fetchall()
+    assert [row[:3] for row in again] == [("mail", "m1", 22), ("mail", "m2", 22)]
+    assert [row[3] for row in again] == [
+        pytest.approx(r["calibrated_rate"]) for r in found["rates"]
+    ]
     csv = calibrate(capsys, sweep, "--csv").splitlines()
     assert csv[0].startswith("draw,grader,scenario,model,n,judged_events")
     assert len(csv) == 3
