@@ -22,7 +22,7 @@ from tests.dst.fleet import Fleet, Site
 from tests.dst.inject import Injector
 from tests.dst.network import SimNetwork
 from tests.dst.oracle import Expectation, Oracle, ViolationError
-from tests.dst.schedule import Schedule, schedule_of
+from tests.dst.schedule import Schedule
 from tests.dst.store import StoreState
 from tests.dst.sweep import JOB_FAILURES, TIMEOUT_S, sweep_of
 from tests.dst.virtual_loop import DeadlockError, VirtualTimeLimitError
@@ -42,11 +42,6 @@ class Outcome:
     trace: list[str] = field(default_factory=list)
     fingerprint: int = 0
     """Equal for two runs of one seed."""
-
-
-def simulate(seed: int, *, keep_trace: bool = False) -> Outcome:
-    """Run the schedule of a seed."""
-    return simulate_schedule(schedule_of(seed), keep_trace=keep_trace)
 
 
 def simulate_schedule(schedule: Schedule, *, keep_trace: bool = False) -> Outcome:

@@ -25,19 +25,23 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", help="run these schedules")
     parser.add_argument("--first", type=int, default=0, help="first seed of many")
     parser.add_argument("--count", type=int, default=200, help="how many schedules")
+    parser.add_argument("--focus", action="store_true", help="seeds of tests/dst/focus.py")
     parser.add_argument("--trace", action="store_true", help="print every event (with --seed)")
     parser.add_argument("--keep-going", action="store_true", help="do not end at the first failure")
     parser.add_argument("--mutant", help="plant a fault of tests/dst/mutants.py; only schedules of "
                         "the kinds that can show it are run")  # fmt: skip
     options = parser.parse_args(arguments)
-    from tests.dst.cluster import simulate
+    from tests.dst.cluster import simulate_schedule
+    from tests.dst.focus import focused_schedule_of
     from tests.dst.mutants import planted
+    from tests.dst.schedule import schedule_of
 
+    of_seed = focused_schedule_of if options.focus else schedule_of
     began, failed, seen = time.perf_counter(), 0, Counter[str]()
     gc.disable()
     with planted(options.mutant):
         for number, seed in enumerate(_seeds(options)):
-            outcome = simulate(seed, keep_trace=options.trace)
+            outcome = simulate_schedule(of_seed(seed), keep_trace=options.trace)
             seen.update(outcome.counts)
             if number % COLLECT_EVERY == 0:
                 gc.collect()
@@ -48,10 +52,9 @@ def main(arguments: Sequence[str]) -> int:
             if outcome.failure is not None:
                 failed += 1
                 print(f"FAILED {outcome.schedule}\n  {outcome.failure}")
-                mutant = f" --mutant {options.mutant}" if options.mutant else ""
-                print(
-                    f"  replay: python -m tests.dst.run --seed {seed}{mutant} --trace", flush=True
-                )
+                how = " --focus" if options.focus else ""
+                how += f" --mutant {options.mutant}" if options.mutant else ""
+                print(f"  replay: python -m tests.dst.run --seed {seed}{how} --trace", flush=True)
                 if not options.keep_going:
                     break
     spent = time.perf_counter() - began

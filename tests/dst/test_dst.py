@@ -49,6 +49,14 @@ def test_every_invariant_holds_under_every_schedule(first):
     assert f"{min(CHUNK, SCHEDULES - first)} schedules, 0 failed" in done.stdout
 
 
+def test_every_invariant_holds_where_faults_meet():
+    count = SCHEDULES // 40
+    done = dst("--focus", "--count", count)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert f"{count} schedules, 0 failed" in done.stdout
+
+
 def test_seeds_that_showed_a_fault_once_show_none():
     done = dst("--seeds", *FOUND, "--keep-going")
     print(done.stdout)
