@@ -142,16 +142,17 @@ class Desk:
             authority.lost(incarnation, now + longest_call_s(self._models[name]))
         self.quotas.lost(incarnation, now)
 
-    def unheard(self, incarnation: str, wire: Mapping[str, int], now: float) -> None:
+    def unheard(self, incarnation: str, wire: Mapping[str, int], since: float) -> None:
         """Withhold the places of calls that a worker of before may still have on the wire.
 
         Args:
             incarnation: it did not register, and may run.
             wire: model to calls that its journal shows begun and not ended.
-            now: monotonic seconds; none of them was started later.
+            since: monotonic seconds; none of them was started later.
         """
-        for name, calls in wire.items():
-            self.slots[name].unheard(incarnation, calls, now + longest_call_s(self._models[name]))
+        for name, authority in self.slots.items():
+            until = since + longest_call_s(self._models[name])
+            authority.unheard(incarnation, wire.get(name, 0), until)
 
     def _report_places(self, beat: Heartbeat, now: float) -> None:
         total = {model: authority.counted() for model, authority in self.slots.items()}

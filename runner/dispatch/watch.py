@@ -6,6 +6,7 @@ published. Leasing waits until every worker of before has registered or must hav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.salvage import Salvage
 from runner.execute.messages import Heartbeat
 from runner.observe.events import Sink, WorkerLost
+
+_COUNT_EVERY_S = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +49,9 @@ class Watch:
     """Workers of before, of whom nobody knows yet whether they run."""
     leavers: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
     """Workers that said goodbye, with their last words."""
+    _calling: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    """Workers that never registered and had calls on the wire: since when nothing was started,
+    and when to look again what has ended."""
 
     async def begin(self, *, wait_s: float, first: bool) -> None:
         """Publish what lies in parts/, recover the journals here, find out whom to wait for.
@@ -119,13 +125,21 @@ class Watch:
             return
         for incarnation in sorted(self.awaited):
             await self._recover(incarnation, gone=False, crashed=False)
-            wire = await self.salvage.on_the_wire(incarnation)
-            if incarnation in self.awaited:  # it may have registered while its journal was read
-                self.desk.unheard(incarnation, wire, self.clock.monotonic())
+            await self._count_calls(incarnation, self.clock.monotonic())
         self.silent |= self.awaited
         self.awaited.clear()
         self.wait_until = None
         self.quotas.all_registered(self.clock.monotonic())
+
+    async def _count_calls(self, incarnation: str, since: float) -> None:
+        """Keep the places of what a worker that never registered may have on the wire."""
+        wire = await self.salvage.on_the_wire(incarnation)
+        self._calling.pop(incarnation, None)
+        if incarnation in self.desk.table.workers:  # it has registered meanwhile
+            return
+        self.desk.unheard(incarnation, wire, since)
+        if wire:
+            self._calling[incarnation] = since, self.clock.monotonic() + _COUNT_EVERY_S
 
     async def _recover(self, incarnation: str, *, gone: bool, crashed: bool) -> None:
         await self.publisher.cycle(look=True)
@@ -162,7 +176,12 @@ class Watch:
             self._emit_lost(incarnation, "died")
             self.desk.gone(incarnation, view.beat if view else None)
             self.silent.discard(incarnation)
-        elif view is not None and view.lost:
+            self._calling.pop(incarnation, None)
+        elif view is None:
+            since, next_at = self._calling.get(incarnation, (0.0, math.inf))
+            if self.clock.monotonic() >= next_at:
+                await self._count_calls(incarnation, since)
+        elif view.lost:
             if view.leases:
                 await self._recover(incarnation, gone=False, crashed=False)
             if view.lost:  # it may have come back while its journal was read
@@ -170,7 +189,7 @@ class Watch:
                     self._emit_lost(incarnation, "silent")
                 self.desk.table.release(incarnation)
                 self.desk.lost(incarnation, self.clock.monotonic())
-        elif view is not None:
+        else:
             self.silent.discard(incarnation)
 
     def _emit_lost(self, incarnation: str, reason: str) -> None:

@@ -83,11 +83,19 @@ class SlotAuthority:
             self._split.clear()
 
     def unheard(self, worker: str, calls: int, until: float) -> None:
-        """Withhold what a worker has on the wire that never reported here (monotonic seconds)."""
-        if worker not in self._shares:
-            self._shares[worker] = _Share(in_flight=calls, withheld_until=until)
-            self._counted += calls
+        """Withhold what a worker has on the wire that never reported here (monotonic seconds).
+
+        Said again with fewer calls, since some have ended, it frees their places.
+        """
+        share = self._shares.get(worker)
+        if share is None:
+            share = self._shares[worker] = _Share(withheld_until=until)
             self._withheld.add(worker)
+        elif share.withheld_until is None or calls > share.in_flight:
+            return
+        self._counted -= share.counted()
+        share.in_flight = calls
+        self._counted += share.counted()
 
     def gone(self, worker: str) -> None:
         """Free the share of a worker that provably runs no more."""

@@ -61,3 +61,14 @@ def test_calls_of_a_worker_that_never_reported_are_withheld_until_they_have_ende
     assert wants(slots, "a", 1.0, obeyed=4) == 8
     slots.unheard("a", 3, 20.0)  # too late: it is known now
     assert wants(slots, "b", 30.0) == 0
+
+
+def test_calls_of_a_worker_that_never_reported_when_some_have_ended_free_their_places():
+    slots = SlotAuthority(8)
+    slots.unheard("a", 6, 100.0)
+    assert wants(slots, "b", 0.0) == 2
+    slots.unheard("a", 1, 100.0)
+    assert wants(slots, "b", 5.0, obeyed=2) == 7
+    slots.unheard("a", 0, 100.0)
+    assert wants(slots, "b", 10.0, obeyed=7) == 8
+    assert slots.counted() == 8
