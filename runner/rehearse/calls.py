@@ -226,6 +226,7 @@ class Calls:
         self.moved_at = self._agenda.now
         run, lane = flight.run, flight.lane
         model = self._models[lane.model.name]
+        model.answers.append(self._agenda.now)
         model.input_tokens += usage.input_tokens
         model.cached_tokens += usage.cache_read_tokens
         model.written_tokens += usage.cache_write_tokens
@@ -246,9 +247,7 @@ class Calls:
         home.running -= 1
         home.finished += 1
         flight.worker.finished.append(run.job)
-        measure = self._models[home.model.name]
-        measure.jobs += 1
-        measure.ends.append(self._agenda.now)
+        self._models[home.model.name].jobs += 1
         if home is not lane:
             self.look(flight.worker, home)
 
