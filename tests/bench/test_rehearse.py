@@ -103,13 +103,13 @@ CASES = [
         },
     ),
     Case(
-        name="output tokens bind, server burst 1 s (429s)",
+        name="server allows less than configured and says nothing (429s)",
         server=_server(
-            quota={"otpm": 300_000, "burst_s": 1.0}, output={"mean_tokens": 400, "sigma": 1.0}
+            quota={"rpm": 720, "burst_s": 10.0, "headers": False}, output={"mean_tokens": 100}
         ),
-        model={"quota": {"otpm": 300_000}, "max_tokens": 2000},
-        seeds=220,
-        binds="output_tokens",
+        model={"quota": {"rpm": 900}},
+        seeds=225,
+        binds="requests",
     ),
 ]
 
