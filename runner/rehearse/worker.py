@@ -214,7 +214,12 @@ class Worker:
         for name, lane in self.lanes.items():
             if lane.purse is not None:
                 wants = len(lane.ready) + len(lane.fresh)
-                word = lane.purse.word(now, wants=wants)
+                word = lane.purse.word(
+                    now,
+                    wants=wants,
+                    waiting=[run.cost for run in lane.ready if run.cost is not None],
+                    cells=(job.cell for job in lane.fresh),
+                )
                 found = readings.get(name)
                 words[name] = replace(word, readings=found) if found else word
                 lane.heard = False
