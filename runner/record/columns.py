@@ -13,11 +13,11 @@ from importlib import metadata
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
 import pyarrow as pa
 
 from runner.core.facts import CellFacts
 from runner.core.identity import job_key
+from runner.core.json_bytes import dumps
 from runner.core.money import Tariff, failure_cost_usd, reply_cost_usd, total_usd
 from runner.core.values import RECORDED_STATES, TARGET, Attempt, EndState, Finished, Reply, Usage
 from runner.record import scout
@@ -230,7 +230,7 @@ def _transcript(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
         *(sum(usage[:4]), limit, messages, done.job.seed, done.end_state.value),
         *(last.stop_reason, scout.dump([r.stop_reason for r in replies])[0], last.model),
         *(sum(not r.continues for r in replies), len(attempts), *usage, _cost(done, tariffs)),
-        *(orjson.dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
+        *(dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
         *(attempts[-1].incarnation, _simulated(attempts), raw, scout.answer_digest(replies)),
         *_staged(done),
     )

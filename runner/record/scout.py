@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import orjson
 
+from runner.core.json_bytes import dumps
 from runner.core.values import Block, Conversation, Reply
 
 MAX_LEVELS = 100
@@ -198,7 +199,7 @@ def dump(value: object) -> tuple[bytes, bool]:
         round integers beyond 64 bits.
     """
     try:
-        return orjson.dumps(value, default=_plain), True
+        return dumps(value, _plain), True
     except TypeError:  # lone surrogates, or integers beyond 64 bits
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
         finite = json.loads(text, parse_constant=lambda _: None)
