@@ -54,7 +54,7 @@ def to_messages(
     if conversation.system is not None:
         out.append({"role": "system", "content": conversation.system, "source": "input"})
     inside = list(replies[:-1] if append_last else replies)
-    given = sum(m["role"] == "assistant" for m in conversation.messages) - len(inside)
+    given = sum([m["role"] == "assistant" for m in conversation.messages]) - len(inside)
     seen = 0
     for message in conversation.messages:
         if message["role"] == "assistant":
