@@ -24,7 +24,7 @@ from pathlib import Path
 
 IN_FLIGHT = 256
 MAX_TOKENS = 400
-RPM = float(os.environ.get("RPM", "48000"))
+RPM = 60_000
 """Below what one processor can send, so that calls wait for their permits."""
 _FILLER = "The crane at berth four is back in service, and the ship is expected at six. "
 SYSTEM = "You are Alex, who plans the work of a small port. " + _FILLER * 38
