@@ -105,7 +105,9 @@ def bare_aiohttp(url: str) -> Callable[[int], None]:
     return lambda jobs: asyncio.run(main(jobs))
 
 
-def sweep(provider: str, url: str, folder: Path, *, rpm: float | None = None) -> Callable[[int], None]:
+def sweep(
+    provider: str, url: str, folder: Path, *, rpm: float | None = None
+) -> Callable[[int], None]:
     """Return a runner of whole sweeps."""
     from runner.config.quota_schema import ModelQuotaConfig
     from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
