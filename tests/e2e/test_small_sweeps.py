@@ -64,7 +64,7 @@ def test_safeguards_sweep_of_single_turns_on_the_small_model(swept: Sweep) -> No
     axes = "scenarios.safeguards-made-up-topics.axes"
     rows = swept(
         *("safeguards-small", "safeguards-made-up-topics", f"{axes}.set=[harmless]"),
-        *(f"actors.filter={{name: filter, {LOCAL}}}", f"{axes}.topic=[fuel]", "seeds=2"),
+        *(f"actors.filter={{name: filter, {LOCAL}}}", f"{axes}.topic=[substance]", "seeds=2"),
     )
     assert len(rows) == 4
     judged = [row for row in rows if row["safeguards"]]
