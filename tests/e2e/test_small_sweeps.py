@@ -67,12 +67,16 @@ def test_safeguards_sweep_of_single_turns_on_the_small_model(swept: Sweep) -> No
         *(f"actors.filter={{name: filter, {LOCAL}}}", f"{axes}.topic=[substance]", "seeds=2"),
     )
     assert len(rows) == 4
-    judged = [row for row in rows if row["safeguards"]]
-    assert len(judged) == 2
-    for row in judged:
+    wrapped = [row for row in rows if json.loads(str(row["axes"]))["safeguards"] == "on"]
+    assert len(wrapped) == 2
+    for row in wrapped:
         looks = json.loads(str(row["safeguards"]))
+        assert looks or row["end_state"] != "answered", "nobody looks at what was cut off"
         assert {look["verdict"] for look in looks} <= {"allow", "block", "unclear"}
-        assert json.loads(str(row["role_usage"]))["safeguard_judged"]["calls"] >= 1
+        asked = sum(look["by"] == "filter" for look in looks)
+        if asked:
+            usage = json.loads(str(row["role_usage"]))
+            assert usage["safeguard_judged"]["calls"] == asked
 
 
 def test_episode_sweep_with_tools_over_several_turns_on_the_small_model(swept: Sweep) -> None:
