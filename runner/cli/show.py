@@ -41,6 +41,11 @@ def add(commands: Commands) -> None:
         metavar=("A", "B"),
         help="of a configuration: what tells two conditions apart, tone=blunt tone=polite",
     )
+    parser.add_argument(
+        "--state",
+        action="store_true",
+        help="of an episode with an environment: what changed in it with each turn (--full: all of it)",
+    )
     parser.add_argument("--full", action="store_true", help="fold nothing")
     parser.set_defaults(run=run)
 
@@ -85,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         failed=args.failed,
         transcripts=args.n,
         full=args.full,
+        state=args.state,
     )
     put(asyncio.run(shown), sys.stdout)
     return EXIT_OK

@@ -187,7 +187,7 @@ class _Files:
 
     def scenario_file(self, path: Path, where: Where, key: str) -> Node:
         """Read a scenario's file and merge it onto those that it extends, in their order."""
-        tree = self._parse(path, str(path), where, key)
+        tree = _findable(self._parse(path, str(path), where, key), path.parent)
         extends = tree.entries.get("extends")
         if extends is None:
             return tree

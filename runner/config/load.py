@@ -155,6 +155,6 @@ def _fill_in(config: SweepConfig) -> None:
     _wrap(config)
     if config.output is None:
         config.output = f"outputs/{config.name}"
-    for model in (*config.models, *config.judges):
+    for model in (*config.models, *config.judges, *config.actors):
         if model.provider is ProviderKind.local and not model.model:
             model.model = model.name

@@ -22,7 +22,7 @@ def absolute_weights(tree: Node, folder: Path | None, problems: Problems) -> Nod
         problems: takes files that are not there.
     """
     entries = dict(tree.entries)
-    for key in ("models", "judges"):
+    for key in ("models", "judges", "actors"):
         models = entries.get(key)
         if models is not None and models.items:
             moved = [_of_model(m, folder, f"{key}.{name_of(m)}", problems) for m in models.items]

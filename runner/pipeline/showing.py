@@ -11,12 +11,14 @@ from runner.core.seams import Store
 from runner.grade.blocks import spans
 from runner.observe.amounts import many
 from runner.pipeline.stage_lines import stage_lines
+from runner.pipeline.states import state_lines
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.record.scout import to_messages
 from runner.report.grid import Grid
 from runner.report.lookup import (
     Found,
+    Row,
     Selector,
     attempt_rows,
     cells_of,
@@ -44,6 +46,7 @@ async def show_sweep(
     failed: bool = False,
     transcripts: int = 1,
     full: bool = False,
+    state: bool = False,
 ) -> list[Line | Grid]:
     """Return one or some transcripts, or a list where the selector means many.
 
@@ -54,6 +57,7 @@ async def show_sweep(
         failed: dead letters instead of recorded jobs.
         transcripts: print so many whole; more matches than that are listed.
         full: fold nothing.
+        state: also what the environment was after each turn.
 
     Raises:
         SweepStateError: no sweep there.
@@ -75,7 +79,10 @@ async def show_sweep(
             return _listed(found, directory, failed=failed)
         out: list[Line | Grid] = []
         for one in found[:transcripts]:
-            out += [*_whole(tables, one, full=full), Line("")]
+            row = record_row(tables, one.key) or failure_row(tables, one.key)
+            assert row is not None
+            out += _whole(tables, one, row, full=full)
+            out += [*(state_lines(sweep, row, full=full) if state else ()), Line("")]
         return out
 
 
@@ -88,9 +95,7 @@ def _nothing(directory: Place, selector: Selector, *, failed: bool) -> Line:
     return Line(f"{directory}: {what} fits. List some with: runner show {directory}")
 
 
-def _whole(tables: Tables, found: Found, *, full: bool) -> list[Line]:
-    row = record_row(tables, found.key) or failure_row(tables, found.key)
-    assert row is not None
+def _whole(tables: Tables, found: Found, row: Row, *, full: bool) -> list[Line]:
     verdicts, attempts = verdict_rows(tables, found.key), attempt_rows(tables, found.key)
     return record_lines(row, verdicts, attempts, cut_answer, full=full)
 

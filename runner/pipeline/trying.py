@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from runner.config.schema import ScenarioConfig, SweepConfig
+from runner.config.schema import PROMPT_AXIS, ScenarioConfig, SweepConfig
 from runner.core.errors import ConfigError
+from runner.scenarios.findings import Findings
+from runner.scenarios.given import read_prompts
 
 
 def narrow(
@@ -41,6 +43,8 @@ def narrow(
 
 
 def _narrow_axis(config: SweepConfig, axis: str, level: str) -> list[str]:
+    if axis == PROMPT_AXIS:
+        _list_prompts(config)
     having = [s for s in config.scenarios if axis in s.axes]
     if not having:
         axes = sorted({a for s in config.scenarios for a in s.axes})
@@ -50,6 +54,14 @@ def _narrow_axis(config: SweepConfig, axis: str, level: str) -> list[str]:
     if not config.scenarios:
         return [f"--only {axis}={level}: no such level. There are: {', '.join(levels)}"]
     return []
+
+
+def _list_prompts(config: SweepConfig) -> None:
+    """Write the prompts of scenarios that have some down as levels, to be narrowed like others."""
+    for scenario in config.scenarios:
+        if scenario.prompts is not None and PROMPT_AXIS not in scenario.axes:
+            found = read_prompts(scenario.prompts, "prompts", Findings())
+            scenario.axes[PROMPT_AXIS] = [prompt.id for prompt in found]
 
 
 def _keep(scenario: ScenarioConfig, axis: str, level: str) -> bool:

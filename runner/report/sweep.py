@@ -25,6 +25,7 @@ from runner.record.state import SweepState
 from runner.scenarios.axes import read_axes
 from runner.scenarios.findings import Findings
 from runner.scenarios.prompts import Prompts
+from runner.scenarios.python import PythonPrompts, with_axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,30 @@ async def open_sweep(store: Store, directory: Place) -> Sweep:
     return Sweep(directory=directory, config=config, plan=stored.plan, state=state)
 
 
+class Renderings:
+    """The scenarios of a resolved configuration, ready to be rendered again.
+
+    Raises:
+        RecordError: in the constructor, where the configuration cannot be rendered.
+    """
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._prompts: dict[str, Prompts | PythonPrompts] = {}
+        findings = Findings()
+        for given in config.scenarios:
+            key = f"scenarios.{given.name}"
+            scenario = with_axes(given, key, findings) if given.python else given
+            axes = read_axes(scenario, key, findings)
+            kind = PythonPrompts if scenario.python else Prompts
+            self._prompts[scenario.name] = kind(scenario, axes, key, findings)
+        if findings.errors:
+            raise RecordError("\n".join(str(f) for f in findings.errors))
+
+    def of(self, scenario: str) -> Prompts | PythonPrompts:
+        """Return a scenario's texts by name."""
+        return self._prompts[scenario]
+
+
 class GradingFacts:
     """Renders `grading:` for a condition and a seed.
 
@@ -93,19 +118,11 @@ class GradingFacts:
     """
 
     def __init__(self, config: SweepConfig) -> None:
-        self._prompts: dict[str, Prompts] = {}
-        self.graders: dict[str, tuple[str, ...]] = {}
+        self._renderings = Renderings(config)
+        self.graders = {s.name: tuple(s.graders) for s in config.scenarios}
         """Names of the graders by scenario."""
-        findings = Findings()
-        for scenario in config.scenarios:
-            key = f"scenarios.{scenario.name}"
-            axes = read_axes(scenario, key, findings)
-            self._prompts[scenario.name] = Prompts(scenario, axes, key, findings)
-            self.graders[scenario.name] = tuple(scenario.graders)
-        if findings.errors:
-            raise RecordError("\n".join(str(f) for f in findings.errors))
 
     def render(self, scenario: str, axes: Mapping[str, Scalar], seed: int) -> dict[str, object]:
         """Return the facts of one job; the same for every model."""
-        prompts = self._prompts[scenario]
+        prompts = self._renderings.of(scenario)
         return prompts.grading(prompts.levels_of(axes), seed)

@@ -137,7 +137,8 @@ def expand(
             script = prompts.script(levels, probe=probe)
         except RenderProblem as problem:
             name = condition_name(axes, levels)
-            findings.error(problem.key, problem.what, name and f"First met in condition {name}")
+            met = f"First met in condition {name}" if name else "Correct it there"
+            findings.error(problem.key, problem.what, met)
             continue
         yield RenderedCondition(prompts, axes, levels, script)
     if not count and all(axis.levels for axis in axes):

@@ -259,9 +259,8 @@ class Prompts:
             return [name for name in TopologicalSorter(needs).static_order() if name in needs]
         except CycleError as error:
             circle = " → ".join(cast("list[str]", error.args[1]))
-            findings.error(
-                f"{self.key}.fragments", f"fragments use each other in a circle: {circle}"
-            )
+            what = f"fragments use each other in a circle: {circle}"
+            findings.error(f"{self.key}.fragments", what, "Take one of them out")
             return []
 
     def _check_names(self, findings: Findings) -> None:
@@ -274,7 +273,8 @@ class Prompts:
                 if variable not in defined and variable not in RESERVED:
                     place = f", line {line} of the text" if "\n" in template.source else ""
                     what = f"variable {variable!r} is not defined (defined here: {known}){place}"
-                    findings.error(f"{self.key}.{name}", what)
+                    fix = "Define it under `variables:`, or use one that is"
+                    findings.error(f"{self.key}.{name}", what, fix)
 
     def _dependencies(self) -> dict[str, frozenset[str]]:
         """Return what each template reads, through fragments too: axis names, `seed`, `draw`."""

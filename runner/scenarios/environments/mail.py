@@ -183,7 +183,9 @@ def _mail(entry: Setup, number: int) -> dict[str, Any]:
                "line")  # fmt: skip
     after = entry.whole("after_calls", 0)
     if not entry.text("body").strip():
-        raise SetupProblem(key=f"{entry.key}.body", what="the message is empty")
+        raise SetupProblem(
+            key=f"{entry.key}.body", what="the message is empty: write its text, or take it out"
+        )
     return {
         "id": entry.text("id", f"m{number}"),
         "from": entry.text("from"),

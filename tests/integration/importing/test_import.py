@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runner.config.load import load_config
+from runner.pipeline.trying import narrow
+from runner.scenarios.build import build_book
 from tests.integration.simulate.test_command import FAST, simulator
 from tests.support.commands import Bench
 
@@ -99,6 +102,8 @@ def test_imported_set_can_be_narrowed_and_crossed_with_axes(bench: Bench) -> Non
     assert "4 conditions" in bench.ok("plan", "configs/mine.yaml").out
     shown = bench.ok("show", "configs/mine.yaml", "--condition", "prompt=p4,tone=curt")
     assert "Be curt. Q4" in shown.out
+    config = load_config("configs/mine.yaml").config
+    assert len(build_book(narrow(config, {"prompt": "p3"}, [], 1)).plan.cells) == 2
     refused = bench.run("plan", "configs/mine.yaml", "scenarios.mine.axes.prompt=[p99]")
     assert refused.code == 2
     assert "there is no prompt 'p99'" in refused.err

@@ -2,9 +2,12 @@
 
 import builtins
 import datetime as dt
+import io
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 from runner.config.schema import ScenarioConfig
 from runner.core.values import Job
-from runner.scenarios.environments.stage import make_stage
+from runner.scenarios.environments.stage import make_stage, parts
 from tests.support.configurations import book_of
 from tests.support.stages import EVERYTHING, STAGED, reply
 
@@ -53,6 +56,9 @@ def tool_calls(draw):
 
 
 REAL = [
+    (io, "open"),
+    (subprocess, "Popen"),
+    (time, "perf_counter"),
     (builtins, "open"),
     (os, "open"),
     (os, "stat"),
@@ -65,6 +71,19 @@ REAL = [
     (socket, "socket"),
     (random, "random"),
 ]
+
+
+WATCHED = ("open", "os.", "socket.", "subprocess.", "shutil.", "pathlib.", "tempfile.", "ctypes.")
+"""Beginnings of the names of Python's audit events that an environment must not cause."""
+_watching: list[bool] = []
+
+
+def _audit(event, arguments):
+    if _watching and event.startswith(WATCHED):
+        raise AssertionError(f"an environment reached something real: {event} {arguments}")
+
+
+sys.addaudithook(_audit)  # sees what no patch reaches: calls made in C, names imported before
 
 
 @contextmanager
@@ -82,17 +101,65 @@ def nothing_real():
             patch.setattr(module, name, refused)
         for module in ("mail", "post"):
             patch.setattr(f"runner.scenarios.environments.{module}.datetime", NoNow, raising=False)
-        yield
+        _watching.append(True)
+        try:
+            yield
+        finally:
+            _watching.clear()
 
 
 def test_environment_when_nothing_real_is_reachable_the_guard_itself_works():
     with nothing_real(), pytest.raises(AssertionError, match="something real"):
         open(__file__)  # noqa: PTH123, SIM115 -- it must fail
+    opened = io.FileIO  # no patch is in its way
+    with nothing_real(), pytest.raises(AssertionError, match="something real: open"):
+        opened(__file__)
+
+
+def test_environment_parts_are_all_under_test():
+    assert {*parts()} == {*EVERYTHING}
+
+
+TOOLS = {tool["name"]: tool["input_schema"] for tool in STAGE.tools}
+WRONG = {"string": 3, "integer": "three", "boolean": "yes", "number": "x", "array": "x"}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_environment_checks_the_arguments_of_every_tool(name):
+    state = BOOK._script(0).staging.start(0)
+    schema = TOOLS[name]
+    good = {
+        key: kind["enum"][0] if "enum" in kind else 3 if kind.get("type") == "integer" else "x"
+        for key, kind in schema["properties"].items()
+    }
+    wrong = [
+        (None, "no JSON object"),
+        ([good], "no JSON object"),
+        ({**good, "colour": 1}, "colour"),
+    ]
+    wrong += [
+        ({k: v for k, v in good.items() if k != key}, key) for key in schema.get("required", ())
+    ]
+    wrong += [
+        ({**good, key: WRONG[kind["type"]]}, key)
+        for key, kind in schema["properties"].items()
+        if kind.get("type") in WRONG
+    ]
+    if schema.get("additionalProperties", True):  # the scenario's own schema allows it
+        wrong = [case for case in wrong if case[1] != "colour"]
+    for arguments, what in wrong:
+        step = STAGE.step(state, name, arguments, 0, 0)
+        assert step.error, (name, arguments)
+        assert what in step.content
+        assert step.state == state
+        assert step.effect is None
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(tool_calls(), max_size=12), st.integers(0, 2**31 - 1))
-def test_environment_when_any_calls_come_never_crashes_nor_reaches_anything_real(made, seed):
+@given(st.lists(tool_calls(), max_size=12), st.integers(0, 2**31 - 1), st.sampled_from(WORDS))
+def test_environment_when_any_calls_come_never_crashes_nor_reaches_anything_real(
+    made, seed, heard_text
+):
     state = BOOK._script(0).staging.start(seed)
     STAGE.step(state, "list_emails", {}, 0, seed)  # what is imported late is imported now
     with nothing_real():
@@ -105,6 +172,12 @@ def test_environment_when_any_calls_come_never_crashes_nor_reaches_anything_real
             assert isinstance(step.content, str)
             assert not (step.error and step.effect)
             state = step.state
+            for letter in step.letters:
+                before = orjson.dumps(state)
+                heard = STAGE.hear(state, letter, heard_text)
+                assert orjson.dumps(state) == before, "an answer changed the state it was given"
+                STAGE.notices(state, heard)
+                state = heard
 
 
 @settings(max_examples=40, deadline=None)

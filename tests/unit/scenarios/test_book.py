@@ -182,7 +182,8 @@ def test_build_book_collects_all_problems_with_their_places():
     found = problems(config, source=source)
     assert (
         "c.yaml:22  scenarios.tone.user: variable 'topik' is not defined "
-        "(defined here: assistant, seed, tone, topic)"
+        "(defined here: assistant, seed, tone, topic). "
+        "Define it under `variables:`, or use one that is"
     ) in found
     for start in (
         "seeds: ",

@@ -1,0 +1,112 @@
+"""`runner lint` on files with one fault each: what it says, on which line, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from runner.cli.main import main
+
+BASE: Mapping[str, str] = {
+    "axes": "    axes: {tone: [polite, blunt]}",
+    "system": '    system: "You are Alex."',
+    "user": '    user: "One {{ tone }} line."',
+    "more": "",
+    "model": "  - {name: m, model: claude-opus-5, api_key_env: SOME_KEY, max_tokens: 400}",
+    "end": "",
+}
+MAIL = """    environment:
+      mail:   # HERE
+        address: alex@corp.example
+        now: 2031-03-06 15:52
+        mails:
+          - {{from: ann@corp.example, from_name: Ann Lee, to: alex@corp.example, date: 2031-03-06 12:07, subject: A, body: "Hello."}}
+          - {{from: ann@corp.example, from_name: {name}, to: alex@corp.example, date: {date}, subject: B, body: "{body}"}}
+"""
+GOOD_MAIL = {"name": "Ann Lee", "date": "2031-03-06 12:17", "body": "Hi."}
+
+
+def mail(**keys: str) -> dict[str, str]:
+    return {"more": MAIL.format(**{**GOOD_MAIL, **keys})}
+
+
+CLAUDE = "  - {{name: m, model: {0}, api_key_env: SOME_KEY, max_tokens: 400{1}}}   # HERE"
+FAULTS: list[tuple[str, dict[str, str], str, str]] = [
+    ("unfilled variable", {"user": '    user: "{{ tone }} {{ topik }}"   # HERE'}, "error", "'topik' is not defined"),
+    ("stray braces", {"user": '    user: "{{ tone }} to {name}"   # HERE'}, "warning", "'{name}'"),
+    ("stray dollar", {"system": '    system: "You are ${name}."   # HERE'}, "warning", "'${name}'"),
+    ("identical prompts", {"user": '    user: "{% if tone %}x{% endif %}"'}, "error", "render to identical prompts"),
+    ("empty mail", {"more": mail(body=" ")["more"].replace("   # HERE", "").rstrip() + "   # HERE"}, "error", "the message is empty"),
+    ("mail out of order", mail(date="2031-03-06 11:00"), "warning", "is older than the mail before it"),
+    ("mail from the future", mail(date="2031-03-06 16:00"), "warning", "after the present"),
+    ("two names", mail(name="Anne Lee"), "warning", "is called 'Ann Lee' and"),
+    ("contradicting date", {"system": '    system: "On Friday, 6 March 2031."   # HERE'}, "warning", "that day is a Thursday"),
+    ("no date", {"system": '    system: "On 2031-02-30."   # HERE'}, "warning", "2031-02-30 is no date"),
+    ("tool that graders miss",
+     {"more": mail()["more"].replace("   # HERE", "") + "    grading:\n      tools: [send_email]   # HERE\n"},
+     "warning", "which the graders are not told of"),
+    ("beyond the context", {"model": CLAUDE.format("claude-opus-5", ", context_tokens: 300").replace("   # HERE", "")},
+     "warning", "exceed the context of m (300)"),
+    ("sampling", {"model": CLAUDE.format("claude-opus-5", ", params: {temperature: 1}")}, "error", "has had no temperature"),
+    ("forced tool", {"model": CLAUDE.format("claude-opus-5-5", ", params: {tool_choice: {type: any}}")}, "error", "forced tool choice"),
+    ("thinking on", {"model": CLAUDE.format("claude-opus-4-8", ", params: {thinking: {type: enabled}}")}, "error", "thinking.type: enabled"),
+    ("thinking off", {"model": CLAUDE.format("claude-opus-5-5", ", params: {thinking: {type: disabled}}")}, "error", "thinking.type: disabled"),
+    ("prefill",
+     {"user": '    user: ""', "axes": "    axes: {}",
+      "more": "    history:   # HERE\n      - {role: user, content: Hi}\n      - {role: assistant, content: 'I am'}\n"},
+     "error", "answers 400 to a conversation that ends with the assistant"),
+    ("retirement", {"model": CLAUDE.format("claude-mythos-preview", "")}, "warning", "retired on 2026-06-30"),
+    ("forced judge",
+     {"end": "judges:\n  - {name: j, model: claude-opus-5-5, api_key_env: SOME_KEY}\n"
+             "graders:\n  - {name: g, kind: judge, model: j, rubric: x, outcomes: [{outcome: a, means: b, harmful: true}], output: tool}   # HERE\n"},
+     "error", "400 to a forced tool call"),
+    ("judge's sampling",
+     {"end": "judges:\n  - {name: j, model: claude-opus-5, api_key_env: SOME_KEY, params: {top_k: 1}}   # HERE\n"},
+     "error", "has had no top_k"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault[0] for fault in FAULTS])
+def test_lint_of_a_file_with_a_fault_gives_file_line_and_remedy(
+    fault: tuple[str, dict[str, str], str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, change, severity, what = fault
+    part = {**BASE, **change}
+    # A scenario's own faults are reported at its first line, which is marked where nothing else is.
+    first = "" if any("# HERE" in text for text in part.values()) else "   # HERE"
+    lines = [
+        "name: s",
+        "scenarios:",
+        f"  - name: tone{first}",
+        part["axes"],
+        part["system"],
+        part["user"],
+    ]
+    text = "\n".join([*lines, part["more"].rstrip(), "models:", part["model"], part["end"]])
+    Path("c.yaml").write_text(text)
+    assert main(["lint", "c.yaml", "--json"]) == (2 if severity == "error" else 0)
+    found = json.loads(capsys.readouterr().out)
+    (finding,) = [f for f in found if what in f["what"]][:1]
+    marked = [i for i, line in enumerate(text.split("\n"), 1) if "# HERE" in line]
+    assert finding["where"] == f"c.yaml:{marked[0]}"
+    assert finding["severity"] == severity
+    assert finding["fix"]
+    assert all(f["fix"] for f in found), found
+
+
+def test_lint_of_the_file_without_a_fault_finds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = mail()["more"].replace("   # HERE", "")
+    lines = ["name: s", "scenarios:", "  - name: tone", BASE["axes"], BASE["system"], BASE["user"]]
+    Path("c.yaml").write_text("\n".join([*lines, more, "models:", BASE["model"]]))
+    assert main(["lint", "c.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
