@@ -11,8 +11,9 @@ import contextlib
 import gc
 from collections.abc import Generator
 
-YOUNG = 10_000
-"""Net new container objects between two collections: a few MB, some fifty jobs."""
+YOUNG = 100_000
+"""Net new container objects between two collections: some 20 MB. A sealed part's worth of finished
+jobs, which are let go of by their reference counts, has fewer."""
 MIDDLE = 20
 OLD = 50
 

@@ -302,6 +302,7 @@ class Finished:
     @property
     def own_replies(self) -> tuple[Reply, ...]:
         """Replies of the model under test."""
-        if all(reply.role == TARGET for reply in self.replies):
-            return self.replies
-        return tuple(reply for reply in self.replies if reply.role == TARGET)
+        for reply in self.replies:
+            if reply.role != TARGET:
+                return tuple(reply for reply in self.replies if reply.role == TARGET)
+        return self.replies

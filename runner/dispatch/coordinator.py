@@ -219,6 +219,8 @@ class Coordinator:
                 self._storage_since = None
                 if not any(w.beat.storage_error for w in self.table.workers.values()):
                     self.text = ""
+            if self._over():
+                break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._engine.publish_s):
                     await self._wake.wait()
@@ -285,8 +287,8 @@ class Coordinator:
                 self.publisher.announced.setdefault(seal)
         if beat.storage_error is not None:
             self._on_storage(beat.storage_error, beat.storage_error_s)
-        if beat.done:
-            self._wake.set()
+        if beat.done or (beat.returned and self.table.stopped):
+            self._wake.set()  # the end may be near
         waits = self.watch.wait_until is not None or self._drain_until is not None
         return self.desk.answer(
             beat,

@@ -11,6 +11,7 @@ import random
 import secrets
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,9 +54,14 @@ class SweepSpec:
     """Written right after the first claim: a new plan, dead letters owed again."""
 
 
+_ENCODING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+"""One thread encodes all parts of a process: each thread that ever did would keep the memory of its
+largest part, in an arena of malloc's and a heap of Arrow's pool."""
+
+
 async def in_thread(work: Callable[[], list[EncodedPart]]) -> list[EncodedPart]:
     """Run CPU work beside the event loop."""
-    return await asyncio.to_thread(work)
+    return await asyncio.get_running_loop().run_in_executor(_ENCODING, work)
 
 
 def new_name(prefix: str) -> str:

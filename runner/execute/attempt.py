@@ -23,7 +23,6 @@ from runner.core.values import (
     Budget,
     Failure,
     FailureKind,
-    Job,
     Prepared,
     Reply,
     Stop,
@@ -319,11 +318,11 @@ class Caller:
         progress.attempts.append(attempt)
         endpoint.tally.count(reply, trouble=trouble)
         endpoint.tally.spend(endpoint.tariff, reply, started_at)
-        self._watch(endpoint, job, reply, trouble=trouble)
+        self._watch(endpoint, attempt, reply, trouble=trouble)
         return reply
 
     def _watch(
-        self, endpoint: Endpoint, job: Job, reply: Reply | Failure, *, trouble: bool
+        self, endpoint: Endpoint, attempt: Attempt, reply: Reply | Failure, *, trouble: bool
     ) -> None:
         if isinstance(reply, Reply):
             endpoint.health.on_answer()
@@ -333,9 +332,10 @@ class Caller:
             endpoint.gate.pause(PROBE_FAILED_S)
         now = self.clock.monotonic()
         if reply.kind is FailureKind.CONNECTION:
-            endpoint.health.on_connection_failure(reply.message, now)
+            tried_s = attempt.latency_s if reply.error_type == "connect_timeout" else 0.0
+            endpoint.health.on_connection_failure(reply.message, now, tried_s=tried_s)
         elif reply.kind in _SERVER:
-            endpoint.health.on_server_failure(job, reply.message, now)
+            endpoint.health.on_server_failure(attempt.job, reply.message, now)
         else:
             endpoint.health.on_other_failure()
         if reply.kind in RATE_LIMITS:

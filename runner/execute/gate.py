@@ -75,14 +75,19 @@ class Gate:
 
     def free(self) -> int:
         """Return how many requests could start now."""
+        room = self._places()
+        if room == 0 or self.purse is None:
+            return room
+        return min(room, self.purse.wallet.due_now(self._now()))
+
+    def _places(self) -> int:
+        """Return how many requests could start now if they had permits."""
         room = self.slots - self.in_flight
         if room <= 0 or self.closed:
             return 0
         if self.paused_until and self._now() < self.paused_until:
             return 0
-        if not self._may_call():
-            return 0
-        return room if self.purse is None else min(room, self.purse.wallet.due_now(self._now()))
+        return room if self._may_call() else 0
 
     def room(self) -> int:
         """Return how many jobs could begin now beside the calls that wait already."""
@@ -94,7 +99,7 @@ class Gate:
         while True:
             if self.closed:
                 return None
-            if self.free() > 0 and (ticket := self._take(cost)) is not None:
+            if self._places() > 0 and (ticket := self._take(cost)) is not None:
                 return ticket
             waiter = _Waiter(asyncio.get_running_loop().create_future(), cost)
             if first:
@@ -105,7 +110,7 @@ class Gate:
                 self._waiters.appendleft(waiter)  # somebody was faster: its turn is not lost
             first = False
             if self.purse is not None:
-                self._arm()
+                self._arm(self._now())
             try:
                 await waiter.turn
             except asyncio.CancelledError:
@@ -118,8 +123,9 @@ class Gate:
     def _take(self, cost: Cost) -> Ticket | None:
         ticket: Ticket | None = FREE
         if self.purse is not None:
-            ticket = self.purse.wallet.take(self._now(), cost)
-            self._arm()
+            now = self._now()
+            ticket = self.purse.wallet.take(now, cost)
+            self._arm(now)
         if ticket is not None:
             self.in_flight += 1
         return ticket
@@ -156,7 +162,7 @@ class Gate:
             if not waiter.turn.done():
                 waiter.turn.set_result(None)
         if self.purse is not None and not self.closed:
-            self._arm()
+            self._arm(self._now())
 
     def _due(self) -> None:
         self._timer = None
@@ -167,10 +173,9 @@ class Gate:
         if self.room() > 0:
             self.on_room()
 
-    def _arm(self) -> None:
+    def _arm(self, now: float) -> None:
         """See to it that somebody looks when the next permit is due."""
         assert self.purse is not None
-        now = self._now()
         due = self.purse.wallet.next_at(now)
         if due is None or due <= now:
             return  # one that is due already waits for a place or for work: those look by themselves

@@ -269,19 +269,19 @@ class Jobs:
                 # Its own disk may be out of reach when this worker's answers are to be replayed.
                 self._caller.journal.copy(attempt)
         progress.begun = self._begun.pop(job, progress.begun)
-        held.spent.job_failures = sum(
-            1
-            for a in progress.attempts
-            if a.failure and FAILURES[a.failure.kind].budget is Budget.JOB
-        )
+        if progress.attempts:
+            failures = [a.failure.kind for a in progress.attempts if a.failure]
+            own = [kind for kind in failures if FAILURES[kind].budget is Budget.JOB]
+            held.spent.job_failures = len(own)
         while not progress.ended:
             if held.spent.revoked:
                 return HandBack(reason="revoked")
             endpoint = self._endpoint(held, progress.rollout.actor)
             prepared = endpoint.provider.prepare(progress.conversation, job.seed)
-            if len(prepared.body) + progress.size() > self._bounds.max_record_bytes:
+            size = len(prepared.body) + progress.size()
+            if size > self._bounds.max_record_bytes:
                 return GaveUp(failure=_too_large(self._bounds.max_record_bytes))
-            self._resize(held, len(prepared.body) + progress.size())
+            self._resize(held, size)
             self._arrive(held)
             away = endpoint is not held.endpoint
             self._away[held.endpoint.name] += away

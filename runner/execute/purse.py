@@ -42,9 +42,11 @@ class Purse:
     wallet: Wallet = field(default_factory=Wallet)
     _guess: CostGuess = field(default_factory=CostGuess)
     _headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    _mean: Cost = field(default_factory=lambda: Cost(input_tokens=0.0, output_tokens=0.0))
+    _mean_input: float = 0.0
+    """Tokens that a call is expected to cost, over the latest calls."""
+    _mean_output: float = 0.0
     _asked: int = 0
-    """Costs that `_mean` is made of, at most `_WEIGHT`."""
+    """Costs that the means are made of, at most 50."""
     again: int = 0
     """Calls that came since the last heartbeat and were no job's first: more will."""
     _ended: int = 0
@@ -65,11 +67,8 @@ class Purse:
             self._guess.begins(self.model, cell, characters)
         self._asked = min(self._asked + 1, 50)
         share = 1.0 / self._asked
-        mean = self._mean
-        self._mean = Cost(
-            input_tokens=mean.input_tokens + share * (cost.input_tokens - mean.input_tokens),
-            output_tokens=mean.output_tokens + share * (cost.output_tokens - mean.output_tokens),
-        )
+        self._mean_input += share * (cost.input_tokens - self._mean_input)
+        self._mean_output += share * (cost.output_tokens - self._mean_output)
         return cost
 
     def accept(self, block: PermitBlock, *, sent_at: float, now: float) -> None:
@@ -153,7 +152,7 @@ class Purse:
             held=held,
             held_until_s=self.wallet.held_until_s(now),
             ended=ended,
-            cost=self._mean,
+            cost=Cost(input_tokens=self._mean_input, output_tokens=self._mean_output),
             readings=parse_readings(headers, None) if headers else {},
             sizes=tuple(sizes) if self.sized else (),
         )

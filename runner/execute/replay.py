@@ -101,13 +101,18 @@ class Progressed:
     def begin(self) -> int:
         """Return the number of the next attempt at the next call, 1-based, and count it as sent."""
         turn = self.turn
-        known = max((a.number for a in self.attempts if a.turn == turn), default=0)
-        self.begun[turn] = 1 + max(known, self.begun.get(turn, 0))
-        return self.begun[turn]
+        known = self.begun.get(turn, 0)
+        for attempt in self.attempts:
+            if attempt.turn == turn and attempt.number > known:
+                known = attempt.number
+        self.begun[turn] = known + 1
+        return known + 1
 
     def size(self) -> int:
         """Return about how many bytes its answers hold."""
-        return sum(len(a.answer.body) for a in self.attempts if a.answer)
+        if not self.attempts:
+            return 0
+        return sum([len(a.answer.body) for a in self.attempts if a.answer])
 
     def finished(
         self, at: float, end_state: EndState | None = None, error: str | None = None

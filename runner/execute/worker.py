@@ -256,6 +256,8 @@ class Worker:
         self.jobs.revoke(reply.revoke)
         for model, reason in reply.stopped_models.items():
             self.jobs.stop_model(model, reason)
+        if reply.stopped_models and self.jobs.returned():
+            self.wake()  # that may be the end: the user waits for it
         for model, endpoint in self._endpoints.items():
             endpoint.gate.slots = reply.slots.get(model, 0)
             endpoint.outage = model in reply.outages
@@ -340,6 +342,8 @@ class Worker:
     def _heartbeat(self, now: float, *, done: bool = False) -> Heartbeat:
         draining = self._drain_until is not None or done
         trouble_s = 0.0 if self._storage_since is None else now - self._storage_since
+        for endpoint in self._endpoints.values():
+            endpoint.health.look(now, endpoint.gate.in_flight)
         health = {name: endpoint.health for name, endpoint in self._endpoints.items()}
         return Heartbeat(
             seq=self._seq,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-UNREACHABLE_AFTER_S = 5.0
+UNREACHABLE_AFTER_S = 3.0
 """Nothing but connection failures for so long, and never an answer: the address is wrong or the
 server is down, and the user wants to hear it now."""
+APART_S = 1.0
+"""Failures closer together than this are one hiccup."""
 BROKEN_AFTER_S = 120.0
 """Nothing but server errors and timeouts for so long, and never an answer: it will not get better
 by itself, and the user wants to hear it."""
@@ -20,6 +22,8 @@ class ModelHealth:
 
     answered: bool = False
     first_unreachable_at: float | None = None
+    last_unreachable_at: float = 0.0
+    unreachable_reason: str = ""
     first_broken_at: float | None = None
     unreachable: str | None = None
     """Why the model counts as unreachable; None: it does not."""
@@ -51,14 +55,27 @@ class ModelHealth:
         if len(self._repeats) >= REPEATED_STOP:
             self.on_stop(reason)
 
-    def on_connection_failure(self, reason: str, now: float) -> None:
-        """The server could not be reached at monotonic time `now`."""
+    def on_connection_failure(self, reason: str, now: float, *, tried_s: float = 0.0) -> None:
+        """The server could not be reached at monotonic time `now`, after trying for `tried_s`."""
         if self.answered:
             return
-        if self.first_unreachable_at is None:
-            self.first_unreachable_at = now
-        if now - self.first_unreachable_at >= UNREACHABLE_AFTER_S:
+        first = self.first_unreachable_at
+        self.first_unreachable_at = now - tried_s if first is None else min(first, now - tried_s)
+        self.last_unreachable_at, self.unreachable_reason = now, reason
+        if first is not None and now - self.first_unreachable_at >= UNREACHABLE_AFTER_S:
             self.unreachable = reason
+
+    def look(self, now: float, in_flight: int) -> None:
+        """Judge by time, too.
+
+        The next failure may be long in coming: an open breaker tries rarely. While a request is on
+        the wire nothing is judged, since it may have been let in.
+        """
+        first = self.first_unreachable_at
+        if first is None or in_flight or now - first < UNREACHABLE_AFTER_S:
+            return
+        if self.last_unreachable_at - first >= APART_S:
+            self.unreachable = self.unreachable_reason
 
     def on_other_failure(self) -> None:
         """The server answered with an error: it is there."""

@@ -34,8 +34,8 @@ class Outcome:
     """Of this process; None where there was nothing to run."""
     attempts: int = 0
     """HTTP attempts of this process."""
-    retried: int = 0
-    """Attempts of this process that were not the first of their call."""
+    failed_attempts: int = 0
+    """Attempts of this process that brought no answer; nearly all were tried again."""
     repeated: int = 0
     """Attempts whose answer was lost to a crash and that were sent again."""
     stopped: str | None = None
@@ -89,7 +89,7 @@ def done_lines(outcome: Outcome) -> list[str]:
     took = "done" if o.elapsed_s is None else f"done in {duration(o.elapsed_s)}"
     out = [f"{took}   {sum_line(o.planned, o.states)}"]
     if o.attempts:
-        share = f"{o.retried / o.attempts * 100:.1f} % retried"
+        share = f"{o.failed_attempts / o.attempts * 100:.1f} % failed"
         out.append(
             f"{many(o.attempts, 'attempt')} ({share}, {count(o.repeated)} repeated after a crash)"
         )

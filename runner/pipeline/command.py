@@ -19,7 +19,7 @@ from runner.core.errors import (
     AbortSweepError,
     ConfigError,
 )
-from runner.core.values import EndState
+from runner.core.values import EndState, FailureKind
 from runner.dispatch.backend import Backend
 from runner.dispatch.quotas import quota_plan
 from runner.dispatch.sizing import target_workers
@@ -33,9 +33,17 @@ from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
 from runner.plan.estimate import ModelEstimate, total_cost_usd
+from runner.providers.classify import FAILURES
 from runner.providers.open import problems_of
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
+
+_KEYS_BUSINESS = (
+    FailureKind.AUTHENTICATION,
+    FailureKind.PERMISSION,
+    FailureKind.BILLING,
+    FailureKind.SPEND_LIMIT,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +242,8 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
     models = dict(end.progress.stopped_models) if end.progress else dict[str, str]()
     keys = {m.name: m.api_key_env for m in called(config)}
     lines = [
-        f"models.{name}: {why}" + (f" [key in {keys[name]}]" if keys.get(name) else "")
+        f"models.{name}: {why}"
+        + (f" [key in {keys[name]}]" if keys.get(name) and _of_key(why) else "")
         for name, why in models.items()
     ] or [end.ended.detail]
     lines.append("Nothing is recorded. Fix this and run the same command again.")
@@ -242,6 +251,11 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
         dead = many(end.progress.failed, "dead letter")
         lines.append(f"{dead}: add --retry-failed to owe them again.")
     return "\n".join(lines)
+
+
+def _of_key(reason: str) -> bool:
+    """Return whether a model stopped for what another key, or its owner's account, would mend."""
+    return any(reason.startswith(FAILURES[kind].cause) for kind in _KEYS_BUSINESS)
 
 
 async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float | None) -> Outcome:
@@ -265,7 +279,7 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float 
         states=states,
         elapsed_s=elapsed_s,
         attempts=sum(m.requests for m in last.models) if last else 0,
-        retried=sum(sum(m.retries.values()) for m in last.models) if last else 0,
+        failed_attempts=sum(sum(m.retries.values()) for m in last.models) if last else 0,
         repeated=last.lost_calls if last else 0,
         stopped=_reason(end),
         stopped_models=last.stopped_models if last else {},

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from runner.core.json_bytes import dumps
 from runner.core.values import (
     Block,
     Conversation,
@@ -62,7 +63,7 @@ def encode(
         plain: the same without what concerns only its way, for the digest; None: `payload` is.
         cache_s: see `Prepared`.
     """
-    body = orjson.dumps(payload, default=_plain)
+    body = dumps(payload, _plain)
     meant = body if plain is None else orjson.dumps(plain, default=_plain)
     digest = hashlib.sha256(meant).hexdigest()
     return Prepared(payload=payload, body=body, digest=digest, cache_s=cache_s)

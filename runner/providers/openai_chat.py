@@ -203,9 +203,11 @@ def _blocks(message: Mapping[str, Any]) -> tuple[Block, ...]:
 
 
 def _texts(message: Mapping[str, Any]) -> list[str]:
-    content = message.get("content")
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, str) and refusal is None:
+        return [content] if content else []
     parts = [as_object(part).get("text") for part in as_list(content)] or [content]
-    return [text for text in map(as_text, (*parts, message.get("refusal"))) if text]
+    return [text for text in map(as_text, (*parts, refusal)) if text]
 
 
 def _tool_use(call: Mapping[str, Any]) -> Block:

@@ -6,14 +6,13 @@ one tuple per row, transposed once. No Python object is made per cell of the tab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib import metadata
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
 import pyarrow as pa
 
 from runner.core.facts import CellFacts
@@ -84,6 +83,12 @@ def _array(values: Sequence[object], kind: pa.DataType) -> Column:
     except UnicodeEncodeError:  # a server's words outside JSON, with lone surrogates
         cleaned = [scout.clean(v) if isinstance(v, str) else v for v in values]
         return pa.array(cleaned, kind)
+
+
+@lru_cache(maxsize=1024)
+def _texts(texts: tuple[str, ...]) -> str:
+    """Return a JSON list of texts that few rows have to themselves."""
+    return _json(list(texts))
 
 
 def _json(value: object) -> str:
@@ -171,13 +176,13 @@ def used(finished: Finished) -> dict[int, Attempt]:
     return found
 
 
-def _cost(done: Finished, tariffs: Tariffs) -> float | None:
-    """Return the cost of the answers that the rollout used; None: unknown."""
-    asked = {turn: attempt.started_at for turn, attempt in used(done).items()}
-    return total_usd(
-        reply_cost_usd(tariffs(reply.actor), reply, asked.get(turn, done.finished_at))
-        for turn, reply in enumerate(done.replies)
-    )
+def _cost(done: Finished, read: Mapping[int, Attempt], tariffs: Tariffs) -> float | None:
+    """Return the cost of the answers that the rollout used (`read`); None: unknown."""
+    costs: list[float | None] = []
+    for turn, reply in enumerate(done.replies):
+        asked = read[turn].started_at if turn in read else done.finished_at
+        costs.append(reply_cost_usd(tariffs(reply.actor), reply, asked))
+    return total_usd(costs)
 
 
 def _simulated(attempts: Sequence[Attempt]) -> bool:
@@ -221,16 +226,17 @@ def _transcript(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
     started = attempts[0].started_at
     messages, raw, count = _content(key, done, append_last=not done.whole)
     usage = _tokens(_summed(done.replies))
-    answered = list(used(done).values())
-    digests = [a.request_digest for a in answered]
-    ids = [a.answer.request_id if a.answer else None for a in answered]
+    read = used(done)
+    digests = '","'.join([a.request_digest for a in read.values()])  # hex digits: nothing to escape
+    ids = [a.answer.request_id if a.answer else None for a in read.values()]
     limit = _LIMITS.get(last.stop_reason) if done.end_state is EndState.TRUNCATED else None
     return (
         *(key, count, max(0.0, done.finished_at - started)),
         *(sum(usage[:4]), limit, messages, done.job.seed, done.end_state.value),
-        *(last.stop_reason, scout.dump([r.stop_reason for r in replies])[0], last.model),
-        *(sum(not r.continues for r in replies), len(attempts), *usage, _cost(done, tariffs)),
-        *(orjson.dumps(digests), scout.dump(ids)[0], iso(started), iso(done.finished_at)),
+        *(last.stop_reason, _texts(tuple([r.stop_reason for r in replies])), last.model),
+        *(sum([not r.continues for r in replies]), len(attempts), *usage),
+        *(_cost(done, read, tariffs), f'["{digests}"]' if read else "[]", scout.dump(ids)[0]),
+        *(iso(started), iso(done.finished_at)),
         *(attempts[-1].incarnation, _simulated(attempts), raw, scout.answer_digest(replies)),
         *_staged(done),
     )
@@ -239,15 +245,16 @@ def _transcript(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
 def _staged(done: Finished) -> tuple[object, ...]:
     """Return what only rollouts on a stage have more to say about, as JSON."""
     notes = done.notes
-    others = [r for r in done.replies if r.role != TARGET]
+    others = done.own_replies is not done.replies
     calls = [
         {"turn": i, "role": r.role, "model": r.actor, "content": list(r.content)}
-        for i, r in enumerate(done.replies)
+        for i, r in enumerate(done.replies if others else ())
         if r.role != TARGET
     ]
+    perturbations = notes.get("perturbations")
     return (
         notes.get("ended_by"),
-        _json(notes.get("perturbations") or {}),
+        _json(perturbations) if perturbations else "{}",
         _json(notes["effects"]) if "effects" in notes else None,
         _json(notes["safeguards"]) if "safeguards" in notes else None,
         _json(_usage_by_role(done)) if others else None,
@@ -292,7 +299,8 @@ def _failure(job: Keyed, tariffs: Tariffs) -> tuple[object, ...]:
         *(last.kind.value if last else None, last.status if last else None),
         *(last.error_type if last else None, last.error_code if last else None, errors),
         *(len(attempts), sum(not r.continues for r in done.own_replies)),
-        *(*_tokens(_summed(done.replies)), _cost(done, tariffs), messages, raw, iso(started)),
+        *(*_tokens(_summed(done.replies)), _cost(done, used(done), tariffs)),
+        *(messages, raw, iso(started)),
         *(iso(done.finished_at), attempts[-1].incarnation if attempts else None),
         _simulated(attempts),
     )

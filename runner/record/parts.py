@@ -62,7 +62,7 @@ def encode_parts(
         One part for each of transcripts, failures and attempts that has rows, in this order.
     """
     jobs = keyed(finished, facts)
-    tried = jobs if attempts is None else keyed(attempts, facts)
+    tried = jobs if attempts is None or attempts == finished else keyed(attempts, facts)
     groups: dict[Kind, list[Keyed]] = {
         Kind.TRANSCRIPTS: [],
         Kind.FAILURES: [],

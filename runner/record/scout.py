@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import orjson
 
+from runner.core.json_bytes import dumps
 from runner.core.values import Block, Conversation, Reply
 
 MAX_LEVELS = 100
@@ -53,7 +54,7 @@ def to_messages(
     if conversation.system is not None:
         out.append({"role": "system", "content": conversation.system, "source": "input"})
     inside = list(replies[:-1] if append_last else replies)
-    given = sum(m["role"] == "assistant" for m in conversation.messages) - len(inside)
+    given = sum([m["role"] == "assistant" for m in conversation.messages]) - len(inside)
     seen = 0
     for message in conversation.messages:
         if message["role"] == "assistant":
@@ -198,7 +199,7 @@ def dump(value: object) -> tuple[bytes, bool]:
         round integers beyond 64 bits.
     """
     try:
-        return orjson.dumps(value, default=_plain), True
+        return dumps(value, _plain), True
     except TypeError:  # lone surrogates, or integers beyond 64 bits
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
         finite = json.loads(text, parse_constant=lambda _: None)

@@ -100,11 +100,30 @@ class Calls:
     def _next(self, worker: Worker, lane: Lane) -> Run | None:
         """Take the call that is next: of jobs that have begun first."""
         while lane.waits():
-            run = lane.ready.popleft() if lane.ready else self._begin(worker, lane)
-            marked = run.home is lane and self._cells[run.job.cell].shared
-            if not marked or run.leads or not lane.must_wait(run, self._agenda.now):
-                return run
+            if lane.ready:
+                return lane.ready.popleft()
+            self._arrive(lane, self._begin(worker, lane))
         return None
+
+    def _arrive(self, lane: Lane, run: Run) -> None:
+        """A call wants to go out: it may have to wait for somebody who writes the cache."""
+        marked = run.home is lane and self._cells[run.job.cell].shared
+        if not marked or not lane.must_wait(run, self._agenda.now):
+            self._queue(lane, run)
+
+    def _queue(self, lane: Lane, run: Run) -> None:
+        """Put a call into the row of those that wait for a place, with the cost known by now."""
+        if lane.purse is not None:
+            run.cost = lane.purse.cost(
+                run.job.cell,
+                self._input_of(lane, run) * CHARACTERS_PER_TOKEN,
+                first=run.at == 0 and run.tries == 0,
+            )
+        lane.ready.append(run)
+
+    def _input_of(self, lane: Lane, run: Run) -> int:
+        cell = self._cells[run.job.cell]
+        return cell.input_tokens if run.home is lane else cell.companions[lane.model.name]
 
     def _begin(self, worker: Worker, lane: Lane) -> Run:
         job = lane.fresh.popleft()
@@ -126,15 +145,10 @@ class Calls:
         now, name = self._agenda.now, lane.model.name
         cell = self._cells[run.job.cell]
         mine = run.home is lane
-        input_tokens = cell.input_tokens if mine else cell.companions[name]
+        input_tokens = self._input_of(lane, run)
         ticket = None
-        if lane.purse is not None:
-            cost = lane.purse.cost(
-                run.job.cell,
-                input_tokens * CHARACTERS_PER_TOKEN,
-                first=run.at == 0 and run.tries == 0,
-            )
-            ticket = lane.purse.wallet.take(now, cost)
+        if lane.purse is not None and run.cost is not None:
+            ticket = lane.purse.wallet.take(now, run.cost)
         lane.in_flight += 1
         if run.tries == 0:
             lane.retries.first_attempt()
@@ -161,7 +175,9 @@ class Calls:
     def warmed(self, flight: Flight, *, answered: bool) -> None:
         """A call with a marked prefix has begun to be answered, or has ended."""
         ttl_s = self._cells[flight.run.job.cell].ttl_s
-        flight.lane.warmed(flight.run, self._agenda.now, answered=answered, ttl_s=ttl_s)
+        lane, now = flight.lane, self._agenda.now
+        for run in lane.warmed(flight.run, now, answered=answered, ttl_s=ttl_s):
+            self._queue(lane, run)
         if flight.lane.ready:
             self.look(flight.worker, flight.lane)
 
@@ -226,6 +242,7 @@ class Calls:
         self.moved_at = self._agenda.now
         run, lane = flight.run, flight.lane
         model = self._models[lane.model.name]
+        model.answers.append(self._agenda.now)
         model.input_tokens += usage.input_tokens
         model.cached_tokens += usage.cache_read_tokens
         model.written_tokens += usage.cache_write_tokens
@@ -238,7 +255,7 @@ class Calls:
         run.at, run.tries = run.at + 1, 0
         if run.at < len(run.steps):
             following = run.steps[run.at]
-            following.ready.append(run)
+            self._arrive(following, run)
             if following is not lane:
                 self.look(flight.worker, following)
             return
@@ -246,9 +263,7 @@ class Calls:
         home.running -= 1
         home.finished += 1
         flight.worker.finished.append(run.job)
-        measure = self._models[home.model.name]
-        measure.jobs += 1
-        measure.ends.append(self._agenda.now)
+        self._models[home.model.name].jobs += 1
         if home is not lane:
             self.look(flight.worker, home)
 
@@ -288,5 +303,5 @@ class Calls:
         """A job has slept long enough."""
         lane = run.steps[run.at]
         lane.tally.waiting -= 1
-        lane.ready.append(run)
+        self._arrive(lane, run)
         self.look(worker, lane)

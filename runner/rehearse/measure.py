@@ -70,8 +70,8 @@ class ModelMeasure:
 
     jobs: int = 0
     """Ended; of a model that plays roles: 0."""
-    ends: array[float] = field(default_factory=lambda: array("d"))
-    """When each of them did, in order."""
+    answers: array[float] = field(default_factory=lambda: array("d"))
+    """When each answer came, in order."""
     ended_at: float = 0.0
     """Its last call."""
     calls: int = 0
@@ -91,8 +91,8 @@ class ModelMeasure:
 
 
 def most_done_s(model: ModelMeasure) -> float:
-    """Return when nine of ten jobs of a model had ended; 0.0 where it has none."""
-    return model.ends[max(0, len(model.ends) * 9 // 10 - 1)] if model.ends else 0.0
+    """Return when nine of ten answers of a model had come; 0.0 where it gave none."""
+    return model.answers[max(0, len(model.answers) * 9 // 10 - 1)] if model.answers else 0.0
 
 
 def smoothed(

@@ -36,7 +36,7 @@ class ModelOutcome:
     ends_s: float
     """When its last call ended."""
     most_done_s: float
-    """When nine of ten of its jobs had ended."""
+    """When nine of ten of its answers had come."""
     most_in_flight: int
 
 

@@ -5,7 +5,7 @@ are, of n and of 2n jobs, and every amount is taken as a line in the number of j
 
     x(N) = x(2n) + (x(2n) − x(n)) · (N − 2n) / n
 
-(of the end of a model: with the times at which nine of ten jobs had ended, over 0.9 · n).
+(of the end of a model: with the times at which nine of ten answers had come, over 0.9 · n).
 
 What is paid once (ramping up, the credit of full buckets, the tail) is in both samples and falls
 out of the difference; what goes on for as long as there are jobs is in the difference alone. Each
@@ -198,10 +198,8 @@ def _stretched_model(
     def line(a: float, b: float) -> float:
         return max(b, b + (b - a) * further)
 
-    # By the time when most had ended: when the last one does is a matter of the longest answer.
+    # By the time when most had come: when the last one does is a matter of the longest answer.
     steady_s = max(0.0, large.most_done_s - small.most_done_s)
-    if not large.jobs:
-        steady_s = DONE * max(0.0, large.ends_s - small.ends_s)
     cost = None
     if small.cost_usd is not None and large.cost_usd is not None:
         cost = line(small.cost_usd, large.cost_usd)

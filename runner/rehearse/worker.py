@@ -19,7 +19,7 @@ from runner.execute.messages import Heartbeat, HeartbeatReply, Lease, QuotaWord
 from runner.execute.purse import Purse
 from runner.execute.tally import Tally
 from runner.execute.warmth import MARGIN
-from runner.limits.quota import Readings
+from runner.limits.quota import Cost, Readings
 from runner.limits.retry_budget import RetryBudget
 from runner.limits.wallet import Ticket
 from runner.rehearse.server import Admitted, Overloaded
@@ -41,6 +41,8 @@ class Run:
     """Failures in a row."""
     leads: bool = False
     """Its call writes the cache that others wait for."""
+    cost: Cost | None = None
+    """What its call was expected to cost when it began to wait."""
 
 
 @dataclass(slots=True)
@@ -104,17 +106,18 @@ class Lane:
         prefix.warming = run.leads = True
         return False
 
-    def warmed(self, run: Run, now: float, *, answered: bool, ttl_s: float) -> None:
-        """Note how a call with a marked prefix ended; whoever waited may go on."""
+    def warmed(self, run: Run, now: float, *, answered: bool, ttl_s: float) -> list[Run]:
+        """Note how a call with a marked prefix ended; returns who may go on."""
         prefix = self.prefixes[run.job.cell]
         if answered:
             prefix.warm_until = now + ttl_s * MARGIN
+        found: list[Run] = []
         if answered or run.leads:
             prefix.warming = False
-            self.tally.waiting -= len(prefix.waiters)
-            self.ready.extend(prefix.waiters)
-            prefix.waiters.clear()
+            found, prefix.waiters = prefix.waiters, found
+            self.tally.waiting -= len(found)
         run.leads = False
+        return found
 
 
 class Worker:
@@ -211,7 +214,12 @@ class Worker:
         for name, lane in self.lanes.items():
             if lane.purse is not None:
                 wants = len(lane.ready) + len(lane.fresh)
-                word = lane.purse.word(now, wants=wants)
+                word = lane.purse.word(
+                    now,
+                    wants=wants,
+                    waiting=[run.cost for run in lane.ready if run.cost is not None],
+                    cells=(job.cell for job in lane.fresh),
+                )
                 found = readings.get(name)
                 words[name] = replace(word, readings=found) if found else word
                 lane.heard = False

@@ -5,7 +5,8 @@ JSON line: CPU seconds of this process (threads included), wall seconds, peak me
 
 Kinds: `sdk` is the bare SDK as its documentation shows it, with its aiohttp transport; `aiohttp`
 is a bare session with the standard library's JSON; `anthropic` and `openai` are whole sweeps by
-`runner.pipeline.command.run_sweep` on the in-process backend, each in a directory of its own.
+`runner.pipeline.command.run_sweep` on the in-process backend, each in a directory of its own;
+`anthropic-quota` and `openai-quota` the same with a quota that paces every call.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 
 IN_FLIGHT = 256
 MAX_TOKENS = 400
+RPM = 60_000
+"""Below what one processor can send, so that calls wait for their permits."""
 _FILLER = "The crane at berth four is back in service, and the ship is expected at six. "
 SYSTEM = "You are Alex, who plans the work of a small port. " + _FILLER * 38
 """About 3 KB."""
@@ -102,8 +105,11 @@ def bare_aiohttp(url: str) -> Callable[[int], None]:
     return lambda jobs: asyncio.run(main(jobs))
 
 
-def sweep(provider: str, url: str, folder: Path) -> Callable[[int], None]:
+def sweep(
+    provider: str, url: str, folder: Path, *, rpm: float | None = None
+) -> Callable[[int], None]:
     """Return a runner of whole sweeps."""
+    from runner.config.quota_schema import ModelQuotaConfig
     from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig
     from runner.pipeline.command import Placement, run_sweep
     from runner.pipeline.prepare import Choices
@@ -123,6 +129,7 @@ def sweep(provider: str, url: str, folder: Path) -> Callable[[int], None]:
             api_key_env="BENCH_KEY",
             max_tokens=MAX_TOKENS,
             max_in_flight=IN_FLIGHT,
+            quota=None if rpm is None else ModelQuotaConfig(rpm=rpm),
         )
         scenario = ScenarioConfig(
             name="port", axes={"a": [1, 2, 3, 4]}, system=SYSTEM, user=USER + "{{ a }}"
@@ -146,6 +153,8 @@ def main() -> None:
         "aiohttp": lambda: bare_aiohttp(url),
         "anthropic": lambda: sweep("anthropic", url, Path(folder)),
         "openai": lambda: sweep("openai", url, Path(folder)),
+        "anthropic-quota": lambda: sweep("anthropic", url, Path(folder), rpm=RPM),
+        "openai-quota": lambda: sweep("openai", url, Path(folder), rpm=RPM),
     }
     run = kinds[kind]()
     for line in sys.stdin:

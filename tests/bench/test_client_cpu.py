@@ -18,7 +18,13 @@ SMALL, LARGE, ROUNDS = 400, 3200, 4
 
 
 @pytest.mark.parametrize(
-    ("provider", "baseline", "most"), [("anthropic", "sdk", 1.4), ("openai", "aiohttp", 2.0)]
+    ("provider", "baseline", "most"),
+    [
+        ("anthropic", "sdk", 1.4),
+        ("anthropic-quota", "sdk", 1.4),
+        ("openai", "aiohttp", 2.0),
+        ("openai-quota", "aiohttp", 2.0),
+    ],
 )
 def test_cpu_per_job(tmp_path: Path, provider: str, baseline: str, most: float) -> None:
     with probers((baseline, provider), tmp_path) as found:

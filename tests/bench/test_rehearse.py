@@ -76,9 +76,9 @@ CASES = [
     ),
     Case(
         name="output tokens bind",
-        server=_server(quota={"otpm": 150_000}, output={"mean_tokens": 400, "sigma": 1.0}),
-        model={"quota": {"otpm": 150_000}},
-        seeds=110,
+        server=_server(quota={"otpm": 300_000}, output={"mean_tokens": 400, "sigma": 1.0}),
+        model={"quota": {"otpm": 300_000}, "max_tokens": 2000},
+        seeds=220,
         binds="output_tokens",
     ),
     Case(
@@ -103,13 +103,13 @@ CASES = [
         },
     ),
     Case(
-        name="output tokens bind, server burst 1 s (429s)",
+        name="server allows less than configured and says nothing (429s)",
         server=_server(
-            quota={"otpm": 150_000, "burst_s": 1.0}, output={"mean_tokens": 400, "sigma": 1.0}
+            quota={"rpm": 720, "burst_s": 10.0, "headers": False}, output={"mean_tokens": 100}
         ),
-        model={"quota": {"otpm": 150_000}},
-        seeds=110,
-        binds="output_tokens",
+        model={"quota": {"rpm": 900}},
+        seeds=225,
+        binds="requests",
     ),
 ]
 
@@ -171,6 +171,7 @@ def test_rehearsal_when_swept_for_real_is_within_10_percent(case: Case, tmp_path
         f"{stats['tokens'].get('cache_read', 0):,}; binds {told['groups'][0]['binds']}"
     )
     assert 0.9 <= rehearsed / seconds <= 1.1
+    assert told["refused_share"] == pytest.approx(refused / requests, abs=0.01)
     assert told["groups"][0]["binds"] == case.binds
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from runner.limits.health import BROKEN_AFTER_S, REPEATED_STOP, UNREACHABLE_AFTER_S, ModelHealth
+from runner.limits.health import (
+    APART_S,
+    BROKEN_AFTER_S,
+    REPEATED_STOP,
+    UNREACHABLE_AFTER_S,
+    ModelHealth,
+)
 
 
 def test_health_when_never_reached_for_long_is_unreachable() -> None:
@@ -94,3 +100,31 @@ def test_health_when_a_job_is_forgotten_no_longer_counts_it() -> None:
         health.on_server_failure(job, "HTTP 500", 0.0)
     health.forget("b")
     assert not health.outage
+
+
+def test_health_when_no_further_failure_comes_is_judged_by_time() -> None:
+    health = ModelHealth()
+    health.on_connection_failure("refused", 10.0)
+    health.on_connection_failure("refused", 10.0 + APART_S)
+    health.look(10.0 + UNREACHABLE_AFTER_S, 1)  # one is on the wire: the server may be back
+    assert health.unreachable is None
+    health.look(10.0 + UNREACHABLE_AFTER_S - 0.1, 0)
+    assert health.unreachable is None
+    health.look(10.0 + UNREACHABLE_AFTER_S, 0)
+    assert health.unreachable == "refused"
+
+
+def test_health_when_failures_are_one_hiccup_is_not_unreachable() -> None:
+    health = ModelHealth()
+    health.on_connection_failure("refused", 10.0)
+    health.on_connection_failure("refused", 10.0 + APART_S / 2)
+    health.look(10.0 + 60.0, 0)
+    assert health.unreachable is None
+
+
+def test_health_when_two_connects_timed_out_does_not_wait_for_a_third() -> None:
+    health = ModelHealth()
+    health.on_connection_failure("no connection", 10.0, tried_s=10.0)
+    assert health.unreachable is None
+    health.on_connection_failure("no connection", 10.0, tried_s=10.0)
+    assert health.unreachable == "no connection"

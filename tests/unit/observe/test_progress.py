@@ -145,11 +145,11 @@ def test_final_lines_of_a_finished_sweep_add_up_and_name_the_next_commands():
         states={EndState.ANSWERED: 7, EndState.REFUSED: 2, EndState.FAILED: 1},
         elapsed_s=10920,
         attempts=12,
-        retried=3,
+        failed_attempts=3,
     )
     assert final_lines(outcome) == [
         "done in 3 h 02 m   10 planned = 7 answered + 2 refused by provider + 1 failed",
-        "12 attempts (25.0 % retried, 0 repeated after a crash)",
+        "12 attempts (25.0 % failed, 0 repeated after a crash)",
         "next: runner report 'outputs/my sweep'",
         "      runner show 'outputs/my sweep'",
         "      runner show 'outputs/my sweep' --failed",

@@ -57,9 +57,19 @@ def test_learned_quota_stays_auto_while_its_server_gives_more():
 
 
 def test_places_are_doubled_where_they_bind():
-    found = tried(scene(model(max_in_flight=10), seeds=50))
-    assert found["m: 20 in flight"].how == "models.m.max_in_flight=20"
-    assert found["m: 20 in flight"].scene.config.models[0].max_in_flight == 20
+    few = [model(name, max_in_flight=10) for name in "ab"]
+    found = tried(scene(*few, seeds=50))["a, b: twice max_in_flight"]
+    assert found.how == "models.a.max_in_flight=20 models.b.max_in_flight=20"
+    assert [m.max_in_flight for m in found.scene.config.models] == [20, 20]
+
+
+def test_quotas_of_groups_that_end_together_are_changed_together():
+    equal = [model(name, rpm=600, model="other") for name in "ab"]
+    one = scene(*equal, model("c", rpm=6000), seeds=100)
+    base = rehearsed(one)
+    (found,) = (v for v in variants(one, base) if v.what == "a, b: the whole quota twice")
+    assert [found.scene.groups[g].rpm for g in "abc"] == [1200, 1200, 6000]
+    assert rehearsed(found.scene).duration_s < 0.65 * base.duration_s
 
 
 def test_cache_modes_are_tried_where_a_prefix_is_long_enough():
