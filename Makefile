@@ -48,8 +48,9 @@ test: $(STAMP) ## Run the tests: first those in one process, then real Ray, chao
 dst: $(STAMP) ## Run N seeded schedules of the engine in virtual time (make dst N=20000)
 	RUNNER_DST_SCHEDULES=$(N) $(PYTEST) -s tests/dst $(ARGS)
 
-chaos: $(STAMP) ## Kill, pause and starve real processes
+chaos: $(STAMP) ## Kill, pause and starve real processes: the tests, then seeded faults (make chaos FAULTS=200 SEED=7)
 	$(PYTEST) -s -m "chaos and not ($(EXTRA_TIME))" $(ARGS)
+	$(BIN)/python -m tests.chaos.campaign --faults $(or $(FAULTS),20) --seed $(or $(SEED),1)
 
 bench: $(STAMP) ## Measure CPU, memory and start-up; prints ratios to a baseline of the same run
 	$(PYTEST) -s -m bench --timeout 3600 tests/bench $(ARGS)

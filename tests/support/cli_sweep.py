@@ -86,6 +86,10 @@ class CliSweep:
         for pid in self._workers | set(self.workers()):
             _kill(pid)
 
+    def move(self, placement: list[str]) -> None:
+        """Run somewhere else from the next start on."""
+        self._placement = placement
+
     @property
     def screen(self) -> str:
         """All that was printed."""
