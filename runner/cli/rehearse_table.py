@@ -11,6 +11,7 @@ from rich.table import Table
 
 from runner.observe.amounts import count, duration, many, money, percent, short
 from runner.observe.terminal import one_line
+from runner.pipeline.estimating import ASK_ABOVE_USD
 from runner.pipeline.rehearsing import Rehearsed, Tried
 from runner.rehearse.outcome import GroupOutcome, ModelOutcome, Outcome
 
@@ -55,7 +56,8 @@ def lines(done: Rehearsed, typed: Sequence[str], *, width: int) -> list[str]:
         told += ["", *_drawn(_what_ifs(done.tried, outcome), width)]
     told += ["", "assumed:", *(f"  {line}" for line in done.assumed)]
     workers = f" --workers {done.workers}" if done.workers > 1 else ""
-    return [*told, f"next: runner sweep {where}{workers}"]
+    agreed = " --yes" if outcome.cost_usd > ASK_ABOVE_USD else ""
+    return [*told, f"next: runner sweep {where}{workers}{agreed}"]
 
 
 def _heading(done: Rehearsed, outcome: Outcome) -> Iterator[str]:

@@ -29,6 +29,7 @@ def scene(
     shape: Shape | None = None,
     actors: tuple[ModelConfig, ...] = (),
     servers: Mapping[str, GroupConfig] | None = None,
+    own: Mapping[str, GroupConfig] | None = None,
     output: OutputConfig | None = None,
     latency: LatencyConfig | None = None,
     **more: Any,
@@ -48,7 +49,7 @@ def scene(
         plan=plan(table, block),
         shape=lambda n: shape or Shape(calls=1, input_tokens=sizes[n]),
         groups=held,
-        own={},
+        own=own or {},
         serving={m.name: serving for m in every},
         **more,
     )

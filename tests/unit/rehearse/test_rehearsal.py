@@ -83,6 +83,20 @@ def test_models_of_a_group_share_its_quota():
     assert [g.models for g in found.groups] == [("a", "b")]
 
 
+def test_limit_of_a_models_own_holds_it_back_and_leaves_the_rest_to_others():
+    a = replace(model("a"), quota=ModelQuotaConfig(group="g", rpm=120))
+    b = replace(model("b"), quota=ModelQuotaConfig(group="g"))
+    own = {"a": GroupConfig(rpm=120, itpm=None, otpm=None)}
+    servers = {"g": GroupConfig(rpm=1200, itpm=None, otpm=None)}
+    one = scene(a, b, seeds=50, servers=servers, own=own, **ALIKE)
+    one = replace(one, config=replace(one.config, quotas=[QuotaGroupConfig(name="g", rpm=1200)]))
+    found = rehearsed(one)
+    ends = {m.model: m.ends_s for m in found.models}
+    assert 95 <= ends["a"] <= 115  # 200 requests at 2 a second
+    assert ends["b"] <= 25
+    assert found.refused_share == 0
+
+
 def test_cached_prefix_is_written_once_a_condition_and_read_by_all_others():
     shape = Shape(calls=1, input_tokens=3000, shared_tokens=2000, shared_characters=8000)
     found = rehearsed(scene(model(max_in_flight=50), seeds=100, shape=shape, **ALIKE))
