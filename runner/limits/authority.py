@@ -32,7 +32,7 @@ from runner.limits.quota import (
 from runner.limits.ramp import RampUp
 from runner.limits.windows import Window
 
-LEAD_S = 3.5
+LEAD_S = 6.5
 """No permit starts later than this after it was granted."""
 GRACE_S = 0.5
 """A permit not used so long after its time has lapsed."""

@@ -15,7 +15,7 @@ from runner.limits.shares import split
 
 AHEAD_S = 1.1
 """A worker's share is granted up to here: a heartbeat and a little."""
-CALM_AHEAD_S = 2.5
+CALM_AHEAD_S = 5.5
 """The same while nothing is refused and answers' lengths play no part: bridges the restart of a
 coordinator."""
 LINE_S = 0.5
