@@ -12,7 +12,7 @@ APART := ray or chaos or e2e or s3
 EXTRA_TIME := bench or live
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test dst chaos bench quickstart lock clean
+.PHONY: help setup check format test dst chaos bench quota quickstart lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ chaos: $(STAMP) ## Kill, pause and starve real processes: the tests, then seeded
 
 bench: $(STAMP) ## Measure CPU, memory and start-up; prints ratios to a baseline of the same run
 	$(PYTEST) -s -m bench --timeout 3600 tests/bench $(ARGS)
+
+quota: $(STAMP) ## Print how exactly quotas are used in real time, on Ray (three quarters of an hour)
+	$(BIN)/python -m tests.bench.realtime $(ARGS)
 
 quickstart: $(STAMP) ## Run the blackmail scenario on the embedded small model, on Ray with 2 workers
 	$(BIN)/runner sweep configs/quickstart.yaml --workers 2

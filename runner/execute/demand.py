@@ -15,7 +15,7 @@ UNKNOWN_SLOTS = 256
 """Places assumed at most before the first reply."""
 LEAST_QUEUED = 32
 """Jobs of a paced model to hold unstarted at least."""
-QUEUED_S = 4.0
+QUEUED_S = 8.0
 """Seconds of its ends that they should last."""
 FALL = 0.7
 """What a model's rate falls to at most, from one heartbeat to the next."""

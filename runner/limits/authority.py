@@ -16,7 +16,15 @@ from math import inf
 
 from runner.limits.accounts import Account
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
-from runner.limits.funding import Funding, room_until
+from runner.limits.funding import (
+    AHEAD_S,
+    CALM_AHEAD_S,
+    FAR_AHEAD_S,
+    RECENT_S,
+    Funding,
+    demands_of,
+    room_until,
+)
 from runner.limits.laying import lay, mean_size
 from runner.limits.pool import Pool
 from runner.limits.quota import (
@@ -32,15 +40,12 @@ from runner.limits.quota import (
 from runner.limits.ramp import RampUp
 from runner.limits.windows import Window
 
-LEAD_S = 3.5
+LEAD_S = 6.5
 """No permit starts later than this after it was granted."""
 GRACE_S = 0.5
 """A permit not used so long after its time has lapsed."""
 MESSAGE_S = 2.0
 """Longest way of a heartbeat and its reply for which permits are still good."""
-BEAT_S = 1.0
-RECENT_S = 3.0
-"""A want older than this is none."""
 
 
 class Authority:
@@ -251,11 +256,11 @@ class Authority:
         begin = max(now, self._paused_until)
         first = max(pool.first(begin) for pool in pools)
         if self._funding.outdated(key, now):
-            self._funding.renew(*self._demands(now), now)
+            self._funding.renew(*demands_of(self._accounts, self._own, share, now), now)
         count = 0
         if first <= now + LEAD_S and interval < inf:
-            calm = self._calm(now)
-            funded = self._funding.room(account, key, common, first=first, calm=calm, now=now)
+            ahead_s = self._ahead_s(now)
+            funded = self._funding.room(account, key, common, first=first, ahead_s=ahead_s, now=now)
             count = min(want, funded, room_until(now + LEAD_S, first, interval))
         if count < want:
             self._starved_at = now
@@ -386,22 +391,10 @@ class Authority:
         interval, pool.binds = pool.interval(model, cost, share)
         return interval
 
-    def _calm(self, now: float) -> bool:
+    def _ahead_s(self, now: float) -> float:
         group = self._group
-        return group.binds is not Meter.OUTPUT and not group.taught and not self._refused.sum(now)
-
-    def _demands(self, now: float) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
-        """Return (seconds of the group's time a second that each could use, caps of models)."""
-        ramp = self._ramp.allowed(now)
-        demands: dict[tuple[str, str], float] = {}
-        caps: dict[str, float] = {}
-        for key, account in self._accounts.items():
-            if account.want <= 0 or now - account.wanted_at > RECENT_S:
-                continue
-            common = min(account.common_s, BEAT_S)
-            demands[key] = account.want * common / BEAT_S
-            own = self._own.get(key[1])
-            if own is not None and common > 0 and key[1] not in caps:
-                slowest, _ = own.interval(key[1], account.cost, ramp)
-                caps[key[1]] = min(1.0, common / slowest) if slowest > 0 else 1.0
-        return demands, caps
+        if group.binds is Meter.OUTPUT or group.taught or self._refused.sum(now):
+            return AHEAD_S
+        # Far ahead only where nothing that is learned meanwhile could change what was granted.
+        steady = group.binds is Meter.REQUESTS and self._ramp.share >= 1.0 and not self._own
+        return FAR_AHEAD_S if steady else CALM_AHEAD_S

@@ -11,19 +11,27 @@ from dataclasses import dataclass, field
 from math import inf
 
 from runner.limits.accounts import Account
+from runner.limits.pool import Pool
 from runner.limits.shares import split
 
 AHEAD_S = 1.1
 """A worker's share is granted up to here: a heartbeat and a little."""
 CALM_AHEAD_S = 2.5
-"""The same while nothing is refused and answers' lengths play no part: bridges the restart of a
-coordinator."""
+"""The same while nothing is refused and answers' lengths play no part."""
+FAR_AHEAD_S = 5.5
+"""The same while requests alone bind at a rate that stays: bridges the restart of a coordinator's
+process, which takes 3 to 6 s on a busy machine."""
 LINE_S = 0.5
 """By so much less than a share's time the line should be long; a longer one is let run down, as
 what lies on it answers to old news."""
 IDLE_LEAD_S = 0.4
 """What nobody has reserved up to here may go to whoever asks, fair share or not."""
-OWED_S = 3.0
+OWED_S = FAR_AHEAD_S + 0.5
+"""At most so far ahead counts what somebody took of idle time; less than what is granted ahead
+would let those who ask first have more than their share."""
+BEAT_S = 1.0
+RECENT_S = 3.0
+"""A want older than this is none."""
 RENEW_S = 0.25
 NEW_S = 0.02
 """At least so long apart when somebody new asks: hundreds of workers come at once at the start."""
@@ -54,7 +62,7 @@ class Funding:
         permit_s: float,
         *,
         first: float,
-        calm: bool,
+        ahead_s: float,
         now: float,
     ) -> int:
         """Return how many permits it may have: by its share, or of what nobody reserved.
@@ -64,7 +72,7 @@ class Funding:
             key: the same.
             permit_s: time of the group that a permit takes.
             first: end of the line.
-            calm: grant further ahead.
+            ahead_s: up to when its share is granted.
             now: seconds.
         """
         if permit_s <= 0:
@@ -73,8 +81,7 @@ class Funding:
         share = self.shares.get(key, 0.0)
         if share > 0:
             account.funded_to = max(account.funded_to, now - permit_s / share)
-            ahead = CALM_AHEAD_S if calm else AHEAD_S
-            ahead -= 0.5 * max(0.0, first - now - ahead + LINE_S)
+            ahead = ahead_s - 0.5 * max(0.0, first - now - ahead_s + LINE_S)
             fair = int((now + ahead - account.funded_to) * share / permit_s + 1e-9)
         return max(fair, room_until(now + IDLE_LEAD_S, first, permit_s))
 
@@ -85,6 +92,31 @@ class Funding:
         share = self.shares.get(key, 0.0)
         account.permit_s = permit_s / share if share > 0 else 0.0
         account.funded_to = min(account.funded_to + count * account.permit_s, now + OWED_S)
+
+
+def demands_of(
+    accounts: Mapping[tuple[str, str], Account], own: Mapping[str, Pool], ramp: float, now: float
+) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
+    """Return (seconds of the group's time a second that each could use, caps of models).
+
+    Args:
+        accounts: by worker and model.
+        own: pools of models with limits of their own.
+        ramp: share of the rates that is allowed now.
+        now: seconds.
+    """
+    demands: dict[tuple[str, str], float] = {}
+    caps: dict[str, float] = {}
+    for key, account in accounts.items():
+        if account.want <= 0 or now - account.wanted_at > RECENT_S:
+            continue
+        common = min(account.common_s, BEAT_S)
+        demands[key] = account.want * common / BEAT_S
+        pool = own.get(key[1])
+        if pool is not None and common > 0 and key[1] not in caps:
+            slowest, _ = pool.interval(key[1], account.cost, ramp)
+            caps[key[1]] = min(1.0, common / slowest) if slowest > 0 else 1.0
+    return demands, caps
 
 
 def room_until(end: float, first: float, interval: float) -> int:
