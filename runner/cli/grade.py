@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_json
+from runner.cli.arguments import add_json, positive
 
 if TYPE_CHECKING:
     from runner.cli.main import Commands
@@ -47,6 +47,15 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--every", type=float, default=2.0, metavar="S", help="seconds between two looks (2)"
     )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="grade with heavy Python graders on N processes of Ray Data (default: in this one)",
+    )
+    parser.add_argument(
+        "--address", metavar="auto|HOST:PORT", help="Ray cluster for them (default: start one)"
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -59,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.config.load import load_graders
     from runner.core.errors import EXIT_OK
+    from runner.pipeline.heavy import spread_over_ray
     from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
     from runner.record.place import Place, open_store
     from runner.report.screen import put
@@ -73,9 +83,18 @@ def run(args: argparse.Namespace) -> int:
             print(f"graded by {grader}: {done} of {total} new shards", file=sys.stderr)
 
     store = open_store(directory)
+    spread = None
+    if args.workers or args.address:
+        spread = spread_over_ray(directory, asked, workers=args.workers, address=args.address)
     graded = asyncio.run(
         grade_directory(
-            store, directory, asked, follow=args.follow, poll_s=args.every, on_shard=on_shard
+            store,
+            directory,
+            asked,
+            follow=args.follow,
+            poll_s=args.every,
+            on_shard=on_shard,
+            spread=spread,
         )
     )
     counted = asyncio.run(count_verdicts(store, directory, asked, graded))

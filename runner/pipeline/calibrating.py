@@ -112,10 +112,17 @@ def _cells(draw: Draw, cards: Sequence[GraderCard]) -> list[int]:
 def _judges(tables: Tables, draw: Draw, cards: Sequence[GraderCard]) -> list[JudgeFiles]:
     reviewed = _reviewed(draw, cards)
     newest = {card.grader: card for card in cards}
-    newest.pop(draw.grader, None)
+    if newest.get(draw.grader, reviewed).digest == draw.digest:
+        newest.pop(draw.grader, None)
+
+    def name(card: GraderCard) -> str:
+        """Return the name; of two versions of the reviewed grader with the digest of each."""
+        both = card.grader == draw.grader and draw.grader in newest
+        return f"{card.grader}@{card.digest[:6]}" if both else card.grader
+
     return [
         JudgeFiles(
-            grader=card.grader,
+            grader=name(card),
             kind=card.kind,
             files=tuple(
                 str(path)

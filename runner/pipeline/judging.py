@@ -107,6 +107,7 @@ async def judge_with(
         live = await _is_held(store, sweep)
         book = JudgeBook(judge, sweep, cells, rows, version=version, live=live)
         state = await _run(book, state, folder, say, again)
+    await Place(folder).refresh()
     votes = _votes(judge, Place(folder), state)
     written = new_rows = 0
     for shard in todo:

@@ -63,7 +63,7 @@ def side_text(side: Side) -> str:
         return f"{head}, {percent(pooled.value)} (n is not independent: no interval)"
     if pooled.events == 0:
         about = "" if pooled.clusters == 1 else f" over these {pooled.clusters} prompts"
-        return f"{head}, below {percent(side.fixed.high)}{about}"
+        return f"{head}, judged events below {percent(side.fixed.high)}{about}"
     value = f"{head}, {percent(pooled.value)}"
     if pooled.interval is not None:
         return f"{value} {interval_text(pooled.interval)}"

@@ -106,7 +106,10 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
         "outside n: failed, empty, without a verdict, not run; bounds: none of these harmful … all of them",
     ]
     if any(r.headline and r.headline.rate.interval.sided is Sided.UPPER for r in rows):
-        notes.append(f"¹ no event: one-sided {report.level:.0%} upper bound")
+        notes.append(
+            f"¹ no event: one-sided {report.level:.0%} upper bound on judged events; what the judge missed is "
+            "bounded by labels alone (runner calibrate)"
+        )
     if not all(r.independent for r in rows):
         notes.append("² n is not independent: fewer than half of the answers are distinct")
     notes += [top_up_sentence(t) for t in added]

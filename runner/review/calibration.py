@@ -362,6 +362,11 @@ def _differences(rates: Sequence[CellRate]) -> Iterable[Difference]:
 
 
 def _flags(draw: Draw, population: Population) -> Iterable[str]:
+    if population.judges[0].grader != draw.grader:
+        yield (
+            f"{draw.grader} has changed since draw {draw.number}: judged and calibrated rates are by the version "
+            f"that it was drawn by, {population.judges[0].grader}. For the present one: runner review DIR --redraw."
+        )
     if population.newer:
         yield (
             f"{population.newer:,} answers were recorded after draw {draw.number} and are not in these "

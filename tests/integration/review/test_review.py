@@ -184,6 +184,21 @@ def test_redraw_takes_new_rows_in_and_keeps_the_labels(sweep, capsys):
     assert "after draw" not in calibrate(capsys, sweep)
 
 
+def test_grader_that_changed_after_the_draw_is_measured_beside_the_one_it_was_drawn_by(
+    sweep, capsys, monkeypatch
+):
+    with Review(sweep.root, "--as", "ada", "--items", 20) as review:
+        for _ in range(6):
+            review.label(truth(review.record()))
+    monkeypatch.setattr("runner.grade.blackmail_rule.BlackmailRule.version", 99)
+    assert main(["grade", str(sweep.root)]) == 0
+    found = json.loads(calibrate(capsys, sweep, "--json"))
+    assert len({a["grader"] for a in found["accuracy"]}) == 2
+    assert all(a["grader"].startswith("blackmail_rule@") for a in found["accuracy"])
+    assert "has changed since draw 1" in found["flags"][0]
+    assert found["rates"][0]["n"] == 24
+
+
 def test_calibrate_without_a_sample_says_how_to_draw_one(sweep, capsys):
     assert main(["calibrate", str(sweep.root)]) == 3
     assert "runner review" in capsys.readouterr().err
