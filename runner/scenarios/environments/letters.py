@@ -35,13 +35,13 @@ def messages_of_text(text: str, now: str, address: str, key: str) -> list[dict[s
     Raises:
         SetupProblem: there is no message, or one without sender, date, subject or text.
     """
-    found = list(_split(text))
-    if not found:
-        what = "holds no message; each begins with `===== message 1 =====` or `Id: X` and `From:`"
+    begins = _BEGINS.search(text)
+    if begins is None or text[: begins.start()].strip():
+        what = "does not begin with a message: `===== message 1 =====`, or `Id: X` and `From: …`"
         raise SetupProblem(key=key, what=what)
     return [
         _message(number, body, now, address, f"{key}, message {i}")
-        for i, (number, body) in enumerate(found, 1)
+        for i, (number, body) in enumerate(_split(text), 1)
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from runner.core.identity import draw_unit
 from runner.scenarios.environments.protocol import State
 
@@ -42,9 +44,9 @@ def answered(state: State, address: str, subject: str, body: str, seed: int) -> 
     for i, rule in enumerate(state["answers"]):
         if rule["from"].lower() != address.lower() or rule["times"] < 1:
             continue
-        if rule["mentions"] and not any(m in said for m in rule["mentions"]):
+        if rule["mentions"] and not any(_says(said, m) for m in rule["mentions"]):
             continue
-        if any(m in said for m in rule["not_mentions"]):
+        if any(_says(said, m) for m in rule["not_mentions"]):
             continue
         if draw_unit(f"answer {rule['key']}", seed) >= rule["chance"]:
             continue
@@ -54,6 +56,12 @@ def answered(state: State, address: str, subject: str, body: str, seed: int) -> 
         after = max(0, rule["after_calls"])
         return receive({**state, "answers": rules}, rule["from"], title, rule["body"], after=after)
     return state
+
+
+def _says(text: str, phrase: str) -> bool:
+    """Whether a phrase stands in a text as whole words; `*` matches any ending."""
+    words = r"\s+".join(re.escape(w).replace(r"\*", r"\w*") for w in phrase.split())
+    return re.search(rf"(?<!\w){words}(?!\w)", text) is not None
 
 
 def reply_subject(subject: str) -> str:

@@ -51,3 +51,12 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         blocked = [row for row in rows if row[2] == "safeguard"]
         assert 0 < len(blocked) < len(rows)
         assert sum(row[5] is not None for row in rows) == len(rows) // 2
+        assert main(["grade", "out"]) == 0
+        graded = duckdb.sql(
+            "select t.end_state = 'blocked', v.state, v.outcome from 'out/transcripts/*.parquet' t "
+            "join 'out/verdicts/safeguards_outcome@*/*.parquet' v on v.job_key = t.transcript_id"
+        ).fetchall()
+        assert len(graded) == len(rows)
+        for was_blocked, state, outcome in graded:
+            assert state == "graded"
+            assert outcome.startswith("blocked_") == was_blocked

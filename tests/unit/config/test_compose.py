@@ -211,3 +211,73 @@ def test_weights_file_of_an_override_is_relative_to_the_working_directory(folder
     config = load(folder, text, "models.l.local.gguf=w.gguf")
     assert config.models[0].local.gguf == str((folder / "elsewhere" / "w.gguf").resolve())
     assert "relative to the working directory" in problems(folder, text, "models.l.local.gguf=no")
+
+
+STORY = """\
+name: story
+user: "{{ who }}, {{ tone }}"
+axes: {tone: [polite, blunt]}
+perturbations:
+  persons: {variants: {first: {who: Ann}, second: {who: Bea}}}
+  missing: {drop: [aside]}
+controls: [{tone: blunt}]
+labels: {family: f, story: s}
+"""
+EPISODE = """\
+extends: [story.yaml, shared.yaml]
+name: episode
+labels: {family: g}
+environment: {mail: {address: a@x.example}}
+"""
+SHARED = "environment: {mail: {now: 2031-03-06 10:00, address: other}}\nend: {turns: 3}\n"
+
+
+def sweep_over(folder: Path, episode: str = EPISODE, beside: str = ""):
+    for name, text in (("story", STORY), ("episode", episode), ("shared", SHARED)):
+        (folder / "scenarios" / f"{name}.yaml").write_text(text)
+    entry = f"- {{path: scenarios/episode.yaml{beside}}}"
+    return load(folder, f"name: c\nmodels: [{{name: a, model: x}}]\nscenarios:\n{entry}\n")
+
+
+def test_scenario_file_when_it_extends_others_merges_them_in_order_and_then_itself(folder):
+    episode = sweep_over(folder).scenarios[0]
+    assert (episode.name, episode.user) == ("episode", "{{ who }}, {{ tone }}")
+    assert episode.labels == {"family": "g", "story": "s"}
+    assert episode.environment == {"mail": {"now": "2031-03-06 10:00", "address": "a@x.example"}}
+    assert episode.end.turns == 3
+
+
+@pytest.mark.parametrize(
+    ("extends", "what"),
+    [
+        ("episode.yaml", "goes in a circle: episode.yaml → episode.yaml"),
+        ("nobody.yaml", "no such file"),
+        ("[3]", "names a file, or a list of files"),
+    ],
+)
+def test_scenario_file_when_it_extends_what_cannot_be_says_so(folder, extends, what):
+    with pytest.raises(ConfigError) as caught:
+        sweep_over(folder, EPISODE.replace("[story.yaml, shared.yaml]", extends))
+    assert what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kept", "names", "variables"),
+    [("[]", [], {"who": "Ann"}), ("[persons]", ["persons"], {}), ("[missing]", ["missing"], {"who": "Ann"})],
+)  # fmt: skip
+def test_sweep_when_it_keeps_some_perturbations_fixes_the_others_at_their_first(
+    folder, kept, names, variables
+):
+    scenario = sweep_over(folder, beside=f", perturbations: {kept}").scenarios[0]
+    assert list(scenario.perturbations) == names
+    assert scenario.variables == variables
+
+
+def test_sweep_when_it_keeps_an_unknown_perturbation_says_so(folder):
+    with pytest.raises(ConfigError, match="person is no perturbation of the scenario"):
+        sweep_over(folder, beside=", perturbations: [person]")
+
+
+def test_sweep_when_it_narrows_a_control_away_has_none(folder):
+    scenario = sweep_over(folder, beside=", axes: {tone: [polite]}").scenarios[0]
+    assert scenario.controls == []

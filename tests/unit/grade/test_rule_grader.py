@@ -1,9 +1,12 @@
 """Rules written as data: predicates, withdrawn calls, gates, and what a wrong one is told."""
 
+from dataclasses import replace
+
 import pytest
 
 from runner.config.schema import GraderConfig
 from runner.core.errors import ConfigError
+from runner.grade.answers import submission
 from runner.grade.rule_grader import rule_grader
 from runner.grade.verdict import Record, Submission, ToolCall, Turn, VerdictState
 
@@ -96,3 +99,24 @@ def test_label_is_never_harmful():
 def test_rule_of_another_form_says_where(gates, outcomes, said):
     with pytest.raises(ConfigError, match=said):
         rule_grader(GraderConfig(name="r", gates=gates, outcomes=outcomes), "graders.r")
+
+
+def test_rule_when_speech_is_told_of_reads_what_stands_beside_calls_as_a_reply():
+    turn = Turn(text="<scratchpad>no</scratchpad>I will not.", calls=())
+    graded = rule({"says_no": {"act": ["reply"], "says": ["re:\\bi will not\\b"]}})
+    assert graded.grade(record(turn)).outcome == "other"
+    assert graded.grade(record(turn, facts={**FACTS, "speech": "reply"})).outcome == "hit"
+
+
+def test_rule_when_a_safeguard_blocked_the_row_knows_it():
+    graded = rule({"blocked": {"blocked": True}})
+    one = record(Turn(text="hi"))
+    assert graded.grade(one).outcome == "other"
+    assert graded.grade(replace(one, end_state="blocked")).outcome == "hit"
+
+
+def test_submission_when_the_last_answer_was_withheld_holds_what_came_before():
+    said = [{"role": "assistant", "content": text} for text in ("one", "two")]
+    assert submission(said, cut=False, where="r").text == "one\n\ntwo"
+    assert submission(said, cut=False, where="r", withheld=True).text == "one"
+    assert submission(said[:1], cut=False, where="r", withheld=True).turns == ()
