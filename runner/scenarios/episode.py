@@ -66,6 +66,7 @@ class EpisodeRollout:
         self._effects: list[dict[str, Any]] = []
         self._verdicts: list[dict[str, Any]] = []
         self._blocked = False
+        self._cut = False
         self._acted = False
         self._whole = True
         self._ended_by: str | None = None
@@ -138,6 +139,11 @@ class EpisodeRollout:
         self._results = None
         if reply.end_state in ENDING_STATES or reply.continues:
             # Models that have nothing to add after their last call end with an empty turn.
+            if reply.end_state is EndState.TRUNCATED and self._staging.guards:
+                # What was cut was said up to there: a classifier that reads along has seen it.
+                self._cut = True
+                self._look()
+                return False
             quiet = reply.end_state is EndState.EMPTY and self._acted
             self._end("answer" if quiet else str(reply.end_state))
             self._end_state = EndState.ANSWERED if quiet else None
@@ -194,11 +200,14 @@ class EpisodeRollout:
             self._asks.clear()
             self._end_state = EndState.BLOCKED
             return self._end("safeguard")
-        if not self._asks and self._results is None:
+        if not self._asks and self._results is None and not self._cut:
             self._act()
         if self._asks:
             self._asking = self._asks.popleft()
             return False
+        if self._cut:
+            self._end_state = EndState.TRUNCATED
+            return self._end("truncated")
         return self._close()
 
     def _act(self) -> None:

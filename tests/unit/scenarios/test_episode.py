@@ -123,6 +123,15 @@ def test_safeguard_by_phrases_withholds_the_answer_and_keeps_it_in_the_row():
     assert not r.transcript().whole
 
 
+def test_safeguard_looks_at_an_answer_that_was_cut_too():
+    r = rollout(safeguards=[GUARD])
+    assert r.answer(reply(text="A blue widget is", state=EndState.TRUNCATED)) is True
+    assert r.end_state is EndState.BLOCKED
+    r = rollout(safeguards=[GUARD])
+    assert r.answer(reply(text="A red widget is", state=EndState.TRUNCATED)) is True
+    assert (r.end_state, r.notes()["ended_by"]) == (EndState.TRUNCATED, "truncated")
+
+
 def test_safeguard_looks_into_tool_calls_and_their_results():
     r = rollout(safeguards=[GUARD])
     note = ("write_file", {"path": "n.txt", "text": "blue widget"})

@@ -161,6 +161,20 @@ def test_shipped_episodes_say_what_their_single_turn_stories_say():
             assert episode["fragments"][name] == text
 
 
+def test_shipped_phrases_see_the_named_probes_and_nothing_else():
+    path = ROOT / "configs/safeguards-full.yaml"
+    seen = 0
+    for cell in conditions(path):
+        guards = book_of(path).script(cell.number).staging
+        if not guards or not guards.guards:
+            continue
+        seen += 1
+        found = [g.topic_in("\n".join(filter(None, texts(path, cell)))) for g in guards.guards]
+        probe = (cell.axes.get("set"), cell.axes.get("phrasing")) == ("probe", "named")
+        assert any(found) is probe, (cell.scenario, cell.condition)
+    assert seen == 36
+
+
 def test_pages_of_the_scenarios_have_the_tables_that_the_files_make():
     """Made by `python -m runner.pipeline.scenario_tables configs docs/scenarios`."""
     pages = [ROOT / "docs/scenarios.md", *(ROOT / "docs/scenarios").glob("*.md")]
