@@ -43,7 +43,7 @@ format: $(STAMP) ## Format the code and fix what ruff can fix
 
 test: $(STAMP) ## Run the tests: first those in one process, then real Ray, chaos and the small model
 	$(PYTEST) -n $(JOBS) -m "not ($(APART) or $(EXTRA_TIME))" $(ARGS)
-	$(PYTEST) -m "($(APART)) and not ($(EXTRA_TIME))" $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "($(APART)) and not ($(EXTRA_TIME))" $(ARGS)
 
 dst: $(STAMP) ## Run N seeded schedules of the engine in virtual time (make dst N=20000)
 	RUNNER_DST_SCHEDULES=$(N) $(PYTEST) -s tests/dst $(ARGS)
