@@ -138,6 +138,7 @@ class Bucket:
     def spend(self, amount: float) -> None:
         """Take what `has` has just found, at the same moment."""
         self._level -= amount
+        self.own_use += amount
 
     def charge(self, amount: float, now: float) -> None:
         """Take whatever the level; a negative amount gives back, up to the capacity."""
