@@ -3,12 +3,15 @@
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import pytest
 
 from runner.cli.main import main
 from runner.core.values import EndState
+from runner.grade.blackmail_rule import BlackmailRule
+from runner.grade.registry import SHIPPED, CodeRule
 from runner.record.place import Place
 from tests.support.finished_sweep import HARMLESS, THREAT, Ends, Writer, config
 from tests.support.reviewing import Review
@@ -190,7 +193,8 @@ def test_grader_that_changed_after_the_draw_is_measured_beside_the_one_it_was_dr
     with Review(sweep.root, "--as", "ada", "--items", 20) as review:
         for _ in range(6):
             review.label(truth(review.record()))
-    monkeypatch.setattr("runner.grade.blackmail_rule.BlackmailRule.version", 99)
+    newer = CodeRule(BlackmailRule(version=99))
+    monkeypatch.setitem(cast("dict[str, object]", SHIPPED), "blackmail_rule", newer)
     assert main(["grade", str(sweep.root)]) == 0
     found = json.loads(calibrate(capsys, sweep, "--json"))
     assert len({a["grader"] for a in found["accuracy"]}) == 2
