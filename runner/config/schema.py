@@ -343,6 +343,24 @@ class PriceConfig:
 
 
 @dataclass(kw_only=True)
+class BudgetConfig:
+    """A hard limit on what all calls of a sweep cost together, over all its sessions.
+
+    No part of the identity: raise it and go on.
+    """
+
+    usd: float | None = None
+    """Dollars, by the same prices as everywhere. A call whose price is not known is not sent."""
+    tokens: int | None = None
+    """All input (read from a prompt cache, too) and all output."""
+
+    @property
+    def limited(self) -> bool:
+        """Return whether there is any limit."""
+        return self.usd is not None or self.tokens is not None
+
+
+@dataclass(kw_only=True)
 class TripwireConfig:
     """Stops a model whose first answers are worth nothing, before the rest is paid for."""
 
@@ -380,6 +398,7 @@ class SweepConfig:
     """Sweep directory, relative to the working directory; None: outputs/<name>."""
     prices: dict[str, PriceConfig] = field(default_factory=dict)
     """By model name or model id; goes before the price list."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     tripwire: TripwireConfig = field(default_factory=TripwireConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

@@ -25,6 +25,8 @@ from runner.core.seams import KeyMissingError
 from runner.dispatch.board import Board
 from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
+from runner.dispatch.ending import reason_to_drain
+from runner.dispatch.funds import Funds
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk, quota_plan
@@ -140,11 +142,13 @@ class Coordinator:
             now=now(),
             silent_s=None if before is None else -VERIFY_S,
         )
+        self.funds = Funds(self._book.config.budget, self._log)
         witnesses = Witnesses(world.processes)
         self.desk = Desk(
             self.table,
             models=self._models,
             quotas=self.quotas,
+            funds=self.funds,
             witnesses=witnesses,
             board=self._board,
             lease_ttl_s=self._engine.lease_ttl_s,
@@ -186,6 +190,7 @@ class Coordinator:
             journals_complete=world.journals_complete,
             desk=self.desk,
             quotas=self.quotas,
+            funds=self.funds,
             publisher=self.publisher,
             salvage=self.salvage,
             verify=self._verify,
@@ -285,7 +290,7 @@ class Coordinator:
                 self.publisher.announced.setdefault(seal)
         if beat.storage_error is not None:
             self._on_storage(beat.storage_error, beat.storage_error_s)
-        if beat.done:
+        if beat.done or self.funds.waits(beat):
             self._wake.set()
         waits = self.watch.wait_until is not None or self._drain_until is not None
         return self.desk.answer(
@@ -320,14 +325,10 @@ class Coordinator:
                 self.desk.stop(model, reason)
         if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
-        if self._drain_until is None and self.watch.wait_until is None and self.table.settled:
-            stopped = dict(self.table.stopped)
-            left = any(self.table.owed(m) for m in stopped)
-            self.drain(
-                self._engine.grace_s,
-                "stopped" if left else "done",
-                "; ".join(f"models.{m}: {why}" for m, why in stopped.items()),
-            )
+        if self._drain_until is None:
+            why = reason_to_drain(self.table, self.watch, self.funds, self.world.clock.monotonic())
+            if why is not None:
+                self.drain(self._engine.grace_s, *why)
 
     async def _snapshot(self) -> None:
         state = self._log.state
@@ -377,7 +378,8 @@ class Coordinator:
     async def _end(self) -> Ended:
         try:
             await self.publisher.cycle(look=True)
-            await self.salvage.tidy(self.table)
+            await self.funds.write()
+            await self.salvage.tidy(self.table, closed=self.funds.closed)
             if self._why == "done" and not self.table.settled:
                 self._why = "interrupted"
             if not self.table.workers:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Mapping
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
 from runner.dispatch.board import Board
+from runner.dispatch.funds import Funds
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
@@ -28,6 +29,7 @@ class Desk:
         *,
         models: Mapping[str, ModelConfig],
         quotas: QuotaDesk,
+        funds: Funds,
         witnesses: Witnesses,
         board: Board,
         lease_ttl_s: float,
@@ -41,6 +43,7 @@ class Desk:
             table: who holds what.
             models: by name, for their places and timeouts.
             quotas: grants permits, and says how many requests may be in flight.
+            funds: says what a worker may spend.
             witnesses: asks workers who on their hosts is gone.
             board: keeps the counts of workers that left.
             lease_ttl_s: for every reply.
@@ -52,6 +55,7 @@ class Desk:
         self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
         self._models = models
+        self._funds = funds
         self._witnesses = witnesses
         self._board = board
         self._lease_ttl_s = lease_ttl_s
@@ -112,6 +116,7 @@ class Desk:
             grants=tuple(grants),
             slots=slots,
             permits=tuple(quota.permits),
+            allowance=self._funds.answer(beat),
             holds=quota.holds,
             outages=frozenset(quota.outages),
             quota_notes=quota.notes,

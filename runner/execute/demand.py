@@ -1,14 +1,16 @@
-"""What a worker asks for with a heartbeat: jobs to hold, permits to send them with."""
+"""What a worker asks for with a heartbeat: jobs to hold, permits and money to send them with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from runner.execute.attempt import Endpoint
+from runner.core.values import NOTHING, Amount
+from runner.execute.endpoints import Endpoint
 from runner.execute.jobs import Jobs
 from runner.execute.messages import QuotaWord
 from runner.limits.quota import PermitBlock
+from runner.limits.spending import Allowance, SpendWord
 
 MOST_QUEUED = 4000
 UNKNOWN_SLOTS = 256
@@ -17,6 +19,8 @@ LEAST_QUEUED = 32
 """Jobs of a paced model to hold unstarted at least."""
 QUEUED_S = 4.0
 """Seconds of its ends that they should last."""
+FIRST_CALLS = 8
+"""Calls of each model to have money for before the first jobs are there."""
 FALL = 0.7
 """What a model's rate falls to at most, from one heartbeat to the next."""
 
@@ -76,6 +80,34 @@ class Demand:
                 now, wants=wants, waiting=gate.costs(), cells=self.jobs.next_cells(name)
             )
         return words
+
+    def spending(self, allowance: Allowance, *, leaving: bool, idle: bool) -> SpendWord | None:
+        """Return what to say of the budget; None where there is none.
+
+        Args:
+            allowance: of this worker.
+            leaving: it starts nothing more.
+            idle: it has nothing to do, and the last reply brought nothing.
+        """
+        if not allowance.limited:
+            return None
+        wants, needs = NOTHING, list[Amount]()
+        queued = self.jobs.queued()
+        for name, endpoint in self.endpoints.items():
+            gate, payer = endpoint.gate, endpoint.gate.payer
+            if payer is None or gate.closed or leaving:
+                continue
+            calls = gate.waiting + gate.coming + queued.get(name, 0)
+            wants = wants.plus(payer.latest.times(calls if calls or idle else FIRST_CALLS))
+            if calls and gate.broke:
+                needs.append(payer.latest)
+        return SpendWord(
+            allowance=allowance.granted,
+            exposure=allowance.exposure,
+            open=allowance.open,
+            wants=wants,
+            needs=min(needs, default=None),
+        )
 
     def take(self, permits: Iterable[PermitBlock], sent: float, now: float) -> None:
         """Put permits into the purses; jobs start as they come due (`Gate`).
