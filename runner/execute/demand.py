@@ -99,7 +99,7 @@ class Demand:
                 continue
             calls = gate.waiting + gate.coming + queued.get(name, 0)
             wants = wants.plus(payer.latest.times(calls if calls or idle else FIRST_CALLS))
-            if calls and gate.broke:
+            if calls and gate.broke and gate.in_flight < gate.slots:
                 needs.append(payer.latest)
         return SpendWord(
             allowance=allowance.granted,

@@ -39,8 +39,8 @@ class SpendWord:
     wants: Amount
     """What it could set aside for what it holds, beyond its exposure."""
     needs: Amount | None
-    """What the cheapest of its models that has something to send and cannot pay for it would set
-    aside; None where none waits for money."""
+    """What the cheapest of its models that has something to send, and a free place, and cannot pay
+    for it would set aside; None where none waits for money alone."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,8 @@ for the same job and turn was started afterwards. It is excused if
     the answer was not durable by then (in flight at the moment of the fence); or
   * its process has died, was fenced or belongs to a superseded fleet, and its journal lies on a
     disk that could not be read by the coordinator that leased the job again: it was the last of
-    the fleet of the process that repeats. A worker may go on with such a lease under a later claim
+    the fleet of the process that repeats. So does an answer that builds on one of that kind, which
+    nobody can use without it. A worker may go on with such a lease under a later claim
     whose host can read that disk.
 Every other repetition is a violation. So repeated calls are at most the calls in flight at each
 kill and each fence and, where journals are out of reach, what those journals hold.
@@ -383,7 +384,8 @@ class Oracle:
         if fenced is not None and self.durable_at.get(number, fenced) >= fenced:
             return
         out = process.dead or fenced is not None or process.fleet != again.process.fleet
-        if out and not self.readable(number, self._leased_by(again.process).host):
+        host = self._leased_by(again.process).host
+        if out and not all(self.readable(n, host) for n in (number, *first.history)):
             return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
