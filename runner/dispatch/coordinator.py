@@ -273,6 +273,7 @@ class Coordinator:
             text=self.text or (PAUSED if paused else ""),
             lost_calls=self.salvage.lost_calls,
             quotas=self.quotas,
+            budget=self.funds.progress(),
         )
 
     @property

@@ -17,6 +17,7 @@ from runner.core.values import Amount
 from runner.execute.messages import Heartbeat
 from runner.limits.ledger import Ledger
 from runner.limits.treasury import Treasury
+from runner.observe.budget import BudgetProgress
 from runner.record.entries import Fund
 from runner.record.manifest import ManifestLog
 
@@ -92,6 +93,16 @@ class Funds:
     def spent(self) -> Amount:
         """Return what the sweep has spent or set aside, or may have."""
         return self._treasury.spent()
+
+    def progress(self) -> BudgetProgress:
+        """Return what was spent, of what."""
+        spent = self.spent()
+        return BudgetProgress(
+            usd=spent.usd,
+            tokens=spent.tokens,
+            usd_limit=self.budget.usd,
+            tokens_limit=self.budget.tokens,
+        )
 
     def exhausted(self, now: float) -> str | None:
         """Return why nothing more can be sent for want of money, None while something can."""

@@ -94,5 +94,5 @@ class Ended:
     """Why the coordinator stopped."""
 
     reason: str
-    """done, stopped, interrupted, storage or fenced."""
+    """done, stopped, budget, interrupted, storage or fenced."""
     detail: str = ""
