@@ -82,7 +82,5 @@ def run(args: argparse.Namespace) -> int:
         print(*write_figures(figures_of(made), folder), sep="\n")
     else:
         grids = calibration_grids(made.calibration) if made.calibration else []
-        put(
-            screen_page(made.reports, made.spent, budget, made.calibration_note, grids), sys.stdout
-        )
+        put(screen_page(made.reports, made.spent, budget, made.calibration_note, grids), sys.stdout)
     return EXIT_OK

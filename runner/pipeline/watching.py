@@ -83,7 +83,9 @@ async def look(store: Store, directory: Place, processes: Processes, clock: Cloc
         progress=progress,
         quotas=() if live else await asyncio.to_thread(_history, directory),
         next=tuple(
-            _next(state, directory, progress.phase, at_rest, used_up=sweep.state.released == "budget")
+            _next(
+                state, directory, progress.phase, at_rest, used_up=sweep.state.released == "budget"
+            )
         ),
     )
 
