@@ -116,7 +116,7 @@ class Desk:
             grants=tuple(grants),
             slots=slots,
             permits=tuple(quota.permits),
-            allowance=self._funds.answer(beat),
+            allowance=self._funds.answer(beat, owing=self.table.owing),
             holds=quota.holds,
             outages=frozenset(quota.outages),
             quota_notes=quota.notes,
@@ -163,6 +163,7 @@ class Desk:
         total = {model: authority.counted() for model, authority in self.slots.items()}
         for model, limit in self.quotas.in_flight_limits(beat, total, now).items():
             self.slots[model].limit = limit
+        broke = beat.spending.broke if beat.spending is not None else frozenset[str]()
         for model, tally in beat.tallies.items():
             wanted = min(beat.wants.get(model, 0), max(0, self.table.owed(model)))
             self.slots[model].report(
@@ -170,10 +171,8 @@ class Desk:
                 obeyed=beat.slots.get(model, 0),
                 in_flight=tally.in_flight,
                 demand=tally.in_flight
-                + tally.waiting
-                + tally.ready
-                + beat.queued.get(model, 0)
-                + wanted,
+                + (0 if model in broke else tally.waiting + tally.ready)
+                + (0 if model in broke else beat.queued.get(model, 0) + wanted),
             )
 
     def _grants(self, beat: Heartbeat, slots: Mapping[str, int]) -> list[Lease]:

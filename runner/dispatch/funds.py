@@ -9,11 +9,11 @@ cannot be read, is damaged, or lay on a host that was switched off: notes are no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from runner.config.schema import BudgetConfig
-from runner.core.values import Amount
+from runner.core.values import NOTHING, Amount
 from runner.execute.messages import Heartbeat
 from runner.limits.ledger import Ledger
 from runner.limits.treasury import Treasury
@@ -51,11 +51,19 @@ class Funds:
         """What is spent and drawn, as the manifest stands."""
         return self.log.state.ledger
 
-    def answer(self, beat: Heartbeat) -> Amount | None:
-        """Take in a heartbeat; returns the allowance for its reply, None without a budget."""
-        if beat.spending is None or not self.budget.limited:
+    def answer(self, beat: Heartbeat, *, owing: bool) -> Amount | None:
+        """Take in a heartbeat; returns the allowance for its reply, None without a budget.
+
+        Args:
+            beat: not seen before.
+            owing: there are jobs that the worker may get.
+        """
+        word = beat.spending
+        if word is None or not self.budget.limited:
             return None
-        self._treasury.heard(beat.incarnation, beat.spending)
+        if not word.held and not owing:
+            word = replace(word, wants=NOTHING, needs=None, short=False)
+        self._treasury.heard(beat.incarnation, word)
         return self._treasury.allowance(beat.incarnation)
 
     def waits(self, beat: Heartbeat) -> bool:

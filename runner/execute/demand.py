@@ -75,38 +75,41 @@ class Demand:
             leaving = draining or gate.closed
             if leaving:
                 gate.purse.wallet.drop()
-            wants = 0 if leaving else gate.waiting + gate.coming + queued.get(name, 0)
+            wants = 0 if leaving or gate.broke else gate.waiting + gate.coming + queued.get(name, 0)
             words[name] = gate.purse.word(
                 now, wants=wants, waiting=gate.costs(), cells=self.jobs.next_cells(name)
             )
         return words
 
-    def spending(self, allowance: Allowance, *, leaving: bool, idle: bool) -> SpendWord | None:
+    def spending(self, allowance: Allowance, *, leaving: bool) -> SpendWord | None:
         """Return what to say of the budget; None where there is none.
 
         Args:
             allowance: of this worker.
             leaving: it starts nothing more.
-            idle: it has nothing to do, and the last reply brought nothing.
         """
         if not allowance.limited:
             return None
-        wants, needs = NOTHING, list[Amount]()
+        open_ = {} if leaving else {n: e for n, e in self.endpoints.items() if not e.gate.closed}
         queued = self.jobs.queued()
-        for name, endpoint in self.endpoints.items():
-            gate, payer = endpoint.gate, endpoint.gate.payer
-            if payer is None or gate.closed or leaving:
-                continue
-            calls = gate.waiting + gate.coming + queued.get(name, 0)
-            wants = wants.plus(payer.latest.times(calls if calls or idle else FIRST_CALLS))
-            if calls and gate.broke and gate.in_flight < gate.slots:
-                needs.append(payer.latest)
+        calls = {n: e.gate.waiting + e.gate.coming + queued.get(n, 0) for n, e in open_.items()}
+        held = any(calls.values())
+        wants, needs = NOTHING, list[Amount]()
+        for name, endpoint in open_.items():
+            latest = endpoint.payer.latest
+            count = calls[name] if held else FIRST_CALLS * (name in queued)
+            wants = wants.plus(latest.times(count))
+            needs += [latest] if count else []
+        least = min(needs, default=None)
         return SpendWord(
             allowance=allowance.granted,
             exposure=allowance.exposure,
             open=allowance.open,
+            held=held,
             wants=wants,
-            needs=min(needs, default=None),
+            needs=least,
+            short=least is not None and not allowance.affords(least),
+            broke=frozenset(name for name, e in open_.items() if e.gate.broke),
         )
 
     def take(self, permits: Iterable[PermitBlock], sent: float, now: float) -> None:

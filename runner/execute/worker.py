@@ -40,6 +40,8 @@ from runner.record.manifest import latest_claim
 from runner.scenarios.any_book import AnyBook
 
 LEAST_BEAT_S = 0.05
+FIRST_BEATS = 20
+"""So many heartbeats a worker hastens while it waits for its first allowance."""
 ORPHAN_AFTER_S = 600.0
 """A worker that reached no coordinator for so long seals and exits: its driver is gone."""
 
@@ -254,9 +256,9 @@ class Worker:
         self._gone = tuple(p for p in reply.missing if self._world.processes.is_dead(p))
         self._granted = bool(reply.grants)
         if reply.allowance is not None:
+            if self._allowance.granted == NOTHING and self._seq < FIRST_BEATS:
+                self.wake()  # the first is on its way through the manifest; places come with it
             self._allowance.granted = reply.allowance
-            if reply.allowance == NOTHING and not self._idle:
-                self.wake()  # the first is on its way through the manifest
         self.jobs.accept(reply.grants)
         self._demand.take(reply.permits, sent, self._world.clock.monotonic())
         self.jobs.published(await self._outbox.published(reply.published))
@@ -357,7 +359,7 @@ class Worker:
             stopped_models={n: h.stopped for n, h in health.items() if h.stopped},
             unreachable={n: h.unreachable for n, h in health.items() if h.unreachable},
             quota=self._demand.words(now, draining=draining),
-            spending=self._demand.spending(self._allowance, leaving=draining, idle=self._idle),
+            spending=self._demand.spending(self._allowance, leaving=draining),
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
             journal_lag_s=self._journal.lag_s,
@@ -370,11 +372,6 @@ class Worker:
             draining=draining,
             done=done,
         )
-
-    @property
-    def _idle(self) -> bool:
-        """Return whether there is nothing to do, and the last reply brought nothing."""
-        return self._claim > 0 and self.jobs.idle and not self._granted
 
     def _on_hungry(self) -> None:
         """A queue ran dry while the coordinator still had jobs: ask before the second is over."""

@@ -36,11 +36,17 @@ class SpendWord:
     """Spent and set aside since it started."""
     open: int
     """Calls that money is set aside for."""
+    held: bool
+    """It holds something that wants to be sent; else what follows is for jobs that it may get."""
     wants: Amount
-    """What it could set aside for what it holds, beyond its exposure."""
+    """What it could set aside beyond its exposure."""
     needs: Amount | None
-    """What the cheapest of its models that has something to send, and a free place, and cannot pay
-    for it would set aside; None where none waits for money alone."""
+    """What a call would set aside of the cheapest of its models that has something to send; None
+    where it starts nothing more."""
+    short: bool
+    """It cannot pay for that."""
+    broke: frozenset[str] = frozenset()
+    """Models of which it cannot pay for a call: it needs no places for them."""
 
 
 @dataclass(slots=True, kw_only=True)

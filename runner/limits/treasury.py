@@ -7,8 +7,9 @@ it, as with places (`slots.py`). A worker counts with
     max(the allowance it obeys, the one of the latest reply, its exposure)
 
 and the manifest never says less of it. While there is plenty, a worker has several heartbeats' wants
-in hand; once there is not, what is left is dealt out anew each cycle: first to workers that could
-send one call, then evenly (max-min). Only a call that costs more than it set aside (`spending.py`)
+in hand; once there is not, what is left is dealt out anew each cycle: money for one
+call to as many as it lasts for, then evenly among these (max-min). Places and permits go to who can
+pay. Only a call that costs more than it set aside (`spending.py`)
 can take exposures beyond what was drawn.
 """
 
@@ -128,7 +129,8 @@ class Treasury:
         """
         words = [account.word for account in self._accounts.values()]
         needs = [word.needs for word in words if word.needs is not None]
-        if not needs or any(word.open for word in words):
+        able = any(word.open or (word.needs is not None and not word.short) for word in words)
+        if not needs or able:
             return None
         free = self.free()
         return None if any(need.within(free) for need in needs) else min(needs)
@@ -186,19 +188,21 @@ class Treasury:
         """Share out what is left: one call each as far as it goes, then evenly."""
         shares = dict.fromkeys(demands, NOTHING)
         left = free.most(NOTHING)
+        # Who has its money already keeps it until its permit comes, or nobody would ever have both.
         needy = [
-            (account.word.needs, incarnation)
+            (account.word.short, account.word.needs, incarnation)
             for incarnation, account in self._accounts.items()
             if account.word.needs is not None
         ]
-        for need, incarnation in sorted(needy):
+        for _, need, incarnation in sorted(needy):
             if need.within(left):
                 shares[incarnation] = need
                 left = left.minus(need).most(NOTHING)
-        rest = {i: d.minus(shares[i]).most(NOTHING) for i, d in demands.items()}
+        # Slivers that pay for no call would have to be taken back from who cannot use them.
+        rest = {i: demands[i].minus(s).most(NOTHING) for i, s in shares.items() if s != NOTHING}
         usd = max_min({i: d.usd for i, d in rest.items()}, left.usd)
         tokens = max_min({i: d.tokens for i, d in rest.items()}, left.tokens)
-        return {i: s.plus(Amount(usd[i], tokens[i])) for i, s in shares.items()}
+        return shares | {i: shares[i].plus(Amount(usd[i], tokens[i])) for i in rest}
 
     def _raises(self, ledger: Ledger) -> dict[str, Amount]:
         """Return the allowances to write down: raised ones, and beside them what has fallen."""

@@ -283,6 +283,9 @@ class Cluster:
                     f" leases={len(view.leases)} sealed={view.beat.sealed} slots={view.beat.slots}"
                     f" wants={view.beat.wants} queued={view.beat.queued} held={view.beat.held[:3]}"
                 )
+            if engine.funds.budget.limited:
+                lines.append(f"  {engine.funds.spent()} {engine.funds.ledger}")
+                lines += [f"  {i} {a}" for i, a in engine.funds._treasury._accounts.items()]
             for authority in engine.desk.slots.values():
                 lines.append(f"  slots {authority}")
             lines += [f"  {n} dead={p.dead} stopped={p.stopped}" for n, p in fleet.workers.items()]
