@@ -40,9 +40,14 @@ class BudgetProgress:
         """Return `spent 2.10 of 4.50 USD` and the like, one part per limit."""
         parts: list[str] = []
         if self.usd_limit is not None:
-            parts.append(f"spent {money(self.usd)} of {money(self.usd_limit)} USD")
+            parts.append(f"spent {_dollars(self.usd)} of {_dollars(self.usd_limit)} USD")
         elif self.usd:
             parts.append(f"spent {money(self.usd)} USD")
         if self.tokens_limit is not None:
             parts.append(f"used {short(self.tokens)} of {short(self.tokens_limit)} tokens")
         return parts
+
+
+def _dollars(usd: float) -> str:
+    """Return dollars as bills have them: `0.50`, where `money` says `0.5`."""
+    return f"{usd:,.2f}" if usd >= 0.1 or not usd else money(usd)

@@ -190,7 +190,7 @@ def cost_lines(estimates: Sequence[ModelEstimate], budget_usd: float | None) -> 
     guess, unknown = total_cost_usd(estimates)
     parts: list[str] = []
     if len(unknown) < len(estimates):
-        limit = "" if budget_usd is None else f" (budget for all sessions: {money(budget_usd)} USD)"
+        limit = "" if budget_usd is None else f" (budget for all sessions: {budget_usd:,.2f} USD)"
         parts.append(f"about {money(guess)} USD{limit}")
     if unknown:
         parts.append(f"cost unknown for {', '.join(unknown)} (prices: gives them one)")
