@@ -142,7 +142,7 @@ class Coordinator:
             now=now(),
             silent_s=None if before is None else -VERIFY_S,
         )
-        self.funds = Funds(self._book.config.budget, self._log)
+        self.funds = Funds(self._book.config.budget, self._log, self._engine.heartbeat_s)
         witnesses = Witnesses(world.processes)
         self.desk = Desk(
             self.table,

@@ -21,8 +21,8 @@ from runner.observe.budget import BudgetProgress
 from runner.record.entries import Fund
 from runner.record.manifest import ManifestLog
 
-EXHAUSTED_S = 3.0
-"""For so long nobody can have paid for a call: a heartbeat or two, as jobs may be on their way."""
+EXHAUSTED_BEATS = 3.0
+"""For so many heartbeats nobody can have paid for a call, as jobs or news may be on their way."""
 
 
 def cap_of(budget: BudgetConfig) -> Amount:
@@ -38,6 +38,7 @@ class Funds:
 
     budget: BudgetConfig
     log: ManifestLog
+    heartbeat_s: float
     _since: float | None = None
     """Since when nobody can pay for a call."""
     _treasury: Treasury = field(init=False)
@@ -120,7 +121,7 @@ class Funds:
             return None
         if self._since is None:
             self._since = now
-        if now - self._since < EXHAUSTED_S:
+        if now - self._since < EXHAUSTED_BEATS * self.heartbeat_s:
             return None
         return self._told(need)
 
