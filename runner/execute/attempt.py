@@ -307,18 +307,21 @@ class Caller:
     ) -> tuple[Ticket, Amount] | None:
         """Wait until a call may start, with what is set aside for it; None: the gate is closed."""
         gate, payer, cost = endpoint.gate, endpoint.payer, NO_COST
-        amount = payer.asks(characters, self.clock.wall())
+
+        def ask() -> Amount:
+            return payer.asks(characters, self.clock.wall())
+
         if gate.purse is not None:
             begins = progress.turn == 0 and not progress.attempts
             cost = gate.purse.cost(progress.job.cell, characters, first=begins)
-        ticket = await gate.acquire(cost, amount)
-        while ticket is not None and payer.limited and not self.journal.writable:
+        admitted = await gate.acquire(cost, ask)
+        while admitted is not None and payer.limited and not self.journal.writable:
             # A note that is in no file dies with this process, and what the call cost unseen.
-            gate.unsent(ticket, amount)
+            gate.unsent(*admitted)
             gate.release()
             await self.durably(self.journal.durable)
-            ticket = await gate.acquire(cost, amount)
-        return None if ticket is None else (ticket, amount)
+            admitted = await gate.acquire(cost, ask)
+        return admitted
 
     def _watch(
         self, endpoint: Endpoint, job: Job, reply: Reply | Failure, *, trouble: bool

@@ -99,14 +99,21 @@ class Gate:
         """Return how many jobs could begin now beside the calls that wait already."""
         return self.free() - len(self._waiters) - self.coming
 
-    async def acquire(self, cost: Cost = NO_COST, amount: Amount = NOTHING) -> Ticket | None:
-        """Wait for a place, a permit and the amount and take all; None where the gate is closed."""
+    async def acquire(
+        self, cost: Cost = NO_COST, ask: Callable[[], Amount] = lambda: NOTHING
+    ) -> tuple[Ticket, Amount] | None:
+        """Wait for a place, a permit and money and take all; None where the gate is closed.
+
+        Args:
+            cost: for the permit.
+            ask: returns what to set aside, which may become less while the call waits.
+        """
         first = True
         while True:
             if self.closed:
                 return None
-            if self.free() > 0 and (ticket := self._take(cost, amount)) is not None:
-                return ticket
+            if self.free() > 0 and (taken := self._take(cost, ask())) is not None:
+                return taken
             waiter = _Waiter(asyncio.get_running_loop().create_future(), cost)
             if first:
                 self._waiters.append(waiter)
@@ -126,7 +133,7 @@ class Gate:
                     self.kick()  # the wake-up it was given belongs to the next one
                 raise
 
-    def _take(self, cost: Cost, amount: Amount) -> Ticket | None:
+    def _take(self, cost: Cost, amount: Amount) -> tuple[Ticket, Amount] | None:
         ticket: Ticket | None = FREE
         allowance = None if self.payer is None else self.payer.allowance
         if allowance is not None and not allowance.affords(amount):
@@ -134,11 +141,12 @@ class Gate:
         if self.purse is not None:
             ticket = self.purse.wallet.take(self._now(), cost)
             self._arm()
-        if ticket is not None:
-            self.in_flight += 1
-            if allowance is not None:
-                allowance.take(amount)
-        return ticket
+        if ticket is None:
+            return None
+        self.in_flight += 1
+        if allowance is not None:
+            allowance.take(amount)
+        return ticket, amount
 
     def paid(self, amount: Amount, counted: Amount, *, answered: bool) -> None:
         """Put what a call counted in the place of what was set aside; the rest is for others."""

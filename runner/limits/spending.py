@@ -75,7 +75,10 @@ class CallCost:
             dearest = max(rates.input, rates.cache_write, rates.cache_write_1h or 0.0)
             factor = max((1.0, *self.tariff.factors.values()))
             usd = (prompt * dearest + self.max_tokens * rates.output) / 1e6 * factor + rates.request
-        ceiling = Amount(usd, prompt + self.max_tokens)
+        return self.usual(Amount(usd, prompt + self.max_tokens))
+
+    def usual(self, ceiling: Amount) -> Amount:
+        """Return what calls usually cost at most, where that is known and less."""
         if self._seen < ENOUGH:
             return ceiling
         usual = Amount(
@@ -155,6 +158,7 @@ class Payer:
         self.allowance.settle(reserved, counted)
         if answered:
             self.cost.answered(counted)
+            self.latest = self.cost.usual(self.latest)
 
     def affords(self) -> bool:
         """Return whether a call like the last could be paid for."""

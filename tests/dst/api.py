@@ -102,6 +102,8 @@ class ApiHabits:
     truncated: float = 0.04
     empty: float = 0.03
     bad_request: float = 0.02
+    bills_the_gone: bool = False
+    """An answer that is being written is paid for though its client has gone."""
     deadly: frozenset[Job] = frozenset()
     """Jobs whose answer kills the worker that reads it."""
 
@@ -278,7 +280,7 @@ class SimProvider:
 
         def client_gone() -> None:
             if process.host.up:  # its kernel closes the connection
-                api.end(call, paid=False)
+                api.end(call, paid=paid and api.habits.bills_the_gone)
 
         process.on_death.append(client_gone)
         world.loop.in_world(api.timeout_s if hangs else latency, finish)

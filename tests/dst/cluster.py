@@ -105,6 +105,7 @@ class Cluster:
             habits=ApiHabits(
                 latency_s=shape.latency_s,
                 bad_request=shape.bad_requests,
+                bills_the_gone=shape.budget > 0,
                 deadly=frozenset(rng.sample(jobs, shape.deadly_jobs)),
             ),
             resolve=self.sweep.resolve,
