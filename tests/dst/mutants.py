@@ -189,7 +189,7 @@ def _permits_that_never_run_out() -> Patches:
 
 
 def _granted_before_it_is_written() -> Patches:
-    """Allowances hold at once in memory and are written down behind, some cycles later."""
+    """Allowances hold at once in memory and are written down behind, a minute later."""
     from runner.dispatch.funds import Funds
     from runner.record.entries import Fund
 
@@ -201,7 +201,7 @@ def _granted_before_it_is_written() -> Patches:
         waiting.append(draw)
         if draw is not None:
             self.ledger.draw(draw.drawn)
-        if len(waiting) > 5:
+        if len(waiting) > 60:
             old = [d for d in waiting if d is not None]
             waiting.clear()
             closed = {i: a for d in old for i, a in d.closed.items()}
@@ -315,7 +315,7 @@ MUTANTS = {
         Mutant(
             name="early-money",
             what="allowances are granted before the manifest says so",
-            profiles=("kills", "mixed"),
+            profiles=("kills", "hosts", "mixed"),
             patches=_granted_before_it_is_written(),
         ),
         Mutant(
