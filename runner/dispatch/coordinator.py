@@ -148,13 +148,13 @@ class Coordinator:
             self.table,
             models=self._models,
             quotas=self.quotas,
-            funds=self.funds,
             witnesses=witnesses,
             board=self._board,
             lease_ttl_s=self._engine.lease_ttl_s,
             claim=self._number,
             report=world.report,
             events=self._events,
+            allow=self.funds.answer,
         )
         recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Container, Mapping
 
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
+from runner.core.values import Amount
 from runner.dispatch.board import Board
-from runner.dispatch.funds import Funds
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
@@ -29,13 +29,13 @@ class Desk:
         *,
         models: Mapping[str, ModelConfig],
         quotas: QuotaDesk,
-        funds: Funds,
         witnesses: Witnesses,
         board: Board,
         lease_ttl_s: float,
         claim: int,
         report: Callable[[str], None],
         events: Sink,
+        allow: Callable[[Heartbeat, bool], Amount | None] = lambda _beat, _owing: None,
     ) -> None:
         """Start with no worker known.
 
@@ -43,19 +43,19 @@ class Desk:
             table: who holds what.
             models: by name, for their places and timeouts.
             quotas: grants permits, and says how many requests may be in flight.
-            funds: says what a worker may spend.
             witnesses: asks workers who on their hosts is gone.
             board: keeps the counts of workers that left.
             lease_ttl_s: for every reply.
             claim: number of the claim, for every reply.
             report: told when a model is stopped.
             events: told of it too, and of workers that register.
+            allow: takes in what a worker spends, and whether jobs are owed; returns what it may.
         """
         self.table = table
         self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
         self._models = models
-        self._funds = funds
+        self._allow = allow
         self._witnesses = witnesses
         self._board = board
         self._lease_ttl_s = lease_ttl_s
@@ -116,7 +116,7 @@ class Desk:
             grants=tuple(grants),
             slots=slots,
             permits=tuple(quota.permits),
-            allowance=self._funds.answer(beat, owing=self.table.owing),
+            allowance=self._allow(beat, self.table.owing),
             holds=quota.holds,
             outages=frozenset(quota.outages),
             quota_notes=quota.notes,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from runner.config.schema import BudgetConfig
+from runner.config.money_schema import BudgetConfig
 from runner.core.values import NOTHING, Amount
 from runner.execute.messages import Heartbeat
 from runner.limits.ledger import Ledger
@@ -52,7 +52,7 @@ class Funds:
         """What is spent and drawn, as the manifest stands."""
         return self.log.state.ledger
 
-    def answer(self, beat: Heartbeat, *, owing: bool) -> Amount | None:
+    def answer(self, beat: Heartbeat, owing: bool) -> Amount | None:
         """Take in a heartbeat; returns the allowance for its reply, None without a budget.
 
         Args:

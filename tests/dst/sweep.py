@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from runner.config.money_schema import BudgetConfig
 from runner.config.quota_schema import ModelQuotaConfig, QuotaGroupConfig, RampConfig
 from runner.config.schema import (
-    BudgetConfig,
     EndConfig,
     EngineConfig,
     ModelConfig,
