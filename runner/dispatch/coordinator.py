@@ -22,6 +22,7 @@ from pyroaring import BitMap
 from runner.config.schema import EngineConfig, ModelConfig
 from runner.core.errors import FencedError, StorageError
 from runner.core.seams import KeyMissingError
+from runner.core.values import NOTHING
 from runner.dispatch.board import Board
 from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
@@ -142,7 +143,8 @@ class Coordinator:
             now=now(),
             silent_s=None if before is None else -VERIFY_S,
         )
-        self.funds = Funds(self._book.config.budget, self._log, self._engine.heartbeat_s)
+        spent = NOTHING if self._preamble is None else self._preamble.elsewhere
+        self.funds = Funds(self._book.config.budget, self._log, self._engine.heartbeat_s, spent)
         witnesses = Witnesses(world.processes)
         self.desk = Desk(
             self.table,

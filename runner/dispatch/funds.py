@@ -39,13 +39,16 @@ class Funds:
     budget: BudgetConfig
     log: ManifestLog
     heartbeat_s: float
+    elsewhere: Amount = NOTHING
+    """What others have spent of the budget."""
     _since: float | None = None
     """Since when nobody can pay for a call."""
     _treasury: Treasury = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the accounts as the manifest has them."""
-        self._treasury = Treasury(cap_of(self.budget), lambda: self.ledger)
+        cap = cap_of(self.budget).minus(self.elsewhere)
+        self._treasury = Treasury(cap, lambda: self.ledger)
 
     @property
     def ledger(self) -> Ledger:
@@ -101,7 +104,7 @@ class Funds:
 
     def spent(self) -> Amount:
         """Return what the sweep has spent or set aside, or may have."""
-        return self._treasury.spent()
+        return self._treasury.spent().plus(self.elsewhere)
 
     def progress(self) -> BudgetProgress:
         """Return what was spent, of what."""
