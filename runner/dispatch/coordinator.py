@@ -328,10 +328,9 @@ class Coordinator:
                 self.desk.stop(model, reason)
         if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
-        if self._drain_until is None:
-            why = reason_to_drain(self.table, self.watch, self.funds, self.world.clock.monotonic())
-            if why is not None:
-                self.drain(self._engine.grace_s, *why)
+        why = reason_to_drain(self.table, self.watch, self.funds, self.world.clock.monotonic())
+        if self._drain_until is None and why is not None:
+            self.drain(self._engine.grace_s, *why)
 
     async def _snapshot(self) -> None:
         state = self._log.state

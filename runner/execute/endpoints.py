@@ -16,7 +16,7 @@ from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
 from runner.limits.spending import Allowance, CallCost, Payer
 from runner.providers.protocol import Provider
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Endpoint:
 
 
 def endpoints_of(
-    book: Book,
+    book: AnyBook,
     models: Mapping[str, ModelConfig],
     *,
     providers: Mapping[str, Provider],

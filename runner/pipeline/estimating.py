@@ -24,7 +24,7 @@ from runner.record.manifest import load_state
 from runner.record.observed import Taken, taken_by_model
 from runner.record.place import open_store
 from runner.record.reader import read
-from runner.scenarios.book import Book
+from runner.scenarios.any_book import AnyBook
 
 ASK_ABOVE_USD = 20.0
 
@@ -73,7 +73,7 @@ def _observed(taken: Taken | None) -> Observed | None:
     )
 
 
-def refuse_unpriced(book: Book) -> None:
+def refuse_unpriced(book: AnyBook) -> None:
     """Refuse a budget in dollars where a model has no price: nobody could keep it.
 
     Raises:

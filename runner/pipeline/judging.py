@@ -39,8 +39,8 @@ from runner.grade.run import (
 )
 from runner.grade.verdict import VerdictState
 from runner.observe.console import Console
-from runner.pipeline.judge_book import JudgeBook, JudgedRows
 from runner.pipeline.estimating import refuse_unpriced
+from runner.pipeline.judge_book import JudgeBook, JudgedRows
 from runner.pipeline.shared_budget import spent_by_judges, without
 from runner.pipeline.sweep import run_session
 from runner.plan.cells import Cell
