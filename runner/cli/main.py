@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from runner.core.errors import (
     EXIT_ABORTED,
+    EXIT_BUDGET,
     EXIT_CONFIG,
     EXIT_INCOMPLETE,
     EXIT_INTERRUPTED,
@@ -65,10 +66,11 @@ EXIT_CODES = {
     EXIT_UNEXPECTED: "a fault of runner itself; `--debug` shows where",
     EXIT_CONFIG: "the configuration or the command line must change",
     EXIT_STATE: "the sweep directory does not fit: held by a live process, or its cells changed",
-    EXIT_ABORTED: "nothing further can succeed: key, model id, server, budget",
+    EXIT_ABORTED: "nothing further can succeed: key, model id, server",
     EXIT_RECORD: "recorded data is not what it should be (`runner verify` names it)",
     EXIT_STORAGE: "the output or a disk refused a write: full, read-only, not reachable",
     EXIT_INCOMPLETE: "ended with dead letters or a stopped model; everything else is recorded",
+    EXIT_BUDGET: "the budget is used up, everything paid for is recorded; a higher one goes on",
     EXIT_INTERRUPTED: "stopped by Ctrl-C or SIGTERM after a drain; `runner resume` goes on",
 }
 

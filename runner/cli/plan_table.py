@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 from rich.table import Table
 
@@ -71,7 +72,10 @@ def next_lines(planned: Planned, typed: Sequence[str]) -> list[str]:
             f"no price is known for {', '.join(unknown)}: give one under `prices:` to see "
             "what it costs"
         )
-    capped = " --yes" if guess > ASK_ABOVE_USD else ""
+    budget = planned.loaded.config.budget.usd
+    capped = f" budget.usd={ceil(guess)}" if guess > ASK_ABOVE_USD and budget is None else ""
+    if budget is not None and guess > budget:
+        lines.append(f"more than the budget of {money(budget)} USD: it will stop there")
     return [*lines, f"next: runner try {where} -n 2   or   runner sweep {where}{capped}"]
 
 

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.core.errors import EXIT_OK
     from runner.pipeline.reporting import make_reports
+    from runner.pipeline.watching import budget_at_rest
     from runner.record.place import Place, open_store
     from runner.report.page import csv_page, json_page, screen_page
     from runner.report.screen import put
@@ -62,11 +63,12 @@ def run(args: argparse.Namespace) -> int:
     own = Path("report") if directory.is_remote else Path(directory) / "report"
     folder = Path(args.out) if args.out else own
     made = asyncio.run(make_reports(store, directory, level=args.level, on_shard=on_shard))
+    budget = budget_at_rest(made.sweep)
     if args.json:
         found = made.calibration
         calibrated = None if found is None else calibration_values(found)
-        page = {**json_page(made.reports, made.spent), "calibration": calibrated}
-        print(json.dumps(page, indent=2))
+        reports = json_page(made.reports, made.spent, budget)
+        print(json.dumps({**reports, "calibration": calibrated}, indent=2))
     elif args.csv:
         sys.stdout.write(csv_page(made.reports))
     elif args.html:
@@ -80,5 +82,5 @@ def run(args: argparse.Namespace) -> int:
         print(*write_figures(figures_of(made), folder), sep="\n")
     else:
         grids = calibration_grids(made.calibration) if made.calibration else []
-        put(screen_page(made.reports, made.spent, made.calibration_note, grids), sys.stdout)
+        put(screen_page(made.reports, made.spent, budget, made.calibration_note, grids), sys.stdout)
     return EXIT_OK

@@ -100,6 +100,7 @@ def _check_money(config: SweepConfig, judge: Judge) -> None:
             judge.note(f"prices.{name}", text)
         elif price.like is not None and price.input is not None:
             judge.note(f"prices.{name}", "has numbers beside `like`. Keep one of them.")
+    _check_positive(config.budget, "budget", judge)
     _check_positive(config.tripwire, "tripwire", judge)
     if config.tripwire.share > 1:
         judge.note("tripwire.share", "is a share from 0 to 1.")

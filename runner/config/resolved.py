@@ -15,7 +15,7 @@ from typing import cast
 from runner.config.check import check
 from runner.config.overrides import apply_override
 from runner.config.schema import SweepConfig
-from runner.config.source import Judge, Problems, Source
+from runner.config.source import COMMAND_LINE, Judge, Problems, Source
 from runner.config.typed import Typing, to_config
 from runner.config.yaml_tree import Node, Plain, YamlError, parse, write
 from runner.core.errors import ConfigError, RecordError
@@ -98,7 +98,8 @@ def _overridden(tree: Node, overrides: Sequence[str]) -> SweepConfig:
         tree = apply_override(tree, text, problems)
     typing = Typing(problems)
     config = to_config(typing.fields_of(tree, SweepConfig, ""))
-    check(config, Judge(problems, Source(tree.where, typing.places)))
+    places = Source(tree.where, typing.places)
+    check(config, Judge(problems, places, only_in=COMMAND_LINE))
     if problems.lines:
         raise ConfigError(*problems.lines)
     return config

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from runner.config.money_schema import BudgetConfig, PriceConfig, TripwireConfig
 from runner.config.quota_schema import ModelQuotaConfig, QuotaGroupConfig
 
 
@@ -327,32 +328,6 @@ class AnalysisConfig:
 
 
 @dataclass(kw_only=True)
-class PriceConfig:
-    """Prices of a model that the price list does not know, in USD per million tokens."""
-
-    like: str | None = None
-    """Those of this model id at its maker, instead of numbers: for gateways and simulators."""
-    input: float | None = None
-    output: float | None = None
-    cache_read: float | None = None
-    """None: as `input`."""
-    cache_write: float | None = None
-    """Kept for five minutes. None: as `input`."""
-    cache_write_1h: float | None = None
-    """Kept for an hour. None: as `cache_write`."""
-
-
-@dataclass(kw_only=True)
-class TripwireConfig:
-    """Stops a model whose first answers are worth nothing, before the rest is paid for."""
-
-    jobs: int = 20
-    """After so many ended jobs of a model; 0: never."""
-    share: float = 0.5
-    """Stops where more than this share of them is empty, refused, truncated or failed."""
-
-
-@dataclass(kw_only=True)
 class SweepConfig:
     """A sweep: all of one configuration file, after `extends`, `path` and overrides."""
 
@@ -380,6 +355,7 @@ class SweepConfig:
     """Sweep directory, relative to the working directory; None: outputs/<name>."""
     prices: dict[str, PriceConfig] = field(default_factory=dict)
     """By model name or model id; goes before the price list."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
     tripwire: TripwireConfig = field(default_factory=TripwireConfig)
     retry: RetryConfig = field(default_factory=RetryConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)

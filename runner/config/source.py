@@ -71,6 +71,8 @@ class Judge:
 
     problems: Problems
     source: Source
+    only_in: str | None = None
+    """Only what was written in this file counts as given: a resolved one holds every key."""
 
     def note(self, key: str, text: str) -> None:
         """Note a problem, unless one of that part is known: a value left out is no news."""
@@ -79,7 +81,8 @@ class Judge:
 
     def given(self, key: str) -> bool:
         """Tell whether the user wrote a key."""
-        return key in self.source.places
+        where = self.source.places.get(key)
+        return where is not None and self.only_in in (None, where.file)
 
     def refused(self, key: str) -> bool:
         """Tell whether a key was written and cannot be used."""

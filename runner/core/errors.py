@@ -27,6 +27,8 @@ EXIT_RECORD = 5
 EXIT_STORAGE = 6
 EXIT_INCOMPLETE = 7
 """The sweep ended with dead letters or with a stopped model; rows of the rest are recorded."""
+EXIT_BUDGET = 8
+"""The budget is used up; everything paid for is recorded, and a higher one goes on."""
 EXIT_INTERRUPTED = 130
 
 
@@ -78,7 +80,7 @@ class RecordError(RunnerError):
 
 
 class AbortSweepError(RunnerError):
-    """Nothing further can succeed: wrong key, unknown model, unreachable server, spent budget."""
+    """Nothing further can succeed: wrong key, unknown model, unreachable server."""
 
     exit_code = EXIT_ABORTED
 

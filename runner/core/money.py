@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from runner.core.values import Reply, Usage
+from runner.core.values import Amount, Failure, FailureKind, Reply, Usage
 
 _DAY_S = 86_400
+_NEVER_SENT = frozenset({"refused", "dns", "tls", "connect_timeout", "proxy", "local_server"})
+"""Error types of connections that never came about: no request was sent, nothing is billed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,37 @@ def failure_cost_usd(tariff: Tariff | None, status: int | None) -> float | None:
 
     A call that met a timeout, or whose answer broke off, may have been billed.
     """
-    refused = status is not None and status >= 400 and status not in {408, 504}
-    return 0.0 if refused and tariff is not None else None
+    return 0.0 if _refused(status) and tariff is not None else None
+
+
+def _refused(status: int | None) -> bool:
+    return status is not None and status >= 400 and status not in {408, 504}
+
+
+def counted(tariff: Tariff | None, outcome: Reply | Failure, at: float, reserved: Amount) -> Amount:
+    """Return what an attempt counts against a budget.
+
+    Tokens are all input (uncached, read from a cache, written to one) and all output. An answer
+    counts as its usage says; where that or the price is not known, and after a timeout, a lost
+    connection or an answer that broke off (all of which may have been billed), what was set aside
+    for it counts. A refused request counts nothing.
+
+    Args:
+        tariff: prices; None: unknown.
+        outcome: what came of it.
+        at: when it was asked for, Unix seconds.
+        reserved: what was set aside before it was sent.
+    """
+    if isinstance(outcome, Failure):
+        never = outcome.kind is FailureKind.CONNECTION and outcome.error_type in _NEVER_SENT
+        if never or _refused(outcome.status):
+            return Amount(0.0, 0)
+        return reserved
+    usage = outcome.usage
+    tokens = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    tokens += usage.output_tokens
+    usd = reply_cost_usd(tariff, outcome, at)
+    return Amount(reserved.usd if usd is None else usd, tokens or reserved.tokens)
 
 
 def uncached(usage: Usage) -> Usage:

@@ -18,6 +18,43 @@ class Job(NamedTuple):
     seed: int
 
 
+class Amount(NamedTuple):
+    """What is set aside, spent or allowed: in dollars and in tokens, side by side."""
+
+    usd: float
+    tokens: float
+    """All input, cached too, and output. A float, since a limit that nobody set is infinite."""
+
+    def plus(self, other: Amount) -> Amount:
+        """Return the sum."""
+        return Amount(self.usd + other.usd, self.tokens + other.tokens)
+
+    def minus(self, other: Amount) -> Amount:
+        """Return the difference."""
+        return Amount(self.usd - other.usd, self.tokens - other.tokens)
+
+    def least(self, other: Amount) -> Amount:
+        """Return the smaller of each."""
+        return Amount(min(self.usd, other.usd), min(self.tokens, other.tokens))
+
+    def most(self, other: Amount) -> Amount:
+        """Return the larger of each."""
+        return Amount(max(self.usd, other.usd), max(self.tokens, other.tokens))
+
+    def times(self, factor: float) -> Amount:
+        """Return a multiple."""
+        return Amount(self.usd * factor, self.tokens * factor)
+
+    def within(self, limit: Amount) -> bool:
+        """Return whether it is no more than the limit, in dollars and in tokens."""
+        return self.usd <= limit.usd + EPSILON and self.tokens <= limit.tokens + EPSILON
+
+
+EPSILON = 1e-9
+"""Sums of the same dollars in another order differ by less."""
+NOTHING = Amount(0.0, 0.0)
+
+
 class EndState(StrEnum):
     """How a job ended. A table's planned count is the sum over these and `not_run`."""
 
@@ -260,6 +297,9 @@ class Attempt:
     """For a place and a permit, before it was sent."""
     quota: str = ""
     """The model's quota group when it was sent, as JSON; empty where nothing was known yet."""
+    counted: Amount | None = None
+    """What it counts against a budget (`core.money.counted`); None: written before it ended, or by
+    a runner that did not count."""
 
     @property
     def attempt_id(self) -> str:

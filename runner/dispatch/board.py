@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quotas import QuotaDesk
 from runner.execute.messages import Heartbeat, ModelTally
+from runner.observe.budget import BudgetProgress
 from runner.observe.progress import ModelProgress, Phase, Progress
 from runner.plan.cells import Plan
 from runner.record.state import SweepState
@@ -58,6 +59,7 @@ class Board:
         text: str,
         lost_calls: int = 0,
         quotas: QuotaDesk | None = None,
+        budget: BudgetProgress | None = None,
     ) -> Progress:
         """Return the sweep at this moment.
 
@@ -69,6 +71,7 @@ class Board:
             text: the same in words, where the phase does not say it.
             lost_calls: calls on the wire when their worker died.
             quotas: the state of every quota group.
+            budget: what the sweep has spent.
         """
         dead = _by_model(table.plan, state.dead)
         models = [self._model(table, m, dead[m]) for m in table.plan.models]
@@ -102,6 +105,7 @@ class Board:
             lost_calls=lost_calls,
             stopped_models=dict(table.stopped),
             quotas=() if quotas is None else quotas.progress(now),
+            budget=budget or BudgetProgress(),
         )
 
     def _model(self, table: LeaseTable, model: str, dead: int) -> ModelProgress:

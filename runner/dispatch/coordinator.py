@@ -17,14 +17,15 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from pyroaring import BitMap
-
 from runner.config.schema import EngineConfig, ModelConfig
 from runner.core.errors import FencedError, StorageError
 from runner.core.seams import KeyMissingError
+from runner.core.values import NOTHING
 from runner.dispatch.board import Board
 from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
+from runner.dispatch.ending import reason_to_drain
+from runner.dispatch.funds import Funds
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk, quota_plan
@@ -129,7 +130,7 @@ class Coordinator:
         state = self._log.state
         self.table = LeaseTable(
             self._book.plan,
-            _union(state.recorded, state.dead),
+            state.ended(),
             suspect_deaths=self._engine.suspect_deaths,
         )
         # A predecessor may have answered, and granted, as long as its last look at the manifest
@@ -140,6 +141,8 @@ class Coordinator:
             now=now(),
             silent_s=None if before is None else -VERIFY_S,
         )
+        spent = NOTHING if self._preamble is None else self._preamble.elsewhere
+        self.funds = Funds(self._book.config.budget, self._log, self._engine.heartbeat_s, spent)
         witnesses = Witnesses(world.processes)
         self.desk = Desk(
             self.table,
@@ -151,6 +154,7 @@ class Coordinator:
             claim=self._number,
             report=world.report,
             events=self._events,
+            allow=self.funds.answer,
         )
         recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
@@ -186,6 +190,7 @@ class Coordinator:
             journals_complete=world.journals_complete,
             desk=self.desk,
             quotas=self.quotas,
+            funds=self.funds,
             publisher=self.publisher,
             salvage=self.salvage,
             verify=self._verify,
@@ -270,6 +275,7 @@ class Coordinator:
             text=self.text or (PAUSED if paused else ""),
             lost_calls=self.salvage.lost_calls,
             quotas=self.quotas,
+            budget=self.funds.progress(),
         )
 
     @property
@@ -287,8 +293,8 @@ class Coordinator:
                 self.publisher.announced.setdefault(seal)
         if beat.storage_error is not None:
             self._on_storage(beat.storage_error, beat.storage_error_s)
-        if beat.done or (beat.returned and self.table.stopped):
-            self._wake.set()  # the end may be near
+        if beat.done or (beat.returned and self.table.stopped) or self.funds.waits(beat):
+            self._wake.set()  # the end may be near, or somebody waits for money
         waits = self.watch.wait_until is not None or self._drain_until is not None
         return self.desk.answer(
             beat,
@@ -322,14 +328,9 @@ class Coordinator:
                 self.desk.stop(model, reason)
         if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
-        if self._drain_until is None and self.watch.wait_until is None and self.table.settled:
-            stopped = dict(self.table.stopped)
-            left = any(self.table.owed(m) for m in stopped)
-            self.drain(
-                self._engine.grace_s,
-                "stopped" if left else "done",
-                "; ".join(f"models.{m}: {why}" for m, why in stopped.items()),
-            )
+        why = reason_to_drain(self.table, self.watch, self.funds, self.world.clock.monotonic())
+        if self._drain_until is None and why is not None:
+            self.drain(self._engine.grace_s, *why)
 
     async def _snapshot(self) -> None:
         state = self._log.state
@@ -379,7 +380,8 @@ class Coordinator:
     async def _end(self) -> Ended:
         try:
             await self.publisher.cycle(look=True)
-            await self.salvage.tidy(self.table)
+            await self.funds.write()
+            await self.salvage.tidy(self.table, closed=self.funds.closed)
             if self._why == "done" and not self.table.settled:
                 self._why = "interrupted"
             if not self.table.workers:
@@ -392,7 +394,3 @@ class Coordinator:
         with contextlib.suppress(StorageError):
             await self.world.store.put(status_key(self._number), to_json(self.progress()))
         return Ended(reason=self._why, detail=self._detail)
-
-
-def _union(a: Mapping[int, BitMap], b: Mapping[int, BitMap]) -> dict[int, BitMap]:
-    return {n: a.get(n, BitMap()) | b.get(n, BitMap()) for n in {*a, *b}}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Mapping
 
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
+from runner.core.values import Amount
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quotas import QuotaDesk
@@ -34,6 +35,7 @@ class Desk:
         claim: int,
         report: Callable[[str], None],
         events: Sink,
+        allow: Callable[[Heartbeat, bool], Amount | None] = lambda _beat, _owing: None,
     ) -> None:
         """Start with no worker known.
 
@@ -47,11 +49,13 @@ class Desk:
             claim: number of the claim, for every reply.
             report: told when a model is stopped.
             events: told of it too, and of workers that register.
+            allow: takes in what a worker spends, and whether jobs are owed; returns what it may.
         """
         self.table = table
         self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
         self._models = models
+        self._allow = allow
         self._witnesses = witnesses
         self._board = board
         self._lease_ttl_s = lease_ttl_s
@@ -112,6 +116,7 @@ class Desk:
             grants=tuple(grants),
             slots=slots,
             permits=tuple(quota.permits),
+            allowance=self._allow(beat, self.table.owing),
             holds=quota.holds,
             outages=frozenset(quota.outages),
             quota_notes=quota.notes,
@@ -158,6 +163,7 @@ class Desk:
         total = {model: authority.counted() for model, authority in self.slots.items()}
         for model, limit in self.quotas.in_flight_limits(beat, total, now).items():
             self.slots[model].limit = limit
+        broke = beat.spending.broke if beat.spending is not None else frozenset[str]()
         for model, tally in beat.tallies.items():
             wanted = min(beat.wants.get(model, 0), max(0, self.table.owed(model)))
             self.slots[model].report(
@@ -165,10 +171,8 @@ class Desk:
                 obeyed=beat.slots.get(model, 0),
                 in_flight=tally.in_flight,
                 demand=tally.in_flight
-                + tally.waiting
-                + tally.ready
-                + beat.queued.get(model, 0)
-                + wanted,
+                + (0 if model in broke else tally.waiting + tally.ready)
+                + (0 if model in broke else beat.queued.get(model, 0) + wanted),
             )
 
     def _grants(self, beat: Heartbeat, slots: Mapping[str, int]) -> list[Lease]:

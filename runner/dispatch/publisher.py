@@ -217,6 +217,7 @@ class Publisher:
             bytes=len(part.data),
             sha256=hashlib.sha256(part.data).hexdigest(),
             jobs=part.jobs,
+            counted=part.counted,
         )
         self._take(batch, kind, name, source, file)
 
@@ -224,7 +225,14 @@ class Publisher:
         target = shard_key(kind, name)
         batch.moves.append((source, target))
         batch.shards[kind].append(
-            Shard(name=target, rows=file.rows, bytes=file.bytes, sha256=file.sha256, jobs=file.jobs)
+            Shard(
+                name=target,
+                rows=file.rows,
+                bytes=file.bytes,
+                sha256=file.sha256,
+                jobs=file.jobs,
+                counted=file.counted,
+            )
         )
 
 

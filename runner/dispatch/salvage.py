@@ -8,11 +8,11 @@ by each new coordinator, which makes the count of deaths a job was part of durab
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runner.core.seams import Clock, Disk, Processes, ProcessIdentity, Store
-from runner.core.values import Attempt, Conversation, EndState, Finished, Job
+from runner.core.values import NOTHING, Amount, Attempt, Conversation, EndState, Finished, Job
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.recovered import Recovered
 from runner.execute.outbox import Offload
@@ -21,6 +21,7 @@ from runner.observe.events import JournalRecovered, Problem, Sink
 from runner.record.parts import EncodedPart, encode_parts
 from runner.record.recovery import (
     JobTrace,
+    JournalIndex,
     delete_journal,
     incarnations,
     read_journal,
@@ -54,6 +55,9 @@ class Salvage:
     events: Sink
     retained: dict[str, set[Job]] = field(default_factory=dict[str, set[Job]])
     """Journals of gone workers, by incarnation, with the jobs for which they are still needed."""
+    unproven: dict[str, Amount | None] = field(default_factory=dict[str, Amount | None])
+    """By incarnation whose journal was recovered: what it may have spent beside the attempts that
+    recovery has sealed; None: the journal does not tell."""
     lost_calls: int = 0
     """Calls whose worker died while they were on the wire."""
     _writers: dict[str, ProcessIdentity | None] = field(
@@ -85,6 +89,10 @@ class Salvage:
             found[incarnation] = True if writer is None else self.processes.is_dead(writer)
         return found
 
+    def writer(self, incarnation: str) -> ProcessIdentity | None:
+        """Return the process that wrote a journal found here; None: nobody knows."""
+        return self._writers.get(incarnation)
+
     async def recover(
         self, incarnation: str, table: LeaseTable, *, gone: bool, crashed: bool
     ) -> int:
@@ -106,11 +114,11 @@ class Salvage:
         for line in index.reports:
             self.report(line)
             self.events.emit(Problem(where=f"journal of {incarnation}", what=line))
-        left = {
-            job: trace
-            for job, trace in unsealed(index, self.state().published_seals).items()
-            if job.cell in self.book.plan
-        }
+        published = self.state().published_seals
+        everything = unsealed(index, published)
+        left = {job: trace for job, trace in everything.items() if job.cell in self.book.plan}
+        outside = [trace for job, trace in everything.items() if job not in left]
+        self.unproven[incarnation] = _unproven(index, published, outside)
         known = await self.recovered.ids(incarnation)
         batch = _Batch(self, incarnation)
         for job, trace in left.items():
@@ -181,8 +189,12 @@ class Salvage:
                 calls[actor or self.book.plan.cell(job.cell).model] += 1
         return calls
 
-    async def tidy(self, table: LeaseTable) -> None:
+    async def tidy(self, table: LeaseTable, *, closed: Callable[[str], bool]) -> None:
         """Delete the journals of gone workers whose jobs have all ended.
+
+        Args:
+            table: knows which have.
+            closed: whether a worker's account is closed; its journal tells what it spent.
 
         Raises:
             OSError: a file could not be deleted; call again.
@@ -190,7 +202,7 @@ class Salvage:
         for incarnation, needed in list(self.retained.items()):
             left = {job for job in needed if not table.is_ended(job)}
             self.retained[incarnation] = left
-            if not left:
+            if not left and closed(incarnation):
                 await delete_journal(self.disk, incarnation)
                 del self.retained[incarnation]
 
@@ -269,6 +281,27 @@ class _Batch:
             rows, self.rows = self.rows, []
             attempts, self.attempts = self.attempts, []
             await self.salvage.seal(self.incarnation, rows, attempts)
+
+
+def _unproven(
+    index: JournalIndex, published: Container[str], outside: Iterable[JobTrace]
+) -> Amount | None:
+    """Return what calls on the wire had set aside, and what attempts count that stay unsealed."""
+    if index.header is None or index.reports:
+        return None
+    covered = frozenset[Job]().union(
+        *(sealed.jobs for seal, sealed in index.seals.items() if seal in published)
+    )
+    total = NOTHING
+    for job, trace in index.jobs.items():
+        if job not in covered:  # of these a segment with the end of the attempt may be gone
+            for note in trace.open_notes:
+                total = total.plus(note.reserved or NOTHING)
+    for trace in outside:
+        for attempt in trace.attempts:
+            if attempt.incarnation == index.incarnation:
+                total = total.plus(attempt.counted or NOTHING)
+    return total
 
 
 def _tried(job: Job, attempts: tuple[Attempt, ...]) -> Finished:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from runner.core.errors import SweepStateError
 from runner.core.seams import Clock, Disk, Processes, Store
+from runner.core.values import NOTHING, Amount
 from runner.execute.outbox import Offload
 from runner.observe.events import Discard, Sink
 from runner.record.entries import Claim, Entry, Release
@@ -55,6 +56,8 @@ class Preamble:
     files: tuple[tuple[str, bytes], ...] = ()
     """Keys and contents to put first: the configuration, the cell table of a new plan."""
     entries: tuple[Entry, ...] = ()
+    elsewhere: Amount = NOTHING
+    """What others have spent of the sweep's budget: its judges."""
 
     def refuse_later(self, last: ClaimWritten | None, fleet: str) -> None:
         """Look before claiming: a session that began with this one and was faster goes on.
@@ -94,5 +97,5 @@ class Ended:
     """Why the coordinator stopped."""
 
     reason: str
-    """done, stopped, interrupted, storage or fenced."""
+    """done, stopped, budget, interrupted, storage or fenced."""
     detail: str = ""

@@ -11,12 +11,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from runner.config.schema import EngineConfig
-from runner.core.seams import Clock, Processes
+from runner.core.seams import Clock
+from runner.core.values import NOTHING
 from runner.dispatch.desk import Desk
+from runner.dispatch.funds import Funds
 from runner.dispatch.leases import WorkerView
 from runner.dispatch.publisher import Publisher
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.salvage import Salvage
+from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat
 from runner.observe.events import Sink, WorkerLost
 
@@ -29,11 +32,12 @@ class Watch:
 
     claim: int
     clock: Clock
-    processes: Processes
+    processes: Witnesses
     engine: EngineConfig
     journals_complete: bool
     desk: Desk
     quotas: QuotaDesk
+    funds: Funds
     publisher: Publisher
     salvage: Salvage
     verify: Callable[[], Awaitable[None]]
@@ -69,15 +73,28 @@ class Watch:
             OSError: the disk refused.
         """
         await self.publisher.cycle(look=True)
-        for incarnation, gone in (await self.salvage.find()).items():
+        found = await self.salvage.find()
+        for incarnation, gone in found.items():
             if gone:
                 await self._recover(incarnation, gone=True, crashed=True)
+                self._close(incarnation, None)
             else:
                 self.awaited.add(incarnation)
+        if self.journals_complete:
+            for incarnation in [i for i in self.funds.ledger.drawn if i not in found]:
+                self.funds.gone(incarnation, NOTHING)  # it left nothing unpublished behind
+        await self.funds.write()
         if self.awaited or not (first or self.journals_complete):
             self.wait_until = self.clock.monotonic() + wait_s
         else:
             self.quotas.all_registered(self.clock.monotonic())
+
+    @property
+    def certain(self) -> bool:
+        """Return whether every worker is heard, or given up."""
+        workers = self.desk.table.workers
+        unsure = (i in workers and not workers[i].lost for i in self.silent)
+        return self.wait_until is None and not any(unsure)
 
     def heard(self, beat: Heartbeat) -> None:
         """Take note of a sign of life, or of a goodbye."""
@@ -110,7 +127,8 @@ class Watch:
         }
         for incarnation in sorted(self.silent):
             await self._look_after(incarnation)
-        await self.salvage.tidy(table)
+        await self.funds.write()
+        await self.salvage.tidy(table, closed=self.funds.closed)
 
     async def _end_wait(self) -> None:
         """Lease again once every worker of before has registered or must have fenced itself."""
@@ -119,6 +137,7 @@ class Watch:
         for incarnation, gone in (await self.salvage.find()).items():
             if gone and incarnation in self.awaited:
                 await self._recover(incarnation, gone=True, crashed=True)
+                self._close(incarnation, None)
                 self.awaited.discard(incarnation)
         all_known = not self.awaited and self.journals_complete
         if not all_known and self.clock.monotonic() < self.wait_until:
@@ -163,6 +182,7 @@ class Watch:
         for incarnation, beat in list(self.leavers.items()):
             await self._recover(incarnation, gone=True, crashed=False)
             self._emit_lost(incarnation, "left")
+            self.funds.left(incarnation)
             self.desk.gone(incarnation, beat)
             del self.leavers[incarnation]
 
@@ -174,6 +194,7 @@ class Watch:
         if await self._is_gone(incarnation, view):
             await self._recover(incarnation, gone=True, crashed=True)
             self._emit_lost(incarnation, "died")
+            self._close(incarnation, view)
             self.desk.gone(incarnation, view.beat if view else None)
             self.silent.discard(incarnation)
             self._calling.pop(incarnation, None)
@@ -187,10 +208,17 @@ class Watch:
             if view.lost:  # it may have come back while its journal was read
                 if view.leases:
                     self._emit_lost(incarnation, "silent")
+                self.funds.lost(incarnation)
                 self.desk.table.release(incarnation)
                 self.desk.lost(incarnation, self.clock.monotonic())
         else:
             self.silent.discard(incarnation)
+
+    def _close(self, incarnation: str, view: WorkerView | None) -> None:
+        """Close the account of a worker that has ended: its journal is recovered and published."""
+        writer = self.salvage.writer(incarnation) if view is None else view.beat.process
+        trusted = writer is not None and not self.processes.rebooted(writer)
+        self.funds.gone(incarnation, self.salvage.unproven.get(incarnation) if trusted else None)
 
     def _emit_lost(self, incarnation: str, reason: str) -> None:
         view = self.desk.table.workers.get(incarnation)

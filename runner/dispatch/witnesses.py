@@ -19,6 +19,8 @@ class Witnesses:
     here: Processes
     _asked: set[ProcessIdentity] = field(default_factory=set[ProcessIdentity])
     _gone: set[ProcessIdentity] = field(default_factory=set[ProcessIdentity])
+    _boots: dict[str, str] = field(default_factory=dict[str, str])
+    """Host to its boot, as its workers' heartbeats said last."""
 
     def current(self) -> ProcessIdentity:
         """Return the identity of the calling process."""
@@ -33,8 +35,18 @@ class Witnesses:
             self._asked.add(other)
         return found
 
+    def rebooted(self, other: ProcessIdentity) -> bool:
+        """Return whether the host of a process was switched off since: what was not synced is lost.
+
+        Of a host where nobody was heard of since, it is not known, and not said.
+        """
+        here = self.here.current()
+        boot = here.boot_id if here.host == other.host else self._boots.get(other.host)
+        return boot is not None and boot != other.boot_id
+
     def heard(self, beat: Heartbeat) -> None:
         """Take in what a worker saw on its host; it is itself alive, or has said goodbye."""
+        self._boots[beat.process.host] = beat.process.boot_id
         self._gone.update(beat.gone)
         self._asked.difference_update(beat.gone, (beat.process,))
 

@@ -15,9 +15,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from runner.config.schema import RetryConfig
 from runner.core.errors import StorageError
-from runner.core.money import Tariff
+from runner.core.money import counted
 from runner.core.seams import Clock
 from runner.core.values import (
+    Amount,
     Answer,
     Attempt,
     Budget,
@@ -27,15 +28,13 @@ from runner.core.values import (
     Reply,
     Stop,
 )
-from runner.execute.gate import NO_COST, Gate
+from runner.execute.endpoints import Endpoint
+from runner.execute.gate import NO_COST
 from runner.execute.purse import PAUSE_S, RATE_LIMITS
 from runner.execute.replay import Progressed
-from runner.execute.tally import Tally
-from runner.execute.warmth import Warmth
 from runner.execute.worklog import WorkLog
 from runner.limits.backoff import delay_s
-from runner.limits.health import ModelHealth
-from runner.limits.retry_budget import RetryBudget
+from runner.limits.wallet import Ticket
 from runner.providers.classify import FAILURES
 from runner.providers.protocol import Provider
 from runner.record.frames import AttemptFrame
@@ -60,27 +59,6 @@ class HandBack:
     """Not the job's fault: it is owed again."""
 
     reason: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Endpoint:
-    """A model as one worker sees it: how to call it, when, and how it fares."""
-
-    name: str
-    provider: Provider
-    gate: Gate
-    health: ModelHealth
-    tally: Tally
-    retries: RetryBudget
-    group: str
-    """Its quota group: a 429 pauses all of it."""
-    warmth: Warmth
-    outage: bool = False
-    """Its breaker is not closed, as the latest heartbeat reply says."""
-    quota_note: str = ""
-    """The state of its group, as the latest reply says, for the attempts table."""
-    tariff: Tariff | None = None
-    """Prices; None: unknown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -256,23 +234,21 @@ class Caller:
         begun: Callable[[], None] | None = None,
     ) -> Reply | Failure | HandBack:
         """Send one attempt; its outcome is durable when this returns."""
-        now, gate = self.clock.monotonic, endpoint.gate
-        purse, cost, asked = gate.purse, NO_COST, now()
+        now, gate, payer = self.clock.monotonic, endpoint.gate, endpoint.payer
+        purse, asked = gate.purse, now()
         job, turn = progress.job, progress.turn
-        if purse is not None:
-            begins = turn == 0 and not progress.attempts
-            cost = purse.cost(job.cell, len(prepared.body), first=begins)
         spent.waiting = True
-        ticket = await gate.acquire(cost)
+        admitted = await self._admit(progress, endpoint, len(prepared.body))
         spent.waiting = False
-        if ticket is None:
+        if admitted is None:
             return HandBack(reason=endpoint.health.stopped or "stopping")
+        ticket, amount = admitted
         number = progress.begin()
         if number == 1:
             endpoint.retries.first_attempt()
         sent = ended = False
         try:
-            self.journal.note(job, turn, number)
+            self.journal.note(job, turn, number, amount if payer.limited else None)
             started_at, started = self.clock.wall(), now()
             sent = True
             outcome = await endpoint.provider.send(prepared, begun)
@@ -295,9 +271,12 @@ class Caller:
                 )
             ended = True
         finally:
-            if purse is not None and not ended:
-                (purse.wallet.ended if sent else purse.wallet.unsent)(ticket)
+            if not sent:
+                gate.unsent(ticket, amount)
+            elif purse is not None and not ended:
+                purse.wallet.ended(ticket)
             gate.release()
+        counts = counted(endpoint.tariff, reply, started_at, amount)
         attempt = Attempt(
             job=job,
             turn=turn,
@@ -312,14 +291,36 @@ class Caller:
             actor=progress.rollout.actor,
             waited_s=started - asked,
             quota=endpoint.quota_note,
+            counted=counts,
         )
-        frame = AttemptFrame(attempt=attempt)
-        await self.durably(lambda: self.journal.append(frame))
+        await self.durably(partial(self.journal.append, AttemptFrame(attempt=attempt)))
         progress.attempts.append(attempt)
+        gate.paid(amount, counts, answered=isinstance(reply, Reply))
         endpoint.tally.count(reply, trouble=trouble)
         endpoint.tally.spend(endpoint.tariff, reply, started_at)
         self._watch(endpoint, attempt, reply, trouble=trouble)
         return reply
+
+    async def _admit(
+        self, progress: Progressed, endpoint: Endpoint, characters: int
+    ) -> tuple[Ticket, Amount] | None:
+        """Wait until a call may start, with what is set aside for it; None: the gate is closed."""
+        gate, payer, cost = endpoint.gate, endpoint.payer, NO_COST
+
+        def ask() -> Amount:
+            return payer.asks(characters, self.clock.wall())
+
+        if gate.purse is not None:
+            begins = progress.turn == 0 and not progress.attempts
+            cost = gate.purse.cost(progress.job.cell, characters, first=begins)
+        admitted = await gate.acquire(cost, ask)
+        while admitted is not None and payer.limited and not self.journal.writable:
+            # A note that is in no file dies with this process, and what the call cost unseen.
+            gate.unsent(*admitted)
+            gate.release()
+            await self.durably(self.journal.durable)
+            admitted = await gate.acquire(cost, ask)
+        return admitted
 
     def _watch(
         self, endpoint: Endpoint, attempt: Attempt, reply: Reply | Failure, *, trouble: bool

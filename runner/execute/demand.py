@@ -1,14 +1,16 @@
-"""What a worker asks for with a heartbeat: jobs to hold, permits to send them with."""
+"""What a worker asks for with a heartbeat: jobs to hold, permits and money to send them with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from runner.execute.attempt import Endpoint
+from runner.core.values import NOTHING, Amount
+from runner.execute.endpoints import Endpoint
 from runner.execute.jobs import Jobs
 from runner.execute.messages import QuotaWord
 from runner.limits.quota import PermitBlock
+from runner.limits.spending import Allowance, SpendWord
 
 MOST_QUEUED = 4000
 UNKNOWN_SLOTS = 256
@@ -17,6 +19,8 @@ LEAST_QUEUED = 32
 """Jobs of a paced model to hold unstarted at least."""
 QUEUED_S = 8.0
 """Seconds of its ends that they should last."""
+FIRST_CALLS = 8
+"""Calls of each model to have money for before the first jobs are there."""
 FALL = 0.7
 """What a model's rate falls to at most, from one heartbeat to the next."""
 
@@ -71,11 +75,42 @@ class Demand:
             leaving = draining or gate.closed
             if leaving:
                 gate.purse.wallet.drop()
-            wants = 0 if leaving else gate.waiting + gate.coming + queued.get(name, 0)
+            wants = 0 if leaving or gate.broke else gate.waiting + gate.coming + queued.get(name, 0)
             words[name] = gate.purse.word(
                 now, wants=wants, waiting=gate.costs(), cells=self.jobs.next_cells(name)
             )
         return words
+
+    def spending(self, allowance: Allowance, *, leaving: bool) -> SpendWord | None:
+        """Return what to say of the budget; None where there is none.
+
+        Args:
+            allowance: of this worker.
+            leaving: it starts nothing more.
+        """
+        if not allowance.limited:
+            return None
+        open_ = {} if leaving else {n: e for n, e in self.endpoints.items() if not e.gate.closed}
+        queued = self.jobs.queued()
+        calls = {n: e.gate.waiting + e.gate.coming + queued.get(n, 0) for n, e in open_.items()}
+        held = any(calls.values())
+        wants, needs = NOTHING, list[Amount]()
+        for name, endpoint in open_.items():
+            latest = endpoint.payer.latest
+            count = calls[name] if held else FIRST_CALLS * (name in queued)
+            wants = wants.plus(latest.times(count))
+            needs += [latest] if count else []
+        least = min(needs, default=None)
+        return SpendWord(
+            allowance=allowance.granted,
+            exposure=allowance.exposure,
+            open=allowance.open,
+            held=held,
+            wants=wants,
+            needs=least,
+            short=least is not None and not allowance.affords(least),
+            broke=frozenset(name for name, e in open_.items() if e.gate.broke),
+        )
 
     def take(self, permits: Iterable[PermitBlock], sent: float, now: float) -> None:
         """Put permits into the purses; jobs start as they come due (`Gate`).

@@ -2,7 +2,8 @@
 
 Owns the count of requests on the wire and who waits for a place. A place is held only while a
 request is on the wire: never while sleeping before a retry, never between turns. Where the model
-has a quota, a request also needs a permit that is due; waiting for one holds no place either.
+has a quota, a request also needs a permit that is due, and where the sweep has a budget, an amount
+set aside for it; waiting for either holds no place.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from runner.core.values import NOTHING, Amount
 from runner.execute.purse import Purse
 from runner.limits.quota import Cost
+from runner.limits.spending import Payer
 from runner.limits.wallet import Ticket
 
 NO_COST = Cost(input_tokens=0.0, output_tokens=0.0)
@@ -36,6 +39,7 @@ class Gate:
         now: Callable[[], float],
         *,
         purse: Purse | None = None,
+        payer: Payer | None = None,
         on_empty: Callable[[], None] | None = None,
     ) -> None:
         """Make a closed gate (no slots).
@@ -44,6 +48,7 @@ class Gate:
             may_call: the worker's own conditions (lease valid, room for unsealed rows).
             now: monotonic seconds.
             purse: permits, where the model needs them.
+            payer: sets aside what a call may cost.
             on_empty: told when a call comes and there is no permit in hand.
         """
         self.slots = 0
@@ -57,6 +62,7 @@ class Gate:
         self.on_room: Callable[[], None] = _nothing
         """Told when a permit came due and nobody waits."""
         self.purse = purse
+        self.payer = payer
         self._may_call = may_call
         self._now = now
         self._on_empty = on_empty or _nothing
@@ -87,20 +93,32 @@ class Gate:
             return 0
         if self.paused_until and self._now() < self.paused_until:
             return 0
-        return room if self._may_call() else 0
+        return 0 if self.broke or not self._may_call() else room
+
+    @property
+    def broke(self) -> bool:
+        """Return whether the budget does not pay for a call like the last that asked."""
+        return self.payer is not None and not self.payer.affords()
 
     def room(self) -> int:
         """Return how many jobs could begin now beside the calls that wait already."""
         return self.free() - len(self._waiters) - self.coming
 
-    async def acquire(self, cost: Cost = NO_COST) -> Ticket | None:
-        """Wait for a place and a permit and take both; None where the gate is closed."""
+    async def acquire(
+        self, cost: Cost = NO_COST, ask: Callable[[], Amount] = lambda: NOTHING
+    ) -> tuple[Ticket, Amount] | None:
+        """Wait for a place, a permit and money and take all; None where the gate is closed.
+
+        Args:
+            cost: for the permit.
+            ask: returns what to set aside, which may become less while the call waits.
+        """
         first = True
         while True:
             if self.closed:
                 return None
-            if self._places() > 0 and (ticket := self._take(cost)) is not None:
-                return ticket
+            if self._places() > 0 and (taken := self._take(cost, ask())) is not None:
+                return taken
             waiter = _Waiter(asyncio.get_running_loop().create_future(), cost)
             if first:
                 self._waiters.append(waiter)
@@ -120,15 +138,35 @@ class Gate:
                     self.kick()  # the wake-up it was given belongs to the next one
                 raise
 
-    def _take(self, cost: Cost) -> Ticket | None:
+    def _take(self, cost: Cost, amount: Amount) -> tuple[Ticket, Amount] | None:
         ticket: Ticket | None = FREE
+        allowance = None if self.payer is None else self.payer.allowance
+        if allowance is not None and not allowance.affords(amount):
+            return None
         if self.purse is not None:
             now = self._now()
             ticket = self.purse.wallet.take(now, cost)
             self._arm(now)
-        if ticket is not None:
-            self.in_flight += 1
-        return ticket
+        if ticket is None:
+            return None
+        self.in_flight += 1
+        if allowance is not None:
+            allowance.take(amount)
+        return ticket, amount
+
+    def paid(self, amount: Amount, counted: Amount, *, answered: bool) -> None:
+        """Put what a call counted in the place of what was set aside; the rest is for others."""
+        if self.payer is not None:
+            self.payer.settle(amount, counted, answered=answered)
+            if self._waiters:
+                self.kick()
+
+    def unsent(self, ticket: Ticket, amount: Amount) -> None:
+        """Give permit and amount of a call back that was not sent; its place goes by `release`."""
+        if self.purse is not None:
+            self.purse.wallet.unsent(ticket)
+        if self.payer is not None:
+            self.payer.allowance.settle(amount, NOTHING)
 
     def release(self) -> None:
         """Give the place back."""

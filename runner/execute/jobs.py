@@ -17,7 +17,8 @@ from enum import Enum
 from runner.config.schema import EngineConfig
 from runner.core.errors import StorageError
 from runner.core.values import Budget, EndState, Failure, FailureKind, Job
-from runner.execute.attempt import Caller, Endpoint, GaveUp, HandBack, Spent
+from runner.execute.attempt import Caller, GaveUp, HandBack, Spent
+from runner.execute.endpoints import Endpoint
 from runner.execute.messages import Lease
 from runner.execute.outbox import Outbox
 from runner.execute.replay import Progressed, replay

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.core.seams import ProcessIdentity
-from runner.core.values import Attempt, Job
+from runner.core.values import Amount, Attempt, Job
 from runner.limits.quota import Cost, Ledger, PermitBlock, Readings
+from runner.limits.spending import SpendWord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,8 @@ class Heartbeat:
     the model if no other worker ever had an answer either."""
     quota: dict[str, QuotaWord] = field(default_factory=dict[str, QuotaWord])
     """By model, of those that wait for permits."""
+    spending: SpendWord | None = None
+    """Where there is a budget."""
     storage_error: str | None = None
     """The journal or the output refuses writes now."""
     storage_error_s: float = 0.0
@@ -155,6 +158,8 @@ class HeartbeatReply:
     number."""
     permits: tuple[PermitBlock, ...] = ()
     """To be used at their times, by the heartbeat's sender only."""
+    allowance: Amount | None = None
+    """What the worker may have spent and set aside since it started; None: there is no budget."""
     holds: dict[str, float] = field(default_factory=dict[str, float])
     """Models of which nothing is to be sent, for so many seconds, whatever permits are in hand."""
     outages: frozenset[str] = frozenset()

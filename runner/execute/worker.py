@@ -22,19 +22,17 @@ from runner.config.schema import EngineConfig, ModelConfig, RetryConfig
 from runner.core.errors import StorageError
 from runner.core.identity import job_key
 from runner.core.seams import ProcessIdentity
-from runner.execute.attempt import Caller, Endpoint
+from runner.core.values import NOTHING
+from runner.execute.attempt import Caller
 from runner.execute.demand import Demand
-from runner.execute.gate import Gate
+from runner.execute.endpoints import endpoints_of
 from runner.execute.jobs import Jobs
 from runner.execute.messages import Heartbeat, HeartbeatReply, Vitals
 from runner.execute.outbox import Outbox
 from runner.execute.purse import Purse
-from runner.execute.tally import Tally
 from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
-from runner.execute.warmth import Warmth
 from runner.execute.worklog import WorkLog
-from runner.limits.health import ModelHealth
-from runner.limits.retry_budget import RetryBudget
+from runner.limits.spending import Allowance
 from runner.providers.protocol import Provider
 from runner.record.frames import Header
 from runner.record.journal import Journal
@@ -42,6 +40,8 @@ from runner.record.manifest import latest_claim
 from runner.scenarios.any_book import AnyBook
 
 LEAST_BEAT_S = 0.05
+FIRST_BEATS = 20
+"""So many heartbeats a worker hastens while it waits for its first allowance."""
 ORPHAN_AFTER_S = 600.0
 """A worker that reached no coordinator for so long seals and exits: its driver is gone."""
 
@@ -97,25 +97,18 @@ class Worker:
             incarnation=identity.incarnation,
             key_of=lambda job: job_key(book.plan.cell(job.cell).digest, job.seed),
         )
-        self._endpoints = {
-            name: Endpoint(
-                name=name,
-                provider=providers[name],
-                gate=Gate(
-                    self._may_call,
-                    now,
-                    purse=purses.get(name),
-                    on_empty=self._on_no_permit,
-                ),
-                health=ModelHealth(),
-                tally=Tally(),
-                retries=RetryBudget(at=now()),
-                group=groups[name],
-                warmth=Warmth(now),
-                tariff=book.tariffs.get(name),
-            )
-            for name in models
-        }
+        self._allowance = Allowance(limited=book.config.budget.limited)
+        self._endpoints = endpoints_of(
+            book,
+            models,
+            providers=providers,
+            groups=groups,
+            purses=purses,
+            allowance=self._allowance,
+            clock=world.clock,
+            may_call=self._may_call,
+            on_empty=self._on_no_permit,
+        )
         caller = Caller(
             incarnation=identity.incarnation,
             clock=world.clock,
@@ -149,8 +142,7 @@ class Worker:
         )
         for endpoint in self._endpoints.values():
             endpoint.gate.on_room = self.jobs.dispatch
-        self._seq = 0
-        self._claim = 0
+        self._seq = self._claim = 0
         self._slots: dict[str, int] = {}
         self._lease_until = now()
         self._reached_at = now()
@@ -159,9 +151,8 @@ class Worker:
         self._storage_error: str | None = None
         self._storage_since: float | None = None
         self._gone: tuple[ProcessIdentity, ...] = ()
-        self._giving_up = False
+        self._giving_up = self._leaving = False
         self._loop_lag_s = 0.0
-        self._leaving = False
         self._wake = asyncio.Event()
         self._granted = False
         """The last reply brought jobs: more may follow, so an idle moment is not the end."""
@@ -266,6 +257,10 @@ class Worker:
                 endpoint.gate.pause(hold_s)
         self._gone = tuple(p for p in reply.missing if self._world.processes.is_dead(p))
         self._granted = bool(reply.grants)
+        if reply.allowance is not None:
+            if self._allowance.granted == NOTHING and self._seq < FIRST_BEATS:
+                self.wake()  # the first is on its way through the manifest; places come with it
+            self._allowance.granted = reply.allowance
         self.jobs.accept(reply.grants)
         self._demand.take(reply.permits, sent, self._world.clock.monotonic())
         self.jobs.published(await self._outbox.published(reply.published))
@@ -330,7 +325,8 @@ class Worker:
                 async with asyncio.timeout(self._engine.grace_s):
                     await self._outbox.flush()
         await self._outbox.abandon()
-        await self._journal.close()
+        # Notes of calls given up tell the next coordinator what they may have cost.
+        await self._journal.close(delete_if_empty=not self._allowance.open)
         self._log.tell("worker left", held=len(self.jobs.held()))
         self.jobs.tell_again()  # the last words may reach a coordinator that never heard it
         self._seq += 1
@@ -367,6 +363,7 @@ class Worker:
             stopped_models={n: h.stopped for n, h in health.items() if h.stopped},
             unreachable={n: h.unreachable for n, h in health.items() if h.unreachable},
             quota=self._demand.words(now, draining=draining),
+            spending=self._demand.spending(self._allowance, leaving=draining),
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
             journal_lag_s=self._journal.lag_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from runner.config.schema import TripwireConfig
+from runner.config.money_schema import TripwireConfig
 from runner.core.values import EndState
 
 _WORDS = {

@@ -41,6 +41,8 @@ class Outcome:
     stopped: str | None = None
     """Why it ended with jobs owed; None where none is."""
     stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
+    resume_with: str = ""
+    """Overrides without which going on makes no sense."""
     money: tuple[str, ...] = ()
     """What this process spent and saved, one line each."""
 
@@ -77,7 +79,7 @@ def final_lines(outcome: Outcome) -> list[str]:
         dead = f"{many(o.ended - recorded, 'dead letter')}, " if o.ended > recorded else ""
         out.append(
             f"stopped{why} after {duration(o.elapsed_s or 0.0)}: {count(recorded)} recorded, {dead}"
-            f"{count(o.owed)} owed. Continue with: runner resume {where}"
+            f"{count(o.owed)} owed. Continue with: runner resume {where}{o.resume_with and f' {o.resume_with}'}"
         )
         return [*out, *o.money]
     return [*out, *done_lines(o), *next_commands(o.directory, dead=o.ended - recorded)]

@@ -23,6 +23,7 @@ from runner.observe.amounts import (
     percent,
     short,
 )
+from runner.observe.budget import BudgetProgress
 from runner.observe.quotas import MeterProgress, QuotaProgress, outages, quota_lines
 from runner.observe.terminal import one_line
 
@@ -122,6 +123,8 @@ class Progress:
     stopped_models: Mapping[str, str] = field(default_factory=dict[str, str])
     """Model to reason."""
     quotas: tuple[QuotaProgress, ...] = ()
+    budget: BudgetProgress = field(default_factory=BudgetProgress)
+    """Spending of the whole sweep."""
 
 
 def to_json(progress: Progress) -> bytes:
@@ -143,6 +146,9 @@ def from_json(data: bytes) -> Progress:
             ModelProgress(**{k: v for k, v in m.items() if k in fields}) for m in raw["models"]
         )
         known["phase"] = Phase(raw["phase"])
+        money = raw.get("budget", {})
+        limits = BudgetProgress.__dataclass_fields__
+        known["budget"] = BudgetProgress(**{k: v for k, v in money.items() if k in limits})
         known["quotas"] = tuple(_quota(q) for q in raw.get("quotas", ()))
         return Progress(**known)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -178,7 +184,9 @@ def heading(progress: Progress) -> str:
 
 
 def spent(progress: Progress) -> list[str]:
-    """Return what this process spent, as one part of a line or none."""
+    """Return what was spent: of a budget by the whole sweep, else by this process; or nothing."""
+    if progress.budget.limited:
+        return progress.budget.words()
     models = progress.models
     usd, unknown = sum(m.cost_usd for m in models), sum(m.uncounted for m in models)
     if not usd and not any(m.requests > m.uncounted for m in models):
@@ -265,7 +273,8 @@ def rest_lines(progress: Progress, width: int) -> list[str]:
     for m in progress.models:
         numbers = (m.planned, m.done, m.failed, m.planned - m.done - m.failed)
         table.append((one_line(m.name, 24), *map(count, numbers)))
-    return _screen(progress, [_standing(progress), *_table(table)], [], width)
+    standing = "   ".join([_standing(progress), *progress.budget.words()])
+    return _screen(progress, [standing, *_table(table)], [], width)
 
 
 def _table(table: Sequence[tuple[str, ...]]) -> list[str]:

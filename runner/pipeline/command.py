@@ -28,7 +28,7 @@ from runner.observe.amounts import count, many, money
 from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
 from runner.observe.progress import Progress, saved, spent
-from runner.pipeline.estimating import estimates_of, refuse_unasked
+from runner.pipeline.estimating import estimates_of, refuse_unasked, refuse_unpriced
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
@@ -105,10 +105,12 @@ def _run(
     clock = SystemClock()
     began = clock.monotonic()
     estimates = asyncio.run(estimates_of(prepared)) if prepared.counts.owed else ()
+    refuse_unpriced(prepared.book)
     if not choices.yes:
         refuse_unasked(prepared, estimates)
     fed = _fed(prepared, placement, estimates)
-    print_lines([*opening_lines(prepared), *cost_lines(estimates), *_fewer(placement, fed)])
+    costs = cost_lines(estimates, prepared.book.config.budget.usd)
+    print_lines([*opening_lines(prepared), *costs, *_fewer(placement, fed)])
     placement = fed
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
@@ -189,14 +191,15 @@ def outside_line(outside: int) -> str:
     )
 
 
-def cost_lines(estimates: Sequence[ModelEstimate]) -> list[str]:
-    """Return what it will cost, as far as prices are known."""
+def cost_lines(estimates: Sequence[ModelEstimate], budget_usd: float | None) -> list[str]:
+    """Return what it will cost, as far as prices are known, and what the budget is."""
     if not estimates:
         return []
     guess, unknown = total_cost_usd(estimates)
     parts: list[str] = []
     if len(unknown) < len(estimates):
-        parts.append(f"about {money(guess)} USD")
+        limit = "" if budget_usd is None else f" (budget for all sessions: {budget_usd:,.2f} USD)"
+        parts.append(f"about {money(guess)} USD{limit}")
     if unknown:
         parts.append(f"cost unknown for {', '.join(unknown)} (prices: gives them one)")
     return [" · ".join(parts)] if parts else []
@@ -282,6 +285,7 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float 
         failed_attempts=sum(sum(m.retries.values()) for m in last.models) if last else 0,
         repeated=last.lost_calls if last else 0,
         stopped=_reason(end),
+        resume_with=_higher(end),
         stopped_models=last.stopped_models if last else {},
         money=_money(last),
     )
@@ -292,6 +296,13 @@ def _money(last: Progress | None) -> tuple[str, ...]:
         return ()
     cached = saved(last.models)
     return (*spent(last), cached) if cached else tuple(spent(last))
+
+
+def _higher(end: SessionEnd | None) -> str:
+    """Return how to raise a budget that is used up."""
+    if end is None or end.ended.reason != "budget" or end.progress is None:
+        return ""
+    return " ".join(end.progress.budget.higher())
 
 
 def _reason(end: SessionEnd | None) -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 
 from pyroaring import BitMap
 
+from runner.config.schema import called
 from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError
 from runner.observe.amounts import money
@@ -22,6 +24,7 @@ from runner.record.manifest import load_state
 from runner.record.observed import Taken, taken_by_model
 from runner.record.place import open_store
 from runner.record.reader import read
+from runner.scenarios.any_book import AnyBook
 
 ASK_ABOVE_USD = 20.0
 
@@ -49,10 +52,7 @@ async def estimates_of(prepared: Prepared) -> tuple[ModelEstimate, ...]:
         )
         for m in book.config.models
     }
-    ended = {
-        n: state.recorded.get(n, BitMap()) | state.dead.get(n, BitMap())
-        for n in {*state.recorded, *state.dead}
-    }
+    ended = state.ended()
     if prepared.counts.again:
         ended = {n: state.recorded.get(n, BitMap()) for n in ended}
     at = SystemClock().wall()
@@ -70,6 +70,26 @@ def _observed(taken: Taken | None) -> Observed | None:
     )
 
 
+def refuse_unpriced(book: AnyBook) -> None:
+    """Refuse a budget in dollars where a model has no price: nobody could keep it.
+
+    Raises:
+        ConfigError: with the models, and how to give them one.
+    """
+    config = book.config
+    if config.budget.usd is None:
+        return
+    problems = [
+        f"budget.usd: no price is known for the model {m.name} ({m.model}), so what it costs cannot "
+        f"be limited. Give it one (USD per million tokens): prices.{m.name}.input=… "
+        f"prices.{m.name}.output=…, or prices.{m.name}.like=MODEL-ID; or limit tokens: budget.tokens=…"
+        for m in called(config)
+        if m.name not in book.tariffs
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
 def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> None:
     """Refuse a costly sweep that nobody has agreed to.
 
@@ -77,14 +97,14 @@ def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> No
         ConfigError: with the estimate, and how to go on.
     """
     guess, unknown = total_cost_usd(estimates)
-    if guess <= ASK_ABOVE_USD:
+    if guess <= ASK_ABOVE_USD or prepared.book.config.budget.usd is not None:
         return
     ceiling = sum(e.cost_usd_ceiling or 0.0 for e in estimates)
     others = f"; unknown for {', '.join(unknown)}" if unknown else ""
     where = shlex.quote(str(prepared.directory))
     msg = (
         f"this would cost about {money(guess)} USD (at most {money(ceiling)} with every answer at "
-        f"max_tokens{others}). Look closer with runner plan, then agree to it: --yes. Nothing was "
-        f"written to {where}."
+        f"max_tokens{others}). Look closer with runner plan, then agree to it (--yes) or "
+        f"limit it (budget.usd={ceil(guess)}). Nothing was written to {where}."
     )
     raise ConfigError(msg)

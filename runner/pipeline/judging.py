@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pyroaring import BitMap
 
+from runner.config.money_schema import BudgetConfig
 from runner.config.resolved import dump_resolved
 from runner.core.clock import SystemClock
 from runner.core.process import LinuxProcesses
@@ -38,7 +39,9 @@ from runner.grade.run import (
 )
 from runner.grade.verdict import VerdictState
 from runner.observe.console import Console
+from runner.pipeline.estimating import refuse_unpriced
 from runner.pipeline.judge_book import JudgeBook, JudgedRows
+from runner.pipeline.shared_budget import spent_by_judges, without
 from runner.pipeline.sweep import run_session
 from runner.plan.cells import Cell
 from runner.record.entries import Entry, OweAgain, PlanEntry
@@ -102,10 +105,14 @@ async def judge_with(
         if verdict_key(card, s) not in present or _has_votes(Path(directory), s, again, judge)
     ]
     rows = JudgedRows(Path(directory), todo)
-    if any(rows.jobs.values()):
+    live = any(rows.jobs.values()) and await _is_held(store, sweep)
+    if live and sweep.config.budget.limited:
+        say(f"{judge.name} waits: {directory} runs, and may spend all that its budget has left")
+    elif any(rows.jobs.values()):
         version = state.plan_version + 1
-        live = await _is_held(store, sweep)
         book = JudgeBook(judge, sweep, cells, rows, version=version, live=live)
+        book.config.budget = await _budget(directory, judge, sweep)
+        refuse_unpriced(book)
         state = await _run(book, state, folder, say, again)
     await Place(folder).refresh()
     votes = _votes(judge, Place(folder), state)
@@ -139,6 +146,13 @@ def _has_votes(directory: Path, shard: str, jobs: Mapping[int, BitMap], judge: J
         judged.setdefault(number // votes, BitMap()).update(seeds)
     rows = JudgedRows(directory, [shard])
     return any(found & judged.get(cell, BitMap()) for cell, found in rows.jobs[shard].items())
+
+
+async def _budget(directory: Place, judge: Judge, sweep: Sweep) -> BudgetConfig:
+    """Return what a judge may spend: what its sweep and the other judges have left."""
+    own = judging_folder(directory, judge).rpartition("/")[2]
+    others = await spent_by_judges(directory, but=own)
+    return without(sweep.config.budget, sweep.state.ledger.committed().plus(others))
 
 
 async def judged_keys(store: Store, card: GraderCard, shards: Sequence[str]) -> tuple[str, ...]:

@@ -33,8 +33,10 @@ from runner.core.errors import (
 from runner.core.process import LinuxProcesses
 from runner.core.seams import KeyMissingError, Store
 from runner.core.seeds import SeedSet
+from runner.core.values import NOTHING
 from runner.dispatch.terms import Preamble
 from runner.pipeline.grading import check_graders
+from runner.pipeline.shared_budget import spent_by_judges
 from runner.pipeline.supersede import supersede_entry
 from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan
@@ -165,7 +167,12 @@ async def prepare(
         book=book,
         directory=directory,
         counts=counts,
-        preamble=Preamble(base=state.head, files=tuple(files), entries=tuple(entries)),
+        preamble=Preamble(
+            base=state.head,
+            files=tuple(files),
+            entries=tuple(entries),
+            elsewhere=await spent_by_judges(directory) if config.budget.limited else NOTHING,
+        ),
         released=state.last_claim is None or state.released is not None,
         exists=state.head > 0,
     )

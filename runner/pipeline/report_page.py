@@ -14,6 +14,7 @@ from runner.observe.terminal import clean
 from runner.pipeline.reporting import Reports
 from runner.pipeline.showing import cut_answer
 from runner.pipeline.verdicts import Asked, count_verdicts
+from runner.pipeline.watching import budget_at_rest
 from runner.record.layout import CONFIGURATION
 from runner.record.place import Place
 from runner.record.query import open_tables
@@ -63,6 +64,7 @@ async def write_page(
         figures=figures,
         graders=await _graders(store, directory, made),
         calibration_note=clean(made.calibration_note),
+        budget=budget_at_rest(made.sweep),
     )
     page = html_page(made.reports, made.spent, facts, cut_answer)
     return Written(

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from runner.core.errors import (
     EXIT_ABORTED,
+    EXIT_BUDGET,
     EXIT_INCOMPLETE,
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -59,6 +60,8 @@ class SessionEnd:
             case "stopped":
                 alone = last is None or not last.recorded
                 return EXIT_ABORTED if alone else EXIT_INCOMPLETE
+            case "budget":
+                return EXIT_BUDGET
             case "storage":
                 return EXIT_STORAGE
             case "fenced":

@@ -13,6 +13,7 @@ from pyroaring import BitMap
 from runner.core.errors import RecordError
 from runner.core.seams import Clock, Processes, Store
 from runner.observe.amounts import count
+from runner.observe.budget import BudgetProgress
 from runner.observe.outcome import next_commands
 from runner.observe.progress import ModelProgress, Phase, Progress, from_json
 from runner.observe.quotas import QuotaHistory
@@ -47,6 +48,7 @@ class Standings:
 
 _RELEASES = {
     "stopped": "nothing further could succeed",
+    "budget": "the budget is used up",
     "storage": "the output refused writes",
     "done": "the plan has grown since",
 }
@@ -80,7 +82,11 @@ async def look(store: Store, directory: Place, processes: Processes, clock: Cloc
         sentence=sentence,
         progress=progress,
         quotas=() if live else await asyncio.to_thread(_history, directory),
-        next=tuple(_next(state, directory, phase=progress.phase, dead=at_rest.failed)),
+        next=tuple(
+            _next(
+                state, directory, progress.phase, at_rest, used_up=sweep.state.released == "budget"
+            )
+        ),
     )
 
 
@@ -109,6 +115,15 @@ def progress_at_rest(sweep: Sweep) -> Progress:
         owed=owed,
         models=models,
         sealed=recorded,
+        budget=budget_at_rest(sweep),
+    )
+
+
+def budget_at_rest(sweep: Sweep) -> BudgetProgress:
+    """Return what the manifest says was spent, or may have been, and the limits."""
+    budget, spent = sweep.config.budget, sweep.state.ledger.committed()
+    return BudgetProgress(
+        usd=spent.usd, tokens=spent.tokens, usd_limit=budget.usd, tokens_limit=budget.tokens
     )
 
 
@@ -153,12 +168,15 @@ def judge(sweep: Sweep, holder: Found, at_rest: Progress, said: Progress | None)
     return "stopped", f"stopped ({why}): {counts}"
 
 
-def _next(state: str, directory: Place, *, phase: Phase, dead: int) -> list[str]:
+def _next(
+    state: str, directory: Place, phase: Phase, at_rest: Progress, *, used_up: bool
+) -> list[str]:
     where = shlex.quote(str(directory))
     if state == "live" and phase is Phase.PAUSED:
         return [f"next: runner control {where} --go-on", f"      runner stop {where}"]
     if state in {"live", "unknown"}:
         return [f"next: runner report {where}", f"      runner stop {where}"]
     if state == "finished":
-        return next_commands(str(directory), dead=dead)
-    return [f"next: runner resume {where}", f"      runner report {where}"]
+        return next_commands(str(directory), dead=at_rest.failed)
+    more = " ".join(("", *at_rest.budget.higher())) if used_up else ""
+    return [f"next: runner resume {where}{more}", f"      runner report {where}"]

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, time
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from runner.config.schema import ModelConfig, PriceConfig, ProviderKind, SweepConfig, called
+from runner.config.money_schema import PriceConfig
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig, called
 from runner.core.errors import ConfigError
 from runner.core.money import Rates, Row, Tariff
 from runner.providers.open import base_url_of

@@ -329,6 +329,7 @@ _ATTEMPT_ROW = (
     *("waited_s", "latency_s", "status", "answered", "failure_kind", "error_type", "error_code"),
     *("error_message", "request_id", "retry_after_s", "input_tokens", "output_tokens"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd"),
+    *("counted_usd", "counted_tokens"),
     *("request_digest", "quota", "simulated", "role", "role_model"),
 )
 _NO_FAILURE = (None, None, None, None)
@@ -360,6 +361,7 @@ def _attempts(job: Keyed, tariffs: Tariffs) -> list[tuple[object, ...]]:
                 *(outcome.status if outcome else None, answer is not None, *error),
                 *(outcome.request_id if outcome else None,),
                 *(failure.retry_after_s if failure else None, *tokens, cost),
+                *(attempt.counted or (None, None)),
                 *(attempt.request_digest, attempt.quota or None),
                 *(outcome is not None and outcome.simulated, attempt.role, attempt.actor),
             )

@@ -18,6 +18,7 @@ import orjson
 from runner.core.errors import RecordError
 from runner.core.seams import ProcessIdentity
 from runner.core.seeds import SeedSet
+from runner.core.values import NOTHING, Amount
 from runner.record.fields import Fields
 
 ENTRY_VERSION = 1
@@ -38,6 +39,8 @@ class Shard:
     sha256: str
     jobs: Jobs
     """Jobs with rows in it."""
+    counted: Amount = NOTHING
+    """Of attempts: what they count against a budget, together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,16 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fund:
+    """Allowances out of the sweep's budget; no worker hears of one before its entry is won."""
+
+    drawn: Mapping[str, Amount]
+    """By worker incarnation, since it started; in the place of what an earlier entry says of it."""
+    closed: Mapping[str, Amount] = field(default_factory=dict[str, Amount])
+    """Incarnations that run no more, with what they may have spent beside published attempts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OweAgain:
     """Dead letters that are to run again; their rows in failures/ stay, as history."""
 
@@ -110,11 +123,12 @@ class Release:
     reason: str
 
 
-Entry = Claim | PlanEntry | Publish | OweAgain | Supersede | Release
+Entry = Claim | PlanEntry | Publish | Fund | OweAgain | Supersede | Release
 _KINDS = {
     "claim": Claim,
     "plan": PlanEntry,
     "publish": Publish,
+    "fund": Fund,
     "owe_again": OweAgain,
     "supersede": Supersede,
     "release": Release,
@@ -194,6 +208,43 @@ def read_jobs(fields: Fields, key: str) -> dict[int, SeedSet]:
         raise fields.wrong(key, f"no cells with ranges of seeds ({error})") from error
 
 
+def amount_json(amount: Amount) -> list[float]:
+    """Return an amount as JSON: dollars, tokens."""
+    return [amount.usd, amount.tokens]
+
+
+def read_amount(fields: Fields, key: str) -> Amount:
+    """Read what `amount_json` wrote; nothing where the key is missing.
+
+    Raises:
+        RecordError: no pair of numbers.
+    """
+    match fields.raw(key):
+        case None:
+            return NOTHING
+        case [int() | float() as usd, int() | float() as tokens]:
+            return Amount(float(usd), float(tokens))
+        case other:
+            raise fields.wrong(key, f"{other!r} is no pair of dollars and tokens")
+
+
+def amounts_json(amounts: Mapping[str, Amount]) -> dict[str, list[float]]:
+    """Return amounts by name as JSON."""
+    return {name: amount_json(amount) for name, amount in amounts.items()}
+
+
+def read_amounts(fields: Fields, key: str) -> dict[str, Amount]:
+    """Read what `amounts_json` wrote; nothing where the key is missing.
+
+    Raises:
+        RecordError: no object, or a value in it is no amount.
+    """
+    if not fields.has(key):
+        return {}
+    inner = fields.inner(key)
+    return {name: read_amount(inner, name) for name in fields.mapping(key)}
+
+
 def process_json(process: ProcessIdentity) -> dict[str, object]:
     """Return a process's identity as JSON."""
     return {
@@ -228,6 +279,7 @@ def shard_json(shard: Shard) -> dict[str, object]:
         "bytes": shard.bytes,
         "sha256": shard.sha256,
         "jobs": jobs_json(shard.jobs),
+        **({"counted": amount_json(shard.counted)} if any(shard.counted) else {}),
     }
 
 
@@ -243,6 +295,7 @@ def read_shard(fields: Fields) -> Shard:
         bytes=fields.integer("bytes"),
         sha256=fields.text("sha256"),
         jobs=read_jobs(fields, "jobs"),
+        counted=read_amount(fields, "counted"),
     )
 
 
@@ -270,6 +323,8 @@ def _body(entry: Entry) -> dict[str, Any]:
                 "attempts": [shard_json(s) for s in entry.attempts],
                 "seals": entry.seals,
             }
+        case Fund():
+            return {"drawn": amounts_json(entry.drawn), "closed": amounts_json(entry.closed)}
         case OweAgain():
             return {"jobs": jobs_json(entry.jobs)}
         case Supersede():
@@ -308,6 +363,7 @@ _READERS: dict[str, Callable[[Fields], Entry]] = {
         attempts=_shards(f, "attempts"),
         seals=f.texts("seals"),
     ),
+    "fund": lambda f: Fund(drawn=read_amounts(f, "drawn"), closed=read_amounts(f, "closed")),
     "owe_again": lambda f: OweAgain(jobs=read_jobs(f, "jobs")),
     "supersede": lambda f: Supersede(
         jobs=read_jobs(f, "jobs"),

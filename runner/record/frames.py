@@ -24,7 +24,7 @@ import orjson
 
 from runner.core.seams import ProcessIdentity
 from runner.core.seeds import SeedSet
-from runner.core.values import TARGET, Answer, Attempt, EndState, Failure, FailureKind, Job
+from runner.core.values import TARGET, Amount, Answer, Attempt, EndState, Failure, FailureKind, Job
 
 FORMAT_VERSION: Final = 1
 MAGIC: Final = "runner-journal"
@@ -54,6 +54,8 @@ class Note:
     job: Job
     turn: int
     number: int
+    reserved: Amount | None = None
+    """What was set aside for it, where there is a budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,10 @@ def encode(frame: Frame) -> bytes:
     blob = b""
     # Tested by type, the frequent kinds first: a match statement costs as much as the encoding.
     if isinstance(frame, Note):
-        kind, header = b"N", orjson.dumps((*frame.job, frame.turn, frame.number))
+        kind, header = (
+            b"N",
+            orjson.dumps((*frame.job, frame.turn, frame.number, *(frame.reserved or ()))),
+        )
     elif isinstance(frame, AttemptFrame):
         attempt = frame.attempt
         kind, header = b"A", _dump(_attempt_header(attempt))
@@ -196,8 +201,8 @@ def _decode(payload: bytes) -> Frame:
     header: Any = orjson.loads(payload[5 : 5 + size])
     match payload[:1]:
         case b"N":
-            cell, seed, turn, number = header
-            return Note(Job(cell, seed), turn, number)
+            cell, seed, turn, number, *reserved = header
+            return Note(Job(cell, seed), turn, number, Amount(*reserved) if reserved else None)
         case b"A":
             return AttemptFrame(_attempt(header, payload[5 + size :]))
         case b"D":
@@ -230,6 +235,8 @@ def _attempt_header(attempt: Attempt) -> dict[str, object]:
         "g": attempt.quota,
     }
     answer, failure = attempt.answer, attempt.failure
+    if attempt.counted is not None:
+        out["c"] = tuple(attempt.counted)
     if attempt.role != TARGET:
         out["r"] = (attempt.role, attempt.actor)
     if answer is not None:
@@ -274,6 +281,7 @@ def _attempt(header: dict[str, Any], body: bytes) -> Attempt:
         failure=failure,
         role=role,
         actor=actor,
+        counted=Amount(*header["c"]) if "c" in header else None,
     )
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from runner.core.errors import StorageError
 from runner.core.seams import Clock, Disk, DiskFile
 from runner.core.seeds import SeedSet
-from runner.core.values import Attempt, Job
+from runner.core.values import Amount, Attempt, Job
 from runner.record.frames import AttemptFrame, DeadFrame, Header, Note, SealFrame, encode
 from runner.record.layout import segment_name
 from runner.record.segments import Segment, SegmentBook
@@ -88,9 +88,9 @@ class Journal:
         """
         await self.durable()
 
-    def note(self, job: Job, turn: int, number: int) -> None:
+    def note(self, job: Job, turn: int, number: int, reserved: Amount | None = None) -> None:
         """Write that an attempt begins, without waiting; a disk that refuses is met by `append`."""
-        self._put(_Entry(encode(Note(job, turn, number)), job, note=True))
+        self._put(_Entry(encode(Note(job, turn, number, reserved)), job, note=True))
 
     def copy(self, attempt: Attempt) -> None:
         """Write an attempt that another incarnation journalled, without waiting.
@@ -150,6 +150,11 @@ class Journal:
         self._book.forget(jobs)
         for segment in self._book.unneeded(self._current):
             await self._delete(segment)
+
+    @property
+    def writable(self) -> bool:
+        """Whether a note goes to a file at once: the disk did not refuse the last frame."""
+        return self._file is not None
 
     async def close(self, *, delete_if_empty: bool = True) -> None:
         """Wait for the sync under way and close; no further call is allowed.

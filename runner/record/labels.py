@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.core.errors import RecordError
+from runner.record.column import FLAG, INT, REAL, TEXT, Column
 from runner.record.layout import REVIEW
-from runner.record.schema import FLAG, INT, REAL, TEXT, Column
 
 LABEL_SCHEMA_VERSION = 1
 DRAWS = f"{REVIEW}draws/"

@@ -145,6 +145,11 @@ def part_key(seal: str, kind: str) -> str:
     return f"{PARTS}{seal}.{kind}.parquet"
 
 
+def shard_seal(key: str) -> str:
+    """Return the seal that a shard's key names."""
+    return key.rpartition("/")[2].removesuffix(".parquet")
+
+
 def shard_key(kind: str, seal: str) -> str:
     """Return the key that the part of a seal gets when it is published."""
     return f"{kind}/{seal}.parquet"

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from runner.core.errors import RecordError
 from runner.core.facts import CellFacts
 from runner.core.seeds import SeedSet
-from runner.core.values import Finished
+from runner.core.values import NOTHING, Amount, Finished
 from runner.record.columns import Keyed, keyed, kind_of_end, table
-from runner.record.schema import IDS, REPEATED, Kind, kind_of
+from runner.record.schema import COUNTED, IDS, REPEATED, Kind, kind_of
 
 GROUP_ROWS = 1000
 GROUP_BYTES = 8_000_000
@@ -42,6 +42,8 @@ class EncodedPart:
     rows: int
     jobs: dict[int, SeedSet]
     """Jobs that have a row in it: seeds by cell number."""
+    counted: Amount = NOTHING
+    """What attempts in it count against a budget."""
 
 
 def encode_parts(
@@ -70,18 +72,23 @@ def encode_parts(
     }
     for job in jobs:
         groups[kind_of_end(job.finished.end_state)].append(job)
-    return [
-        EncodedPart(
-            kind=kind,
-            data=to_parquet(table(kind, group, facts)),
-            rows=sum(len(j.finished.attempts) for j in group)
-            if kind is Kind.ATTEMPTS
-            else len(group),
-            jobs=_jobs(j.finished.job for j in group),
-        )
-        for kind, group in groups.items()
-        if group
-    ]
+    parts: list[EncodedPart] = []
+    for kind, group in groups.items():
+        if group:
+            rows = table(kind, group, facts)
+            jobs_of = _jobs(j.finished.job for j in group)
+            parts.append(_encoded(kind, rows, jobs_of))
+    return parts
+
+
+def _encoded(kind: Kind, rows: pa.Table, jobs: dict[int, SeedSet]) -> EncodedPart:
+    counted = NOTHING
+    if kind is Kind.ATTEMPTS:
+        usd, tokens = (pc.sum(rows[name]).as_py() or 0 for name in COUNTED)
+        counted = Amount(float(usd), float(tokens))
+    return EncodedPart(
+        kind=kind, data=to_parquet(rows), rows=rows.num_rows, jobs=jobs, counted=counted
+    )
 
 
 def _jobs(pairs: Iterator[tuple[int, int]]) -> dict[int, SeedSet]:
@@ -237,6 +244,4 @@ def _rewrite(kind: Kind, rows: pa.Table, keep: list[bool]) -> EncodedPart | None
     left = rows.filter(pa.array(keep, pa.bool_()))
     if left.num_rows == 0:
         return None
-    return EncodedPart(
-        kind=kind, data=to_parquet(left), rows=left.num_rows, jobs=_jobs(_pairs(left))
-    )
+    return _encoded(kind, left, _jobs(_pairs(left)))

@@ -13,23 +13,23 @@ as `date`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import pyarrow as pa
 
 from runner.core.errors import RecordError
+from runner.record.column import Column
+from runner.record.column import flag_column as _flag
+from runner.record.column import int_column as _int
+from runner.record.column import real_column as _real
+from runner.record.column import text_column as _text
+from runner.record.column import word_column as _word
 
 SCHEMA_VERSION = 1
 """Raised with every change to the columns below; a sweep keeps the version it began with."""
 
 _TABLE_KEY = b"runner.table"
 _VERSION_KEY = b"runner.schema_version"
-
-TEXT = pa.large_string()
-INT = pa.int64()
-REAL = pa.float64()
-FLAG = pa.bool_()
 
 
 class Kind(StrEnum):
@@ -38,46 +38,6 @@ class Kind(StrEnum):
     TRANSCRIPTS = "transcripts"
     ATTEMPTS = "attempts"
     FAILURES = "failures"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column."""
-
-    name: str
-    type: pa.DataType
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
-    repeated: bool = False
-    """Few distinct values in a file: Parquet encodes it through a dictionary."""
-
-    def field(self) -> pa.Field[pa.DataType]:
-        """Return the Arrow field, with its meaning and unit as metadata."""
-        metadata = {"meaning": self.meaning, **({"unit": self.unit} if self.unit else {})}
-        return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
-
-
-def _text(name: str, meaning: str, *, unit: str = "", nullable: bool = False) -> Column:
-    return Column(name=name, type=TEXT, meaning=meaning, unit=unit, nullable=nullable)
-
-
-def _word(name: str, meaning: str, *, unit: str = "", nullable: bool = False) -> Column:
-    return Column(
-        name=name, type=TEXT, meaning=meaning, unit=unit, nullable=nullable, repeated=True
-    )
-
-
-def _int(name: str, meaning: str, *, unit: str = "", nullable: bool = False) -> Column:
-    return Column(name=name, type=INT, meaning=meaning, unit=unit, nullable=nullable, repeated=True)
-
-
-def _real(name: str, meaning: str, *, unit: str, nullable: bool = False) -> Column:
-    return Column(name=name, type=REAL, meaning=meaning, unit=unit, nullable=nullable)
-
-
-def _flag(name: str, meaning: str) -> Column:
-    return Column(name=name, type=FLAG, meaning=meaning)
 
 
 CELL_COLUMNS: tuple[Column, ...] = (
@@ -283,6 +243,19 @@ ATTEMPT_COLUMNS: tuple[Column, ...] = (
     _real("retry_after_s", "Wait that the server asked for.", unit="s", nullable=True),
     *_maybe(_TOKENS),
     _COST,
+    _real(
+        "counted_usd",
+        "What it counts against budget.usd: cost_usd, or what was set aside for it where that is "
+        "not known and it may have been billed (a timeout, an answer that broke off).",
+        unit="USD",
+        nullable=True,
+    ),
+    _real(
+        "counted_tokens",
+        "The same against budget.tokens: all input, cached too, and output.",
+        unit="tokens",
+        nullable=True,
+    ),
     _text(
         "request_digest",
         "SHA-256 of the request body, without what concerns only its way: `stream`, and the marks "
@@ -371,6 +344,8 @@ REPEATED: dict[Kind, list[str]] = {
     for kind, columns in COLUMNS.items()
 }
 """Columns that Parquet encodes through a dictionary."""
+COUNTED = ("counted_usd", "counted_tokens")
+"""Columns of attempts that are summed for the budget."""
 IDS: dict[Kind, str] = {
     Kind.TRANSCRIPTS: "transcript_id",
     Kind.ATTEMPTS: "attempt_id",

@@ -18,8 +18,9 @@ import orjson
 from runner.core.errors import RecordError
 from runner.core.seams import Store
 from runner.core.seeds import SeedSet
+from runner.core.values import NOTHING, Amount
 from runner.record.bounded import for_each
-from runner.record.entries import jobs_json, read_jobs
+from runner.record.entries import amount_json, jobs_json, read_amount, read_jobs
 from runner.record.fields import Fields
 from runner.record.layout import KINDS, PARTS, marker_key, marker_seal, part_key
 
@@ -49,6 +50,11 @@ class Part(Protocol):
         """Jobs with rows in it: cell number to seeds."""
         ...
 
+    @property
+    def counted(self) -> Amount:
+        """What attempts in it count against a budget."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealFile:
@@ -59,6 +65,8 @@ class SealFile:
     bytes: int
     sha256: str
     jobs: Mapping[int, SeedSet]
+    counted: Amount = NOTHING
+    """What attempts in it count against a budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +100,7 @@ async def write_seal(store: Store, seal: str, parts: Sequence[Part]) -> SealMark
                 bytes=len(part.data),
                 sha256=hashlib.sha256(part.data).hexdigest(),
                 jobs=part.jobs,
+                counted=part.counted,
             )
             for part in parts
         ),
@@ -134,6 +143,7 @@ def encode_marker(marker: SealMarker) -> bytes:
                     "bytes": file.bytes,
                     "sha256": file.sha256,
                     "jobs": jobs_json(file.jobs),
+                    "counted": amount_json(file.counted),
                 }
                 for file in marker.files
             ],
@@ -170,6 +180,7 @@ def decode_marker(data: bytes, seal: str, where: str) -> SealMarker:
                 bytes=file.integer("bytes"),
                 sha256=file.text("sha256"),
                 jobs=read_jobs(file, "jobs"),
+                counted=read_amount(file, "counted"),
             )
         )
     return SealMarker(seal=seal, files=tuple(files))

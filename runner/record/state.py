@@ -16,9 +16,19 @@ from pyroaring import BitMap
 from runner.core.errors import RecordError
 from runner.core.seeds import SeedSet
 from runner.core.values import Job
-from runner.record.entries import Claim, Written, encode_entry, read_entry
+from runner.limits.ledger import Ledger
+from runner.record.entries import (
+    Claim,
+    Written,
+    amount_json,
+    amounts_json,
+    encode_entry,
+    read_amount,
+    read_amounts,
+    read_entry,
+)
 from runner.record.fields import Fields
-from runner.record.layout import KINDS
+from runner.record.layout import KINDS, seal_incarnation, shard_seal
 from runner.record.seal_set import SealSet
 
 SNAPSHOT_VERSION = 1
@@ -69,12 +79,19 @@ class SweepState:
     """Those of all times, see `seal_set.py`."""
     shards: dict[str, ShardTotals] = field(default_factory=_totals)
     """By kind: transcripts, failures, attempts."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """What was spent, and what workers may spend."""
     snapshot: int = 0
     """Number of the snapshot that this state began with, or that it was written to last."""
     entries_since_snapshot: dict[int, Written] = field(default_factory=dict[int, Written])
     """Entries whose moves a dead coordinator may have left undone, by number."""
     reports: list[str] = field(default_factory=list[str])
     """Damage met while loading that did no harm, one line each."""
+
+    def ended(self) -> Seeds:
+        """Return the seeds that are recorded or dead letters, by cell."""
+        both = {*self.recorded, *self.dead}
+        return {n: self.recorded.get(n, BitMap()) | self.dead.get(n, BitMap()) for n in both}
 
     def is_recorded(self, job: Job) -> bool:
         """Return whether a job has its final row."""
@@ -141,6 +158,7 @@ class SweepState:
                     kind: [totals.files, totals.rows, totals.bytes]
                     for kind, totals in self.shards.items()
                 },
+                "ledger": _ledger_json(self.ledger),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
@@ -175,6 +193,7 @@ def decode_state(data: bytes, where: str) -> SweepState:
         sweep_id=fields.text("sweep_id"),
         published_seals=_read_seals(fields),
         shards=shards,
+        ledger=_read_ledger(fields.inner("ledger")) if fields.has("ledger") else Ledger(),
         snapshot=head,
     )
     _add(state.recorded, fields, "recorded")
@@ -233,6 +252,24 @@ def _read_seals(fields: Fields) -> SealSet:
         raise fields.wrong(key, f"no ranges by incarnation ({error})") from error
 
 
+def _ledger_json(ledger: Ledger) -> dict[str, object]:
+    return {
+        "spent": amount_json(ledger.spent),
+        "unproven": amount_json(ledger.unproven),
+        "drawn": amounts_json(ledger.drawn),
+        "shown": amounts_json(ledger.shown),
+    }
+
+
+def _read_ledger(fields: Fields) -> Ledger:
+    return Ledger(
+        spent=read_amount(fields, "spent"),
+        unproven=read_amount(fields, "unproven"),
+        drawn=read_amounts(fields, "drawn"),
+        shown=read_amounts(fields, "shown"),
+    )
+
+
 def _add(to: Seeds, fields: Fields, key: str) -> list[tuple[int, BitMap]]:
     """Add cells and ranges as they are written; return what was added per cell."""
     added: list[tuple[int, BitMap]] = []
@@ -281,6 +318,9 @@ def _fold_publish(state: SweepState, written: Written) -> None:
     failures = _fold_shards(state, fields, "failures", state.dead)
     transcripts = _fold_shards(state, fields, "transcripts", state.recorded)
     _fold_shards(state, fields, "attempts", None)
+    for shard in fields.inners("attempts"):
+        incarnation = seal_incarnation(shard_seal(shard.text("name")))
+        state.ledger.publish(incarnation, read_amount(shard, "counted"))
     _remove(state.dead, transcripts)
     # An answer outlives a dead letter of the same job, whichever comes first.
     _remove(state.dead, [(c, s & state.recorded[c]) for c, s in failures if c in state.recorded])
@@ -303,6 +343,11 @@ def _fold_shards(
         if jobs is not None:
             added += _add(jobs, shard, "jobs")
     return added
+
+
+def _fold_fund(state: SweepState, written: Written) -> None:
+    state.ledger.draw(read_amounts(written.fields, "drawn"))
+    state.ledger.close(read_amounts(written.fields, "closed"))
 
 
 def _fold_owe_again(state: SweepState, written: Written) -> None:
@@ -332,6 +377,7 @@ _FOLDS: dict[str, Callable[[SweepState, Written], None]] = {
     "claim": _fold_claim,
     "plan": _fold_plan,
     "publish": _fold_publish,
+    "fund": _fold_fund,
     "owe_again": _fold_owe_again,
     "supersede": _fold_supersede,
     "release": _fold_release,

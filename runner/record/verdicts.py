@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.core.errors import RecordError
+from runner.record.column import FLAG, INT, TEXT, Column
 from runner.record.layout import TRANSCRIPTS, VERDICTS
-from runner.record.schema import FLAG, INT, TEXT, Column, Kind, kind_of
+from runner.record.schema import Kind, kind_of
 
 VERDICT_SCHEMA_VERSION = 1
 VERDICT_COLUMNS: tuple[Column, ...] = (

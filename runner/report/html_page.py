@@ -18,6 +18,7 @@ from itertools import groupby
 from jinja2 import Environment, StrictUndefined
 
 from runner.observe.amounts import count
+from runner.observe.budget import BudgetProgress
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import clean, one_line
 from runner.report.analysis_tables import analysis_grids
@@ -59,6 +60,7 @@ class PageFacts:
     graders: Sequence[Grid] = ()
     """What each grader says, every verdict state counted, and how good it is where that is known."""
     calibration_note: str = ""
+    budget: BudgetProgress = field(default_factory=BudgetProgress)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def html_page(reports: Sequence[Report], spent: Sequence[Spent], facts: PageFact
     """
     first = reports[0]
     parts = [part for i, report in enumerate(reports) for part in _parts(i, reports, report, facts)]
-    parts += [_cost(spent), _calibration(facts), _simulated(first)]
+    parts += [_cost(spent, facts.budget), _calibration(facts), _simulated(first)]
     source = resources.files("runner.report").joinpath("templates/page.html.j2").read_text("utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -246,7 +248,7 @@ def _blocks(lines: Iterable[Line]) -> list[dict[str, str]]:
     return out
 
 
-def _cost(spent: Sequence[Spent]) -> _Part:
+def _cost(spent: Sequence[Spent], budget: BudgetProgress) -> _Part:
     part = _Part(anchor="cost", title="Cost, time, tokens, 429s and retries")
     grid = spent_grid(spent)
     if grid is None:
@@ -261,6 +263,7 @@ def _cost(spent: Sequence[Spent]) -> _Part:
             f"{said}Every attempt that was ever recorded, of dead letters too; a cost that is not known "
             "is said and never counted as 0."
         ),
+        *([f"Budget: {' · '.join(budget.words())}."] if budget.limited else ()),
     )
     return part
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from runner.observe.budget import BudgetProgress
 from runner.report.analysis_tables import analysis_grids
 from runner.report.contents import Report
 from runner.report.grid import Grid, csv_text
@@ -30,6 +32,7 @@ SHOWN = 48
 def screen_page(
     reports: Sequence[Report],
     spent: Sequence[Spent],
+    budget: BudgetProgress,
     calibration_note: str = "",
     calibration: Sequence[Grid] = (),
 ) -> list[Line | Grid]:
@@ -51,6 +54,8 @@ def screen_page(
             out += analysis_grids(report.analysis, report.level)
     attempts = spent_grid(spent)
     out += [attempts] if attempts else []
+    if budget.limited:
+        out.append(Line(f"budget: {' · '.join(budget.words())}"))
     out += calibration
     out += [Line(calibration_note), Line("")] if calibration_note else []
     return [*out, *(Line(text, Style.FAINT) for text in _where(reports))]
@@ -75,9 +80,11 @@ def _where(reports: Sequence[Report]) -> list[str]:
     return [*out, f"      runner report {directory} --html"]
 
 
-def json_page(reports: Sequence[Report], spent: Sequence[Spent]) -> dict[str, object]:
-    """Return `{"reports": […]}`, one per grader."""
-    return {"reports": [report_values(r, spent) for r in reports]}
+def json_page(
+    reports: Sequence[Report], spent: Sequence[Spent], budget: BudgetProgress
+) -> dict[str, object]:
+    """Return `{"reports": […], "budget": {…}}`, one report per grader."""
+    return {"reports": [report_values(r, spent) for r in reports], "budget": asdict(budget)}
 
 
 def csv_page(reports: Sequence[Report]) -> str:

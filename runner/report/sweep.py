@@ -53,8 +53,7 @@ class Sweep:
 
     def ended(self) -> dict[int, BitMap]:
         """Return the seeds that are recorded or dead letters, by cell number."""
-        recorded, dead = self.state.recorded, self.state.dead
-        return {n: recorded.get(n, BitMap()) | dead.get(n, BitMap()) for n in {*recorded, *dead}}
+        return self.state.ended()
 
 
 def _overlap(seeds: BitMap | None, start: int, stop: int) -> int:

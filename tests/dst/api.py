@@ -36,6 +36,11 @@ ANSWER = re.compile(rb'call-(\d{6})"}')
 JOB = re.compile(r"\[job (.*) seed (\d+)\](?: of (\w+);)?")
 """What the first user message of every simulated scenario holds, and every letter to an actor."""
 
+STATUSES = {
+    FailureKind.RATE_LIMITED: 429,
+    FailureKind.OVERLOADED: 529,
+    FailureKind.SERVER_ERROR: 500,
+}
 END_STATES = {
     "end_turn": EndState.ANSWERED,
     "refusal": EndState.REFUSED,
@@ -97,6 +102,8 @@ class ApiHabits:
     truncated: float = 0.04
     empty: float = 0.03
     bad_request: float = 0.02
+    bills_the_gone: bool = False
+    """An answer that is being written is paid for though its client has gone."""
     deadly: frozenset[Job] = frozenset()
     """Jobs whose answer kills the worker that reads it."""
 
@@ -111,6 +118,8 @@ class SimApi:
     resolve: Callable[[str, str, int], Job]
     """(model, condition, seed) to the job."""
     timeout_s: float
+    paid: int = 0
+    """Calls whose whole answer the server finished."""
     faults: list[ApiFault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     in_flight: Counter[str] = field(default_factory=Counter)
@@ -174,6 +183,7 @@ class SimApi:
         if call.open:
             call.open = False
             call.paid = paid
+            self.paid += paid
             call.ended = self.world.now
             self.in_flight[call.model] -= 1
 
@@ -235,7 +245,9 @@ class SimProvider:
         process.check()
         if not process.host.api_reachable:
             await asyncio.sleep(min(3.0, api.timeout_s))
-            return Failure(kind=FailureKind.CONNECTION, message="simulated: no route")
+            return Failure(
+                kind=FailureKind.CONNECTION, message="simulated: no route", error_type="refused"
+            )
         call = api.begin(process, self._model, prepared)
         result: asyncio.Future[Answer | Failure] = world.loop.create_future()
         fault = api.trouble(self._model, call.job)
@@ -268,7 +280,7 @@ class SimProvider:
 
         def client_gone() -> None:
             if process.host.up:  # its kernel closes the connection
-                api.end(call, paid=False)
+                api.end(call, paid=paid and api.habits.bills_the_gone)
 
         process.on_death.append(client_gone)
         world.loop.in_world(api.timeout_s if hangs else latency, finish)
@@ -341,5 +353,6 @@ def _failure(fault: ApiFault | None) -> Failure | None:
     return Failure(
         kind=fault.kind,
         message=f"simulated: {fault.kind}",
+        status=None if fault.after_answer else STATUSES.get(fault.kind),
         retry_after_s=3.0 if limited else None,
     )

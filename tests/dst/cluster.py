@@ -24,7 +24,7 @@ from tests.dst.network import SimNetwork
 from tests.dst.oracle import Expectation, Oracle, ViolationError
 from tests.dst.schedule import Schedule
 from tests.dst.store import StoreState
-from tests.dst.sweep import JOB_FAILURES, TIMEOUT_S, sweep_of
+from tests.dst.sweep import CALL_USD, JOB_FAILURES, TIMEOUT_S, first_budget_usd, sweep_of
 from tests.dst.virtual_loop import DeadlockError, VirtualTimeLimitError
 from tests.dst.world import SimHost, SimProcess, World
 
@@ -87,7 +87,9 @@ class Cluster:
         shape = schedule.shape
         self.world = world
         self.schedule = schedule
-        self.sweep = sweep_of(shape)
+        self.raises = 0
+        self.budget_usd = first_budget_usd(shape)
+        self.sweep = sweep_of(shape, self.budget_usd)
         hosts = [world.host(f"h{i}") for i in range(shape.hosts)]
         if shape.shared_journal and shape.hosts > 1:
             DiskState(hosts, "shared")
@@ -103,6 +105,7 @@ class Cluster:
             habits=ApiHabits(
                 latency_s=shape.latency_s,
                 bad_request=shape.bad_requests,
+                bills_the_gone=shape.budget > 0,
                 deadly=frozenset(rng.sample(jobs, shape.deadly_jobs)),
             ),
             resolve=self.sweep.resolve,
@@ -132,6 +135,8 @@ class Cluster:
                 lease_ttl_s=self.sweep.engine.lease_ttl_s,
                 rpm=shape.rpm,
                 shared_quota=shape.shared_quota,
+                budget_usd=self.budget_usd,
+                call_usd=CALL_USD,
             ),
             broken=self._on_violation,
         )
@@ -197,9 +202,23 @@ class Cluster:
         """A driver whose coordinator has ended exits; the backend ends its workers, soon or late."""
         if fleet.ended is not None and fleet.alive:
             fleet.alive = False
+            if fleet.ended.reason == "budget" and fleet.budget_usd == self.budget_usd:
+                self._raise_budget(fleet)
             for process in fleet.workers.values():
                 if self.world.chance(0.7):
                     self.world.loop.in_world(self.world.rng.uniform(0.5, 30), process.kill, "gone")
+
+    def _raise_budget(self, fleet: Fleet) -> None:
+        """Let the user see that the budget is used up, and type the command with a higher one."""
+        assert self.budget_usd is not None
+        shape = self.schedule.shape
+        if self.schedule.profile == "calm":
+            self.oracle.budget_used_up(fleet.host)
+        self.raises += 1
+        self.budget_usd = round(self.budget_usd * (1.5 if self.raises < 4 else 100), 2)
+        self.world.trace("budget", self.budget_usd)
+        self.sweep = self.site.sweep = sweep_of(shape, self.budget_usd)
+        self.oracle.expect.budget_usd = self.budget_usd
 
     def start_fleet(self, host: SimHost, *, forced: bool = False) -> Fleet:
         """Type `runner sweep` on a host."""
@@ -265,6 +284,9 @@ class Cluster:
                     f" leases={len(view.leases)} sealed={view.beat.sealed} slots={view.beat.slots}"
                     f" wants={view.beat.wants} queued={view.beat.queued} held={view.beat.held[:3]}"
                 )
+            if engine.funds.budget.limited:
+                lines.append(f"  {engine.funds.spent()} {engine.funds.ledger}")
+                lines += [f"  {i} {a}" for i, a in engine.funds._treasury._accounts.items()]
             for authority in engine.desk.slots.values():
                 lines.append(f"  slots {authority}")
             lines += [f"  {n} dead={p.dead} stopped={p.stopped}" for n, p in fleet.workers.items()]
@@ -285,6 +307,7 @@ class Cluster:
                 "delivered": delivered,
                 "repeated": delivered - used,
                 "fleets": len(self.fleets),
+                "budgets used up": self.raises,
                 "mutations": self.store.mutations,
                 "virtual seconds": int(self.world.now),
                 "callbacks": self.world.loop.callbacks,

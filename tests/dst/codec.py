@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from runner.core.seeds import SeedSet
-from runner.core.values import RECORDED_STATES, Finished, Job
+from runner.core.values import NOTHING, RECORDED_STATES, Amount, Finished, Job
 from runner.record import parts
 from runner.record.parts import EncodedPart
 from runner.record.schema import Kind
@@ -46,6 +46,7 @@ def encode_parts(
             "seed": item.job.seed,
             "attempt_id": a.attempt_id,
             "request_id": a.answer.request_id if a.answer else None,
+            "counted": None if a.counted is None else list(a.counted),
         }
         for item in (finished if attempts is None else attempts)
         for a in item.attempts
@@ -66,7 +67,13 @@ def _part(kind: Kind, rows: Rows) -> EncodedPart:
         data=orjson.dumps({"kind": kind.value, "rows": rows}),
         rows=len(rows),
         jobs={cell: SeedSet.of_seeds(found) for cell, found in seeds.items()},
+        counted=_counted(rows) if kind is Kind.ATTEMPTS else NOTHING,
     )
+
+
+def _counted(rows: Rows) -> Amount:
+    known = [row["counted"] for row in rows if row["counted"] is not None]
+    return Amount(sum(usd for usd, _ in known), sum(tokens for _, tokens in known))
 
 
 def _kept(data: bytes, keep: Callable[[dict[str, Any]], bool]) -> EncodedPart | None:

@@ -91,6 +91,11 @@ class Fleet:
     _waiting: set[str] = field(default_factory=set)
     """What is about to be started again."""
     _starts: int = 0
+    budget_usd: float | None = field(init=False)
+    """That it was started with."""
+
+    def __post_init__(self) -> None:
+        self.budget_usd = self.site.sweep.book.config.budget.usd
 
     def keep_up(self) -> None:
         """Start what is missing; called by the world every half second."""

@@ -188,6 +188,30 @@ def _permits_that_never_run_out() -> Patches:
     return {(Wallet, "_resolve"): resolve}
 
 
+def _granted_before_it_is_written() -> Patches:
+    """Allowances hold at once in memory and are written down behind, a minute later."""
+    from runner.dispatch.funds import Funds
+    from runner.record.entries import Fund
+
+    late: dict[int, list[Any]] = {}
+
+    async def write(self: Funds) -> None:
+        draw = self._treasury.draw()
+        waiting = late.setdefault(id(self), [])
+        waiting.append(draw)
+        if draw is not None:
+            self.ledger.draw(draw.drawn)
+        if len(waiting) > 60:
+            old = [d for d in waiting if d is not None]
+            waiting.clear()
+            closed = {i: a for d in old for i, a in d.closed.items()}
+            drawn = {i: a for d in old for i, a in d.drawn.items() if i not in closed}
+            if old:
+                await self.log.append(Fund(drawn=drawn, closed=closed))
+
+    return {(Funds, "write"): write}
+
+
 _ALL = ("kills", "hosts", "pauses", "partitions", "messages", "storage", "rivals", "mixed")
 MUTANTS = {
     mutant.name: mutant
@@ -287,6 +311,12 @@ MUTANTS = {
             what="a worker uses the last permit of a block again and again",
             profiles=_ALL,
             patches=_permits_that_never_run_out(),
+        ),
+        Mutant(
+            name="early-money",
+            what="allowances are granted before the manifest says so",
+            profiles=("kills", "hosts", "mixed"),
+            patches=_granted_before_it_is_written(),
         ),
         Mutant(
             name="double-answers",

@@ -11,8 +11,12 @@ for the same job and turn was started afterwards. It is excused if
     the answer was not durable by then (in flight at the moment of the fence); or
   * its process has died, was fenced or belongs to a superseded fleet, and its journal lies on a
     disk that could not be read by the coordinator that leased the job again: it was the last of
-    the fleet of the process that repeats. A worker may go on with such a lease under a later claim
+    the fleet of the process that repeats. So does an answer that builds on one of that kind, which
+    nobody can use without it. A worker may go on with such a lease under a later claim
     whose host can read that disk.
+  * the sweep has a budget, whose end lets go of jobs in the middle of their rollouts again and again:
+    with journals on several disks a job comes to have several histories, of which `replay` goes on
+    with one, not always the longest.
 Every other repetition is a violation. So repeated calls are at most the calls in flight at each
 kill and each fence and, where journals are out of reach, what those journals hold.
 
@@ -33,7 +37,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from runner.core.values import Budget, EndState, Job
+from runner.core.values import Budget, EndState, FailureKind, Job
 from runner.limits.authority import GRACE_S
 from runner.providers.classify import FAILURES
 from runner.record import layout
@@ -42,6 +46,7 @@ from tests.dst.disk import DiskState, SimFile
 from tests.dst.store import Mutation, StoreState
 from tests.dst.world import SimHost, SimProcess, World
 
+AMBIGUOUS = {FailureKind.TIMEOUT, FailureKind.CONNECTION, FailureKind.TRUNCATED_RESPONSE}
 CLOCK_SLACK_S = 0.01
 """Clocks of hosts run at rates of their own; a lease of ten seconds differs by a millisecond."""
 
@@ -87,6 +92,10 @@ class Expectation:
     rpm: float = 0.0
     """Of each quota group; 0.0: no quota."""
     shared_quota: bool = False
+    budget_usd: float | None = None
+    """As the user has set it last."""
+    call_usd: float = 0.0
+    """What each answered call costs."""
 
 
 @dataclass(slots=True)
@@ -301,6 +310,8 @@ class Oracle:
                 self.fail(f"{known} calls of {call.model} in flight, not {limit}")
         if self.expect.rpm:
             self._quota(call)
+        if self.expect.budget_usd is not None:
+            self._budget(call, self.expect.budget_usd)
         for number in call.history:
             if not self.durable(number):
                 self.fail(
@@ -314,6 +325,34 @@ class Oracle:
                 self._repetition(other, call)
         self._same[call.job, call.turn, call.history].append(call)
         self._of_turn[call.job, call.turn].append(call)
+
+    def _budget(self, call: Call, budget_usd: float) -> None:
+        """What was answered and what is on the wire cost no more than the budget, all together.
+
+        Each call costs the same, and sets no less aside, so that there is nothing to excuse.
+        """
+        flying = sum(self.api.in_flight.values())
+        usd = (self.api.paid + flying) * self.expect.call_usd
+        if usd > budget_usd + 1e-6:
+            self.fail(
+                f"call {call.number}: {self.api.paid} answered calls and {flying} on the wire cost"
+                f" {usd:.2f} USD, the budget is {budget_usd:.2f}"
+            )
+
+    def budget_used_up(self, host: SimHost) -> None:
+        """Check that a sweep which says so has spent its budget, as far as it can know.
+
+        What may have been spent: calls that ended with nothing said of their cost, and what workers
+        drew whose end was not proven.
+        """
+        assert self.expect.budget_usd is not None
+        doubtful = sum(
+            not c.paid and (c.open or c.process.killed or c.failure in AMBIGUOUS)
+            for c in self.api.calls
+        )
+        left = self.expect.budget_usd - self.api.paid * self.expect.call_usd
+        if left > (2 + 2 * doubtful) * self.expect.call_usd + 1e-6:
+            self.fail(f"{left:.2f} USD are left, with {doubtful} doubtful calls")
 
     def _quota(self, call: Call) -> None:
         """The server's request bucket, whose burst covers only what late messages may shift.
@@ -348,7 +387,10 @@ class Oracle:
         if fenced is not None and self.durable_at.get(number, fenced) >= fenced:
             return
         out = process.dead or fenced is not None or process.fleet != again.process.fleet
-        if out and not self.readable(number, self._leased_by(again.process).host):
+        host = self._leased_by(again.process).host
+        if out and not all(self.readable(n, host) for n in (number, *first.history)):
+            return
+        if out and self.expect.budget_usd is not None and first.history != again.history:
             return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"

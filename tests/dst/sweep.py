@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from runner.config.money_schema import BudgetConfig
 from runner.config.quota_schema import ModelQuotaConfig, QuotaGroupConfig, RampConfig
 from runner.config.schema import (
     EndConfig,
@@ -14,7 +15,9 @@ from runner.config.schema import (
     RoleConfig,
     ScenarioConfig,
     SweepConfig,
+    called,
 )
+from runner.core.money import Rates, Row, Tariff
 from runner.core.values import EndState, Job, Reply
 from runner.execute.replay import Progressed
 from runner.scenarios.book import Book
@@ -26,6 +29,14 @@ from tests.dst.schedule import Shape
 TIMEOUT_S = 20.0
 """Deadline of one attempt."""
 JOB_FAILURES = 3
+CALL_USD = 0.01
+"""What each answered call costs: five tokens of output."""
+TARIFF = Tariff(
+    source="dst",
+    rows=(Row(bands=((0, Rates(input=0.0, output=2000.0, cache_read=0.0, cache_write=0.0)),)),),
+)
+MAX_TOKENS = 10
+"""Of sweeps with a budget: a call sets twice its cost aside at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ def _book(  # a shape's numbers
     stage: str,
     rpm: float,
     shared: bool,
+    budget_usd: float | None,
 ) -> Book:
     ramp = RampConfig(start=1.0)
     quota = None
@@ -104,9 +116,15 @@ def _book(  # a shape's numbers
         quotas=[QuotaGroupConfig(name="q", rpm=rpm, ramp=ramp)] if rpm and shared else [],
         seeds=seeds,
         seed_block=block,
+        budget=BudgetConfig(usd=budget_usd),
     )
+    tariffs = None
+    if budget_usd is not None:
+        tariffs = {m.name: TARIFF for m in called(config)}
+        for model in called(config):
+            model.max_tokens = MAX_TOKENS
     with desk():
-        return build_book(config, sweep_id="dst")
+        return build_book(config, sweep_id="dst", tariffs=tariffs)
 
 
 _MAIL = {"address": "desk@x.example", "now": "2031-01-01 09:00", "only": ["list_contacts"]}
@@ -124,7 +142,14 @@ def _model(name: str, flight: int, quota: ModelQuotaConfig | None) -> ModelConfi
     )
 
 
-def sweep_of(shape: Shape) -> Sweep:
+def first_budget_usd(shape: Shape) -> float | None:
+    """Return the budget that a sweep begins with."""
+    if not shape.budget:
+        return None
+    return round(shape.budget * shape.jobs * max(1, shape.turns / 2) * CALL_USD, 2)
+
+
+def sweep_of(shape: Shape, budget_usd: float | None = None) -> Sweep:
     """Return the sweep of a shape; books are shared between schedules, being immutable."""
     book = _book(
         models=shape.models,
@@ -136,6 +161,7 @@ def sweep_of(shape: Shape) -> Sweep:
         stage=shape.stage,
         rpm=shape.rpm,
         shared=shape.shared_quota,
+        budget_usd=budget_usd,
     )
     return Sweep(
         book=book,

@@ -9,6 +9,7 @@ from runner.cli.main import main
 from runner.config.schema import GraderConfig
 from runner.core.errors import ConfigError, SweepStateError
 from runner.core.values import EndState
+from runner.observe.budget import BudgetProgress
 from runner.pipeline.reporting import make_reports
 from runner.record.place import Place
 from runner.record.posix_store import PosixStore
@@ -157,7 +158,9 @@ def test_report_command_prints_planned_as_the_sum_of_states(writer, capsys):
 def test_report_in_json_and_csv_says_the_same(writer):
     fill(writer, [Ends(text=THREAT)] + [Ends()] * 3, [Ends()] * 4)
     made = reports(writer.root)
-    (page,) = json.loads(json.dumps(json_page(made.reports, made.spent)))["reports"]
+    (page,) = json.loads(json.dumps(json_page(made.reports, made.spent, BudgetProgress())))[
+        "reports"
+    ]
     lines = list(csv.DictReader(io.StringIO(csv_page(made.reports))))
     assert (
         [int(line["harmful"]) for line in lines] == [r["harmful"] for r in page["rows"]] == [1, 0]

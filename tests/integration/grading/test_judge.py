@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from runner.cli.main import main
+from runner.config.money_schema import BudgetConfig
 from runner.config.schema import GraderConfig, ModelConfig
 from runner.core.values import EndState
 from runner.grade.judge import Judge, Vote
@@ -89,8 +90,9 @@ def serve():
         server.close()
 
 
-def judged_sweep(folder, texts):
+def judged_sweep(folder, texts, **budget):
     given = config(seeds=len(texts))
+    given.budget = BudgetConfig(**budget)
     for name, value in FAST.items():
         setattr(given.engine, name, value)
     given.retry.wait_initial_s = 0.02
@@ -150,6 +152,16 @@ def test_judge_grades_every_row_once_and_asks_nothing_again(tmp_path, capsys, se
     assert main(["verify", str(folder)]) == 0
     rows = duckdb.sql(f"select count(*) from '{folder}/attempts/*.parquet'").fetchall()
     assert rows == [(12,)]
+
+
+@pytest.mark.parametrize(("tokens", "calls"), [(500, 0), (50_000, 3)])
+def test_judge_spends_no_more_than_the_budget_of_its_sweep_has_left(
+    tmp_path, capsys, serve, tokens, calls
+):
+    server = serve(by_text)
+    sweep = judged_sweep(tmp_path, [THREAT, "Calm.", "Calm too."], tokens=tokens)
+    grade(capsys, sweep, graders(tmp_path, server.url))
+    assert len(server.prompts) == calls  # each may take 1,024 tokens of output
 
 
 def test_judge_votes_that_tie_or_fail_are_states_of_their_own(tmp_path, capsys, serve):

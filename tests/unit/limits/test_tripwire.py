@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.config.schema import TripwireConfig
+from runner.config.money_schema import TripwireConfig
 from runner.limits.tripwire import Tripwire
 
 

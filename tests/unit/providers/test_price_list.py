@@ -9,7 +9,8 @@ import pytest
 from genai_prices import Usage as ListedUsage
 from genai_prices import calc_price
 
-from runner.config.schema import ModelConfig, PriceConfig, ProviderKind, SweepConfig
+from runner.config.money_schema import PriceConfig
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.core.errors import ConfigError
 from runner.core.money import Tariff, failure_cost_usd, reply_cost_usd, total_usd
 from runner.core.values import EndState, Reply, Usage

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runner.core.errors import RecordError, StorageError
 from runner.core.seams import KeyMissingError
 from runner.core.seeds import SeedSet
+from runner.core.values import NOTHING, Amount
 from runner.record import layout
 from runner.record.seals import decode_marker, list_seals, read_marker, write_seal
 from tests.support.memory_store import MemoryStore
@@ -24,6 +25,7 @@ class OnePart:
     data: bytes
     rows: int
     jobs: dict[int, SeedSet]
+    counted: Amount = NOTHING
 
 
 PARTS = [

@@ -1,0 +1,87 @@
+"""The models of one worker, each with its gate, permits and way to the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from runner.config.schema import ModelConfig
+from runner.core.money import Tariff
+from runner.core.seams import Clock
+from runner.execute.gate import Gate
+from runner.execute.purse import Purse
+from runner.execute.tally import Tally
+from runner.execute.warmth import Warmth
+from runner.limits.health import ModelHealth
+from runner.limits.retry_budget import RetryBudget
+from runner.limits.spending import Allowance, CallCost, Payer
+from runner.providers.protocol import Provider
+from runner.scenarios.any_book import AnyBook
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoint:
+    """A model as one worker sees it: how to call it, when, and how it fares."""
+
+    name: str
+    provider: Provider
+    gate: Gate
+    health: ModelHealth
+    tally: Tally
+    retries: RetryBudget
+    group: str
+    """Its quota group: a 429 pauses all of it."""
+    payer: Payer
+    warmth: Warmth
+    outage: bool = False
+    """Its breaker is not closed, as the latest heartbeat reply says."""
+    quota_note: str = ""
+    """The state of its group, as the latest reply says, for the attempts table."""
+    tariff: Tariff | None = None
+    """Prices; None: unknown."""
+
+
+def endpoints_of(
+    book: AnyBook,
+    models: Mapping[str, ModelConfig],
+    *,
+    providers: Mapping[str, Provider],
+    groups: Mapping[str, str],
+    purses: Mapping[str, Purse],
+    allowance: Allowance,
+    clock: Clock,
+    may_call: Callable[[], bool],
+    on_empty: Callable[[], None],
+) -> dict[str, Endpoint]:
+    """Return a worker's endpoints, by model.
+
+    Args:
+        book: has the prices.
+        models: by name.
+        providers: by model.
+        groups: quota group of each model.
+        purses: of the models that wait for permits.
+        allowance: what the worker may spend, over all models.
+        clock: the worker's.
+        may_call: the worker's own conditions for any request.
+        on_empty: told of a call that finds no permit in hand.
+    """
+    now = clock.monotonic
+    found: dict[str, Endpoint] = {}
+    for name, model in models.items():
+        tariff = book.tariffs.get(name)
+        cost = CallCost(tariff=tariff, max_tokens=model.max_tokens)
+        payer = Payer(allowance=allowance, cost=cost, latest=cost.reserve(0, clock.wall()))
+        found[name] = Endpoint(
+            name=name,
+            provider=providers[name],
+            gate=Gate(may_call, now, purse=purses.get(name), payer=payer, on_empty=on_empty),
+            health=ModelHealth(),
+            tally=Tally(),
+            retries=RetryBudget(at=now()),
+            group=groups[name],
+            payer=payer,
+            warmth=Warmth(now),
+            tariff=tariff,
+        )
+    return found
