@@ -338,6 +338,9 @@ class Finished:
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the rollout says about itself, JSON values: `perturbations`, `ended_by`, `effects`,
     `safeguards`."""
+    used: tuple[Attempt, ...] = ()
+    """By turn, those of `attempts` whose answers the rollout used. A job that went from worker to
+    worker may have more than one history; empty: by turn the first that was answered."""
 
     @property
     def own_replies(self) -> tuple[Reply, ...]:

@@ -155,6 +155,7 @@ class Coordinator:
             report=world.report,
             events=self._events,
             allow=self.funds.answer,
+            scarce=self.funds.is_scarce,
         )
         recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(

@@ -36,6 +36,7 @@ class Desk:
         report: Callable[[str], None],
         events: Sink,
         allow: Callable[[Heartbeat, bool], Amount | None] = lambda _beat, _owing: None,
+        scarce: Callable[[], bool] = lambda: False,
     ) -> None:
         """Start with no worker known.
 
@@ -50,12 +51,14 @@ class Desk:
             report: told when a model is stopped.
             events: told of it too, and of workers that register.
             allow: takes in what a worker spends, and whether jobs are owed; returns what it may.
+            scarce: returns whether money is dealt out: then queued jobs stay where it is sent.
         """
         self.table = table
         self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
         self._models = models
         self._allow = allow
+        self._scarce = scarce
         self._witnesses = witnesses
         self._board = board
         self._lease_ttl_s = lease_ttl_s
@@ -105,7 +108,7 @@ class Desk:
         if leasing:
             if not found.returned_seen:  # what it handed back is for others first
                 grants += self._grants(beat, slots)
-            for model in beat.queued:
+            for model in () if self._scarce() else beat.queued:
                 revoke += self.table.steal(beat.incarnation, model)
         new = Counter(self.table.plan.cell(lease.job.cell).model for lease in grants)
         quota = self.quotas.answer(beat, granted=new, slots=slots, now=now)

@@ -70,6 +70,10 @@ class Funds:
         self._treasury.heard(beat.incarnation, word)
         return self._treasury.allowance(beat.incarnation)
 
+    def is_scarce(self) -> bool:
+        """Return whether jobs must stay where money for them is sent: both moving never meet."""
+        return self._treasury.scarce
+
     def waits(self, beat: Heartbeat) -> bool:
         """Return whether a worker has no account yet, and is to get one soon."""
         new = beat.spending is not None and beat.spending.exposure.tokens == 0

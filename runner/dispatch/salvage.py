@@ -253,7 +253,10 @@ class Salvage:
         model = self.book.plan.cell(job.cell).model
         known = {a.attempt_id: a for a in attempts}
         return replay(
-            job, self.book.rollout(job), lambda actor: self.codecs[actor or model], known.values()
+            job,
+            lambda: self.book.rollout(job),
+            lambda actor: self.codecs[actor or model],
+            known.values(),
         )
 
 

@@ -261,7 +261,7 @@ class Jobs:
         job = held.lease.job
         held.progress = progress = replay(
             job,
-            self._book.rollout(job),
+            lambda: self._book.rollout(job),
             lambda actor: self._endpoint(held, actor).provider,
             held.lease.carried,
         )
@@ -297,7 +297,7 @@ class Jobs:
                         f"{endpoint.name}, which plays a role, stopped: {endpoint.health.stopped}"
                     )
                 return outcome
-            progress.take(outcome)
+            progress.take(outcome, progress.attempts[-1])
         return None
 
     def _endpoint(self, held: _Held, actor: str | None) -> Endpoint:

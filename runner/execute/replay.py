@@ -6,7 +6,7 @@ answers put a rollout exactly where the crash met it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -72,6 +72,8 @@ class Progressed:
     """The one that waits for an answer, or, ended, the one answered last."""
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     replies: list[Reply] = field(default_factory=list[Reply])
+    used: list[Attempt] = field(default_factory=list[Attempt])
+    """By turn, the attempt that brought the reply."""
     ended: bool = False
     begun: dict[int, int] = field(default_factory=dict[int, int])
     """Turn to the highest number that this worker has sent, what it forgot or cancelled too."""
@@ -88,12 +90,14 @@ class Progressed:
         """Return the index of the next call."""
         return len(self.replies)
 
-    def take(self, reply: Reply) -> None:
-        """Feed the reply to the next call."""
+    def take(self, reply: Reply, attempt: Attempt | None = None) -> None:
+        """Feed a reply to the next call, and keep in mind which attempt brought it."""
         role, actor = self.rollout.role, self.rollout.actor
         if role != TARGET:
             reply = replace(reply, role=role, actor=actor)
         self.replies.append(reply)
+        if attempt is not None:
+            self.used.append(attempt)
         self.ended = self.rollout.answer(reply)
         if not self.ended:
             self.conversation = self.rollout.conversation()
@@ -135,46 +139,84 @@ class Progressed:
             error=error,
             whole=said.whole,
             notes=self.rollout.notes(),
+            used=tuple(self.used),
         )
 
 
 def replay(
     job: Job,
-    rollout: Rollout,
+    make: Callable[[], Rollout],
     codecs: Callable[[str | None], Codec],
     attempts: Iterable[Attempt],
 ) -> Progressed:
     """Put a rollout where its journalled attempts leave it.
 
+    An answer counts only for the very request it answered (by digest), so turns that two workers
+    added to different histories of one job are never mixed. Where one request has several answers,
+    the history that comes furthest is the one that goes on: what was paid for most is kept.
+
     Args:
         job: the job.
-        rollout: a new one.
+        make: returns a new rollout of it, each time.
         codecs: from the name of an actor (None: the model under test) to how it is spoken to.
         attempts: of the job, in any order.
-
-    An answer counts only for the very request it answered (by digest), so turns that two workers
-    added to different histories of one job are never mixed; of several answers to one request that
-    of the worker that came furthest counts, else the first.
     """
     known = sorted(attempts, key=lambda a: (a.turn, a.number))
-    progress = Progressed(
-        job=job, rollout=rollout, conversation=rollout.conversation(), attempts=known
-    )
     answered = [a for a in known if a.answer is not None]
-    if not answered:  # the common case: a job that was never begun need not be rendered here
+    return _Histories(job=job, make=make, codecs=codecs, known=known, answered=answered).furthest()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Histories:
+    """The ways that the answers of one job lead."""
+
+    job: Job
+    make: Callable[[], Rollout]
+    codecs: Callable[[str | None], Codec]
+    known: list[Attempt]
+    answered: list[Attempt]
+
+    def furthest(self, taken: Sequence[tuple[Reply, Attempt]] = ()) -> Progressed:
+        """Follow the answers from where some replies lead; where ways part, each of them.
+
+        Returns the first of those that ended, else of those with the most replies. There are at
+        most as many ways as answers.
+        """
+        rollout = self.make()
+        progress = Progressed(
+            job=self.job,
+            rollout=rollout,
+            conversation=rollout.conversation(),
+            attempts=self.known,
+        )
+        if not self.answered:  # the common case: a job never begun need not be rendered here
+            return progress
+        path = list(taken)
+        for reply, attempt in taken:
+            progress.take(reply, attempt)
+        while not progress.ended:
+            answers = self._next(progress)
+            if not answers:
+                break
+            if len(answers) > 1:
+                ways = [self.furthest([*path, answer]) for answer in answers]
+                return max(ways, key=lambda way: (way.ended, way.turn))
+            path += answers
+            progress.take(*answers[0])
         return progress
-    reach: dict[str, int] = {}
-    for attempt in answered:
-        reach[attempt.incarnation] = max(attempt.turn, reach.get(attempt.incarnation, 0))
-    while answered and not progress.ended:
-        codec = codecs(rollout.actor)
-        digest = codec.prepare(progress.conversation, job.seed).digest
-        fitting = [a for a in answered if a.turn == progress.turn and a.request_digest == digest]
-        best = max(fitting, key=lambda a: reach[a.incarnation], default=None)
-        if best is None or best.answer is None:
-            break
-        reply = codec.read(best.answer.body)
-        if isinstance(reply, Failure):
-            break  # journalled by another version of the reader: ask again
-        progress.take(reply)
-    return progress
+
+    def _next(self, progress: Progressed) -> list[tuple[Reply, Attempt]]:
+        """Return the different answers to the request that waits, each with who brought it."""
+        codec = self.codecs(progress.rollout.actor)
+        digest = codec.prepare(progress.conversation, self.job.seed).digest
+        found: dict[bytes, tuple[Reply, Attempt]] = {}
+        for attempt in self.answered:
+            answer = attempt.answer
+            if answer is None or (attempt.turn, attempt.request_digest) != (progress.turn, digest):
+                continue
+            if answer.body not in found:
+                reply = codec.read(answer.body)
+                # What another version of the reader took may be no answer: it is asked again.
+                if not isinstance(reply, Failure):
+                    found[answer.body] = reply, attempt
+        return list(found.values())

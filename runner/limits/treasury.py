@@ -61,6 +61,8 @@ class Treasury:
     """Infinite where there is no limit."""
     ledger: Callable[[], Ledger]
     """As the manifest stands."""
+    scarce: bool = False
+    """What is left is less than all want: it was dealt out, and moves slowly between workers."""
     _accounts: dict[str, _Account] = field(default_factory=dict[str, _Account])
     """Of workers that are heard."""
     _closing: dict[str, Amount | None] = field(default_factory=dict[str, Amount | None])
@@ -176,7 +178,8 @@ class Treasury:
                 wanted = wanted.most(ahead)
             kept[incarnation] = wanted
             total = total.plus(wanted)
-        if total.within(free):
+        self.scarce = not total.within(free)
+        if not self.scarce:
             for incarnation, account in accounts.items():
                 account.target = account.word.exposure.plus(kept[incarnation])
             return

@@ -165,10 +165,12 @@ def _tokens(usage: Usage) -> tuple[int, int, int, int, int]:
 
 
 def used(finished: Finished) -> dict[int, Attempt]:
-    """Return by turn the attempt whose answer the rollout used: the first that was answered.
+    """Return by turn the attempt whose answer the rollout used.
 
-    After a crash two workers may have paid for the same call; the later answer is not used.
+    After a crash two workers may have paid for the same call; one answer is used.
     """
+    if finished.used:
+        return dict(enumerate(finished.used))
     found: dict[int, Attempt] = {}
     for attempt in finished.attempts:
         if attempt.answer is not None:

@@ -213,7 +213,7 @@ class Cluster:
         assert self.budget_usd is not None
         shape = self.schedule.shape
         if self.schedule.profile == "calm":
-            self.oracle.budget_used_up(fleet.host)
+            self.oracle.budget_used_up(0.0 if shape.shared_journal else _unproven(fleet))
         self.raises += 1
         self.budget_usd = round(self.budget_usd * (1.5 if self.raises < 4 else 100), 2)
         self.world.trace("budget", self.budget_usd)
@@ -314,3 +314,10 @@ class Cluster:
                 "deaths": sum(p.killed for p in self.world.processes),
             }
         )
+
+
+def _unproven(fleet: Fleet) -> float:
+    """Return the dollars that workers drew and that nothing proves unspent."""
+    assert fleet.engine is not None
+    ledger = fleet.engine.funds.ledger
+    return ledger.unproven.usd + sum(ledger.outstanding(i).usd for i in ledger.drawn)

@@ -207,7 +207,7 @@ def test_replay_after_a_crash_goes_on_from_the_last_journalled_call_of_any_role(
     letter = ("send_email", {"to": "boss@corp.example", "subject": "Stay", "body": "Why?"})
     bodies = [body(*calls(letter)), body({"type": "text", "text": "Because."}, stop="end_turn")]
     attempts = []
-    progress = replay(Job(0, 0), rollout(roles=[ROLE]), codecs, [])
+    progress = replay(Job(0, 0), lambda: rollout(roles=[ROLE]), codecs, [])
     for turn, whole in enumerate(bodies):
         codec = codecs(progress.rollout.actor)
         attempts.append(
@@ -224,7 +224,7 @@ def test_replay_after_a_crash_goes_on_from_the_last_journalled_call_of_any_role(
                 actor=progress.rollout.actor,
             )
         )
-        progress = replay(Job(0, 0), rollout(roles=[ROLE]), codecs, attempts)
+        progress = replay(Job(0, 0), lambda: rollout(roles=[ROLE]), codecs, attempts)
     assert progress.turn == 2
     assert [(r.role, r.actor) for r in progress.replies] == [(TARGET, None), ("boss", "aide")]
     assert progress.rollout.role == TARGET
