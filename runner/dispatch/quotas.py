@@ -28,6 +28,10 @@ from runner.providers.capabilities import capabilities_of, group_quota
 NOTE_S = 0.5
 """How old what the attempts table says of a group may be."""
 
+UNKNOWN_WANTS = 1
+"""Permits of a worker that cannot tell yet how large its calls are, where input tokens are limited:
+a whole block of calls at no cost would be a debt that everybody pays off for minutes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaPlan:
@@ -263,7 +267,10 @@ class QuotaDesk:
                 continue
             tally = beat.tallies.get(model, ModelTally())
             room = max(0, slots.get(model, 0) - tally.in_flight) + word.ended + 1
-            want = min(word.wants + granted.get(model, 0), room) - word.held
+            most = min(word.wants + granted.get(model, 0), room)
+            if model in self.plan.sized and not word.cost.input_tokens:
+                most = min(most, UNKNOWN_WANTS)
+            want = most - word.held
             nothing = self.paused or beat.draining or beat.done
             want = 0 if nothing else max(0, want)
             block = authority.grant(worker, model, want, word.cost, now, sizes=word.sizes)
