@@ -46,6 +46,10 @@ class Purse:
     _mean_input: float = 0.0
     """Tokens that a call is expected to cost, over the latest calls."""
     _mean_output: float = 0.0
+    _later: float = 0.0
+    """Share of calls that were no job's first, over the latest ones."""
+    _later_input: float = 0.0
+    """Input tokens that one of those costs."""
     _asked: int = 0
     """Costs that the means are made of, at most 50."""
     again: int = 0
@@ -84,6 +88,10 @@ class Purse:
             self._guess.begins(self.model, cell, characters, shares=reads is not None)
         self._asked = min(self._asked + 1, 50)
         share = 1.0 / self._asked
+        self._later += share * ((not first) - self._later)
+        if not first:
+            known = self._later_input or cost.input_tokens
+            self._later_input = known + 0.1 * (cost.input_tokens - known)
         self._mean_input += share * (cost.input_tokens - self._mean_input)
         self._mean_output += share * (cost.output_tokens - self._mean_output)
         return expected
@@ -194,6 +202,8 @@ class Purse:
         for cost in waiting:
             yield cost.input_tokens
         writes: set[int] = set()
+        # Permits of jobs that are to begin go first to calls of those that have begun meanwhile.
+        owed, later = 0.0, self._later / max(0.02, 1.0 - self._later)
         for cell in cells:
             # Of a cold cell's jobs the first writes the prefix, the others wait and read it.
             reads = cell in writes or readable(cell)
@@ -201,6 +211,10 @@ class Purse:
             size = self._guess.first_input(self.model, cell, reads=reads)
             if size is None:
                 return
+            owed += later
+            while owed >= 1.0:
+                owed -= 1.0
+                yield self._later_input
             yield size
 
 
