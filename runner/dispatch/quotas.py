@@ -10,13 +10,14 @@ Pure: heartbeats in, permits out, time as an argument.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from runner.config.quotas import QuotaUse, groups_of, limits_rate
 from runner.config.schema import ModelConfig, SweepConfig, called
 from runner.config.streaming import longest_call_s
-from runner.execute.messages import Heartbeat, ModelTally
+from runner.execute.messages import Heartbeat, ModelTally, QuotaWord
 from runner.execute.purse import RATE_LIMITS, Purse
 from runner.limits.authority import Authority
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
@@ -27,6 +28,10 @@ from runner.providers.capabilities import capabilities_of, group_quota
 
 NOTE_S = 0.5
 """How old what the attempts table says of a group may be."""
+
+UNKNOWN_WANTS = 1
+"""Permits of a worker that cannot tell yet how large its calls are, where input tokens are limited:
+a whole block of calls at no cost would be a debt that everybody pays off for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +268,8 @@ class QuotaDesk:
                 continue
             tally = beat.tallies.get(model, ModelTally())
             room = max(0, slots.get(model, 0) - tally.in_flight) + word.ended + 1
-            want = min(word.wants + granted.get(model, 0), room) - word.held
+            most = min(word.wants + granted.get(model, 0), room)
+            want = min(most, self._known_wants(model, word)) - word.held
             nothing = self.paused or beat.draining or beat.done
             want = 0 if nothing else max(0, want)
             block = authority.grant(worker, model, want, word.cost, now, sizes=word.sizes)
@@ -282,6 +288,11 @@ class QuotaDesk:
                 out.outages.add(model)
             out.notes[model] = self._note(use.group, model, now)
         return out
+
+    def _known_wants(self, model: str, word: QuotaWord) -> int:
+        """Return how many permits a worker may want by what it knows of its calls' sizes."""
+        unknown = model in self.plan.sized and not word.cost.input_tokens
+        return UNKNOWN_WANTS if unknown else sys.maxsize
 
     def all_registered(self, now: float) -> None:
         """Every worker of before has registered, is gone, or has fenced itself."""

@@ -29,7 +29,7 @@ from runner.core.values import (
     Stop,
 )
 from runner.execute.endpoints import Endpoint
-from runner.execute.gate import NO_COST
+from runner.execute.gate import no_cost
 from runner.execute.purse import PAUSE_S, RATE_LIMITS
 from runner.execute.replay import Progressed
 from runner.execute.worklog import WorkLog
@@ -217,7 +217,9 @@ class Caller:
         outcome: Reply | Failure | HandBack | None = None
         try:
             begun = partial(endpoint.warmth.begun, cell, cache_s) if leads else None
-            outcome = await self._attempt(progress, spent, endpoint, prepared, begun)
+            outcome = await self._attempt(
+                progress, spent, endpoint, prepared, begun, reads=not leads
+            )
             return outcome
         finally:
             if isinstance(outcome, Reply):
@@ -232,13 +234,18 @@ class Caller:
         endpoint: Endpoint,
         prepared: Prepared,
         begun: Callable[[], None] | None = None,
+        *,
+        reads: bool | None = None,
     ) -> Reply | Failure | HandBack:
-        """Send one attempt; its outcome is durable when this returns."""
+        """Send one attempt; its outcome is durable when this returns.
+
+        `reads`: it reads its prefix from the cache (True) or writes it; None: it shares none.
+        """
         now, gate, payer = self.clock.monotonic, endpoint.gate, endpoint.payer
         purse, asked = gate.purse, now()
         job, turn = progress.job, progress.turn
         spent.waiting = True
-        admitted = await self._admit(progress, endpoint, len(prepared.body))
+        admitted = await self._admit(progress, endpoint, len(prepared.body), reads)
         spent.waiting = False
         if admitted is None:
             return HandBack(reason=endpoint.health.stopped or "stopping")
@@ -268,6 +275,7 @@ class Caller:
                     latency_s=latency_s,
                     trouble=trouble,
                     now=now(),
+                    reads=reads,
                 )
             ended = True
         finally:
@@ -302,17 +310,17 @@ class Caller:
         return reply
 
     async def _admit(
-        self, progress: Progressed, endpoint: Endpoint, characters: int
+        self, progress: Progressed, endpoint: Endpoint, characters: int, reads: bool | None
     ) -> tuple[Ticket, Amount] | None:
         """Wait until a call may start, with what is set aside for it; None: the gate is closed."""
-        gate, payer, cost = endpoint.gate, endpoint.payer, NO_COST
+        gate, payer, cost = endpoint.gate, endpoint.payer, no_cost
 
         def ask() -> Amount:
             return payer.asks(characters, self.clock.wall())
 
         if gate.purse is not None:
             begins = progress.turn == 0 and not progress.attempts
-            cost = gate.purse.cost(progress.job.cell, characters, first=begins)
+            cost = gate.purse.asks(progress.job.cell, characters, first=begins, reads=reads)
         admitted = await gate.acquire(cost, ask)
         while admitted is not None and payer.limited and not self.journal.writable:
             # A note that is in no file dies with this process, and what the call cost unseen.

@@ -77,7 +77,11 @@ class Demand:
                 gate.purse.wallet.drop()
             wants = 0 if leaving or gate.broke else gate.waiting + gate.coming + queued.get(name, 0)
             words[name] = gate.purse.word(
-                now, wants=wants, waiting=gate.costs(), cells=self.jobs.next_cells(name)
+                now,
+                wants=wants,
+                waiting=gate.costs(),
+                cells=self.jobs.next_cells(name),
+                readable=endpoint.warmth.readable,
             )
         return words
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runner.core.values import NOTHING, Amount
@@ -20,6 +20,13 @@ from runner.limits.spending import Payer
 from runner.limits.wallet import Ticket
 
 NO_COST = Cost(input_tokens=0.0, output_tokens=0.0)
+
+
+def no_cost() -> Cost:
+    """Return what a call costs that no quota counts."""
+    return NO_COST
+
+
 FREE = Ticket(expected=NO_COST, at=0.0)
 """Stands for the permit of a model that needs none."""
 
@@ -27,7 +34,7 @@ FREE = Ticket(expected=NO_COST, at=0.0)
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiter:
     turn: asyncio.Future[None]
-    cost: Cost
+    cost: Callable[[], Cost]
 
 
 class Gate:
@@ -75,9 +82,9 @@ class Gate:
         """Return how many calls wait for a place."""
         return len(self._waiters)
 
-    def costs(self) -> list[Cost]:
-        """Return what those who wait are expected to cost, in the order of their turns."""
-        return [waiter.cost for waiter in self._waiters]
+    def costs(self) -> Iterator[Cost]:
+        """Yield what those who wait are expected by now to cost, in the order of their turns."""
+        return (waiter.cost() for waiter in self._waiters)
 
     def free(self) -> int:
         """Return how many requests could start now."""
@@ -105,12 +112,12 @@ class Gate:
         return self.free() - len(self._waiters) - self.coming
 
     async def acquire(
-        self, cost: Cost = NO_COST, ask: Callable[[], Amount] = lambda: NOTHING
+        self, cost: Callable[[], Cost] = no_cost, ask: Callable[[], Amount] = lambda: NOTHING
     ) -> tuple[Ticket, Amount] | None:
         """Wait for a place, a permit and money and take all; None where the gate is closed.
 
         Args:
-            cost: for the permit.
+            cost: tells what the permit is for, by what is known when it is asked.
             ask: returns what to set aside, which may become less while the call waits.
         """
         first = True
@@ -138,14 +145,14 @@ class Gate:
                     self.kick()  # the wake-up it was given belongs to the next one
                 raise
 
-    def _take(self, cost: Cost, amount: Amount) -> tuple[Ticket, Amount] | None:
+    def _take(self, cost: Callable[[], Cost], amount: Amount) -> tuple[Ticket, Amount] | None:
         ticket: Ticket | None = FREE
         allowance = None if self.payer is None else self.payer.allowance
         if allowance is not None and not allowance.affords(amount):
             return None
         if self.purse is not None:
             now = self._now()
-            ticket = self.purse.wallet.take(now, cost)
+            ticket = self.purse.wallet.take(now, cost())
             self._arm(now)
         if ticket is None:
             return None

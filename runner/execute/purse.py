@@ -6,8 +6,9 @@ waits for permits; a model without limits by rate has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from runner.core.values import Failure, FailureKind, Reply
@@ -45,6 +46,10 @@ class Purse:
     _mean_input: float = 0.0
     """Tokens that a call is expected to cost, over the latest calls."""
     _mean_output: float = 0.0
+    _later: float = 0.0
+    """Share of calls that were no job's first, over the latest ones."""
+    _later_input: float = 0.0
+    """Input tokens that one of those costs."""
     _asked: int = 0
     """Costs that the means are made of, at most 50."""
     again: int = 0
@@ -53,23 +58,43 @@ class Purse:
     _latest: int = 0
     """Permits of the latest block."""
 
-    def cost(self, cell: int, characters: int, *, first: bool) -> Cost:
-        """Return what a call is expected to cost, and remember it for the next heartbeat."""
-        cost = self._guess.cost(
+    def asks(
+        self, cell: int, characters: int, *, first: bool, reads: bool | None = None
+    ) -> Callable[[], Cost]:
+        """Count a call that is about to wait; returns what tells, at any time, its expected cost.
+
+        Answers that come while it waits change that by much: of what it reads from a cache nothing
+        is known before the one that wrote it has ended.
+
+        Args:
+            cell: its number.
+            characters: of the request's text.
+            first: of its job.
+            reads: it will read its prefix from the cache (True) or write it (False); None: it has
+                none to share.
+        """
+        expected = partial(
+            self._guess.cost,
             self.model,
             cell,
             characters=characters,
             max_tokens=self.max_tokens,
             charging=self.charging,
+            reads=bool(reads),
         )
+        cost = expected()
         self.again += not first
         if first and self.sized:
-            self._guess.begins(self.model, cell, characters)
+            self._guess.begins(self.model, cell, characters, shares=reads is not None)
         self._asked = min(self._asked + 1, 50)
         share = 1.0 / self._asked
+        self._later += share * ((not first) - self._later)
+        if not first:
+            known = self._later_input or cost.input_tokens
+            self._later_input = known + 0.1 * (cost.input_tokens - known)
         self._mean_input += share * (cost.input_tokens - self._mean_input)
         self._mean_output += share * (cost.output_tokens - self._mean_output)
-        return cost
+        return expected
 
     def accept(self, block: PermitBlock, *, sent_at: float, now: float) -> None:
         """Take permits in; see `Wallet.accept`."""
@@ -90,8 +115,12 @@ class Purse:
         latency_s: float,
         trouble: bool,
         now: float,
+        reads: bool | None = None,
     ) -> None:
-        """Settle a request that has ended; `trouble`: it says that the server is full or away."""
+        """Settle a request that has ended.
+
+        `trouble`: it says that the server is full or away; `reads`: as `asks` was told.
+        """
         self._ended += 1
         wallet = self.wallet
         if isinstance(reply, Reply):
@@ -111,6 +140,9 @@ class Purse:
                 characters=characters,
                 input_tokens=tokens,
                 output_tokens=usage.output_tokens,
+                cached_tokens=0 if self.cache_reads_count else usage.cache_read_tokens,
+                written_tokens=0 if self.cache_reads_count else usage.cache_write_tokens,
+                reads=reads,
             )
         elif reply.kind in RATE_LIMITS:
             wallet.refused(
@@ -131,18 +163,25 @@ class Purse:
             self._headers = headers
 
     def word(
-        self, now: float, *, wants: int, waiting: Iterable[Cost] = (), cells: Iterable[int] = ()
+        self,
+        now: float,
+        *,
+        wants: int,
+        waiting: Iterable[Cost] = (),
+        cells: Iterable[int] = (),
+        readable: Callable[[int], bool] = lambda _: False,
     ) -> QuotaWord:
         """Return what the next heartbeat says.
 
         Args:
             now: seconds.
             wants: calls that wait for a permit and jobs that have not started.
-            waiting: costs of these calls, in the order of their turns.
+            waiting: costs of these calls as expected now, in the order of their turns.
             cells: of these jobs, in the order in which they will start.
+            readable: whether a cell's prefix is in the cache or being written to it.
         """
         held = self.wallet.held(now)
-        sizes = islice(self._sizes(waiting, cells), held, held + MOST_SIZES)
+        sizes = islice(self._sizes(waiting, cells, readable), held, held + MOST_SIZES)
         headers, self._headers = self._headers, {}
         again, self.again = self.again, 0
         ended, self._ended = self._ended, 0
@@ -157,13 +196,25 @@ class Purse:
             sizes=tuple(sizes) if self.sized else (),
         )
 
-    def _sizes(self, waiting: Iterable[Cost], cells: Iterable[int]) -> Iterator[float]:
+    def _sizes(
+        self, waiting: Iterable[Cost], cells: Iterable[int], readable: Callable[[int], bool]
+    ) -> Iterator[float]:
         for cost in waiting:
             yield cost.input_tokens
+        writes: set[int] = set()
+        # Permits of jobs that are to begin go first to calls of those that have begun meanwhile.
+        owed, later = 0.0, self._later / max(0.02, 1.0 - self._later)
         for cell in cells:
-            size = self._guess.first_input(self.model, cell)
+            # Of a cold cell's jobs the first writes the prefix, the others wait and read it.
+            reads = cell in writes or readable(cell)
+            writes.add(cell)
+            size = self._guess.first_input(self.model, cell, reads=reads)
             if size is None:
                 return
+            owed += later
+            while owed >= 1.0:
+                owed -= 1.0
+                yield self._later_input
             yield size
 
 

@@ -39,6 +39,11 @@ class Warmth:
         prefix = self._prefixes.get(cell)
         return prefix is None or self.now() >= prefix.warm_until
 
+    def readable(self, cell: int) -> bool:
+        """Return whether a call that goes out soon will not have to write the prefix."""
+        prefix = self._prefixes.get(cell)
+        return prefix is not None and (prefix.warming or self.now() < prefix.warm_until)
+
     async def enter(self, cell: int) -> bool:
         """Wait until the prefix can be read; True: this call is the one that goes ahead.
 

@@ -112,12 +112,15 @@ class Calls:
             self._queue(lane, run)
 
     def _queue(self, lane: Lane, run: Run) -> None:
-        """Put a call into the row of those that wait for a place, with the cost known by now."""
+        """Put a call into the row of those that wait for a place."""
+        marked = run.home is lane and self._cells[run.job.cell].shared
+        run.reads = not run.leads if marked else None
         if lane.purse is not None:
-            run.cost = lane.purse.cost(
+            run.cost = lane.purse.asks(
                 run.job.cell,
                 self._input_of(lane, run) * CHARACTERS_PER_TOKEN,
                 first=run.at == 0 and run.tries == 0,
+                reads=run.reads,
             )
         lane.ready.append(run)
 
@@ -148,7 +151,7 @@ class Calls:
         input_tokens = self._input_of(lane, run)
         ticket = None
         if lane.purse is not None and run.cost is not None:
-            ticket = lane.purse.wallet.take(now, run.cost)
+            ticket = lane.purse.wallet.take(now, run.cost())
         lane.in_flight += 1
         if run.tries == 0:
             lane.retries.first_attempt()
@@ -200,6 +203,7 @@ class Calls:
                 latency_s=now - flight.sent_at,
                 trouble=trouble,
                 now=now,
+                reads=run.reads,
             )
         if run.home is lane and self._cells[run.job.cell].shared:
             self.warmed(flight, answered=isinstance(reply, Reply))

@@ -8,8 +8,9 @@ much is asked for follows `execute/demand.py`, number for number.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from runner.config.schema import ModelConfig
 from runner.core.seams import ProcessIdentity
@@ -41,8 +42,10 @@ class Run:
     """Failures in a row."""
     leads: bool = False
     """Its call writes the cache that others wait for."""
-    cost: Cost | None = None
-    """What its call was expected to cost when it began to wait."""
+    cost: Callable[[], Cost] | None = None
+    """Tells what its call is expected to cost, by what is known when it is asked."""
+    reads: bool | None = None
+    """Its call reads its prefix from the cache (True) or writes it; None: it shares none."""
 
 
 @dataclass(slots=True)
@@ -105,6 +108,11 @@ class Lane:
             return True
         prefix.warming = run.leads = True
         return False
+
+    def readable(self, cell: int, now: float) -> bool:
+        """Return whether a call that goes out soon will not have to write the prefix."""
+        prefix = self.prefixes.get(cell)
+        return prefix is not None and (prefix.warming or now < prefix.warm_until)
 
     def warmed(self, run: Run, now: float, *, answered: bool, ttl_s: float) -> list[Run]:
         """Note how a call with a marked prefix ended; returns who may go on."""
@@ -217,8 +225,9 @@ class Worker:
                 word = lane.purse.word(
                     now,
                     wants=wants,
-                    waiting=[run.cost for run in lane.ready if run.cost is not None],
+                    waiting=(run.cost() for run in lane.ready if run.cost is not None),
                     cells=(job.cell for job in lane.fresh),
+                    readable=partial(lane.readable, now=now),
                 )
                 found = readings.get(name)
                 words[name] = replace(word, readings=found) if found else word

@@ -97,6 +97,35 @@ def test_limit_of_a_models_own_holds_it_back_and_leaves_the_rest_to_others():
     assert found.refused_share == 0
 
 
+@pytest.mark.parametrize(("workers", "used"), [(1, 0.95), (4, 0.86)])
+def test_cached_prefixes_when_input_binds_leave_little_of_the_quota_unused(
+    workers: int, used: float
+):
+    shape = Shape(calls=3, input_tokens=1800, shared_tokens=1580, shared_characters=6300)
+    found = rehearsed(
+        scene(model(itpm=120_000, cache="5m"), seeds=60, shape=shape, workers=workers, **ALIKE)
+    )
+    # 716 calls of 220 tokens and four of 1,800, at 2,000 a second and safety 0.99: 83.2 s.
+    (group,) = found.groups
+    (bucket,) = group.buckets
+    assert group.binds == "input_tokens"
+    assert bucket.utilisation > used
+    assert found.duration_s < 105
+    assert found.refused_share == 0
+
+
+def test_first_permits_when_no_size_is_known_do_not_cost_a_debt():
+    # A block of calls at no cost on each of four workers would be 400,000 tokens on the first second.
+    one = model(itpm=120_000)
+    found = rehearsed(
+        scene(one, seeds=32, shape=Shape(calls=1, input_tokens=1600), workers=4, **ALIKE)
+    )
+    # 128 calls of 1,600 tokens at 1,980 a second: 103.4 s.
+    assert found.groups[0].buckets[0].utilisation > 0.95
+    assert found.duration_s < 115
+    assert found.refused_share == 0
+
+
 def test_cached_prefix_is_written_once_a_condition_and_read_by_all_others():
     shape = Shape(calls=1, input_tokens=3000, shared_tokens=2000, shared_characters=8000)
     found = rehearsed(scene(model(max_in_flight=50), seeds=100, shape=shape, **ALIKE))
