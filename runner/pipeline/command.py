@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from runner.core.errors import (
     EXIT_OK,
     AbortSweepError,
     ConfigError,
+    RecordError,
 )
 from runner.core.values import EndState, FailureKind
 from runner.dispatch.backend import Backend
@@ -122,10 +124,26 @@ def _run(
         end = asyncio.run(_session(prepared, Placement(), clock))
     elapsed_s = clock.monotonic() - began if end else None
     outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
+    _refuse_lost_rows(outcome, end)
     print_lines(closing(outcome))
     if end is not None:
         return end.exit_code
     return EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK
+
+
+def _refuse_lost_rows(outcome: Outcome, end: SessionEnd | None) -> None:
+    """Say so where the manifest has every job and its shards do not: resuming would not help.
+
+    Raises:
+        RecordError: rows that the manifest records are not there.
+    """
+    if outcome.owed and (end is None or end.exit_code == EXIT_OK):
+        where = shlex.quote(outcome.directory)
+        msg = (
+            f"{outcome.directory}: every job is recorded, but the rows of {many(outcome.owed, 'job')} "
+            f"are not there: shards were moved, deleted or damaged. Which ones: runner verify {where}"
+        )
+        raise RecordError(msg)
 
 
 def _fed(prepared: Prepared, placement: Placement, estimates: Sequence[ModelEstimate]) -> Placement:

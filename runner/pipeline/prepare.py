@@ -211,11 +211,17 @@ async def read_configuration(directory: Place, overrides: Sequence[str] = ()) ->
         overrides: `key=value`, applied on top.
 
     Raises:
-        ConfigError: an override is none, or gives a key what it cannot take.
+        ConfigError: an override is none, gives a key what it cannot take, or another `output`.
         SweepStateError: the directory holds no sweep.
         RecordError: the file is damaged, or a newer runner's.
         StorageError: it cannot be read.
     """
+    if any(o.partition("=")[0].strip() == "output" for o in overrides):
+        msg = (
+            f"command line  output: a sweep goes on where it lies, in {directory}. To move it, move the "
+            "directory; for a new sweep: runner sweep CONFIG output=NAME"
+        )
+        raise ConfigError(msg)
     file = f"{directory}/{CONFIGURATION}"
     try:
         text = (await open_store(directory).get(CONFIGURATION)).decode(errors="replace")

@@ -84,6 +84,33 @@ def test_torn_shard_is_found_by_verify(bench: Bench) -> None:
     assert ended.code == 5
 
 
+def test_lost_shard_when_all_is_recorded_is_said_and_not_called_done(
+    bench: Bench, api: StandIn
+) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    for shard in (bench.sweep / "transcripts").glob("*.parquet"):
+        shard.unlink()
+    ended = bench.run("resume", "outputs/s")
+    no_traceback(ended)
+    assert ended.code == 5, ended
+    assert "the rows of 4 jobs are not there" in ended.err
+    assert "runner verify outputs/s" in ended.err
+    assert api.stats()["total"] == 4
+
+
+def test_resume_with_another_output_is_refused(bench: Bench, api: StandIn) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    before = (bench.sweep / "sweep.yaml").read_bytes()
+    ended = bench.run("resume", "outputs/s", "output=elsewhere")
+    no_traceback(ended)
+    assert ended.code == 2, ended
+    assert "goes on where it lies, in outputs/s" in ended.err
+    assert (bench.sweep / "sweep.yaml").read_bytes() == before
+    assert api.stats()["total"] == 4
+
+
 def test_directory_of_a_newer_runner_is_refused(bench: Bench) -> None:
     bench.write()
     bench.ok("sweep", "c.yaml")
