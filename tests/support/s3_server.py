@@ -29,18 +29,27 @@ IDENTITIES = {
 }
 
 
+PARTS = ("s3", "master", "volume", "filer")
+
+
 class S3Server:
     """One server; a context manager. `kill` and `start` again keep its port and its objects."""
 
     def __init__(self) -> None:
         self.folder = Path()
-        self.port = self._grpc = 0
+        self.port = 0
+        self._ports: list[str] = []
+        """Options with the ports of all its parts: two servers run side by side."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="weed-"))
         (self.folder / "s3.json").write_text(json.dumps(IDENTITIES))
-        self.port, self._grpc = free_ports(2)  # its own choice, port + 10,000, may be no port
+        # All of them: its defaults are fixed, and those of gRPC (port + 10,000) may be no ports.
+        names = [f"{part}.port{kind}" for part in PARTS for kind in ("", ".grpc")]
+        found = free_ports(len(names))
+        self.port = found[names.index("s3.port")]
+        self._ports = [f"-{name}={port}" for name, port in zip(names, found, strict=True)]
         self.start()
         return self
 
@@ -65,7 +74,9 @@ class S3Server:
             self._process = subprocess.Popen(
                 [
                     *(weed, "server", f"-dir={self.folder}", "-s3"),
-                    *(f"-s3.port={self.port}", f"-s3.port.grpc={self._grpc}"),
+                    *self._ports,
+                    # Catalogues that nobody here asks for, at fixed ports.
+                    *("-s3.port.iceberg=0", "-s3.port.lance=0"),
                     *(f"-s3.config={self.folder}/s3.json", "-ip=127.0.0.1", "-volume.max=20"),
                     *("-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
                 ],
