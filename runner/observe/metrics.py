@@ -31,31 +31,22 @@ def samples(progress: Progress) -> list[Sample]:
     p = progress
     sweep = {"sweep": p.sweep}
     found = [
-        Sample(name="runner_workers", help="Workers that answer", value=p.workers, labels=sweep),
-        Sample(
-            name="runner_journal_lag_seconds",
-            help="Age of the oldest answer that is not synced yet, worst worker",
-            value=p.journal_lag_s,
-            labels=sweep,
-        ),
-        Sample(
-            name="runner_event_loop_lag_seconds",
-            help="By how much a worker's event loop was late, worst worker",
-            value=p.loop_lag_s,
-            labels=sweep,
-        ),
-        Sample(
-            name="runner_seal_seconds",
-            help="What the last seal took, worst worker",
-            value=p.seal_s,
-            labels=sweep,
-        ),
-        Sample(
-            name="runner_memory_bytes",
-            help="Memory of all worker processes",
-            value=p.memory_bytes,
-            labels=sweep,
-        ),
+        Sample(name=f"runner_{name}", help=about, value=value, labels=sweep)
+        for name, about, value in (
+            ("workers", "Workers that answer", p.workers),
+            (
+                "journal_lag_seconds",
+                "Age of the oldest answer that is not synced yet, worst worker",
+                p.journal_lag_s,
+            ),
+            (
+                "event_loop_lag_seconds",
+                "By how much a worker's event loop was late, worst worker",
+                p.loop_lag_s,
+            ),
+            ("seal_seconds", "What the last seal took, worst worker", p.seal_s),
+            ("memory_bytes", "Memory of all worker processes", p.memory_bytes),
+        )
     ]
     for model in p.models:
         found += _of_model(sweep | {"model": model.name}, model)

@@ -173,7 +173,7 @@ async def prepare(
             entries=tuple(entries),
             elsewhere=await spent_by_judges(directory) if config.budget.limited else NOTHING,
         ),
-        released=state.last_claim is None or state.released is not None,
+        released=state.is_free,
         exists=state.head > 0,
     )
 

@@ -85,7 +85,7 @@ async def steer(directory: Place, asked: Asked) -> tuple[Control, bool]:
     sweep = await open_sweep(store, directory)
     # With --reset, a damaged object may be replaced.
     control = Control() if asked.reset else await read_control(store)
-    live = sweep.state.last_claim is not None and sweep.state.released is None
+    live = not sweep.state.is_free
     if asked.anything:
         control = changed(control, sweep.config, asked)
         await write_control(store, control)

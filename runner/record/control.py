@@ -56,7 +56,7 @@ async def ask_to_stop(store: Store) -> int | None:
         StorageError: the store refuses.
     """
     state = await load_state(store)
-    if state.last_claim is None or state.released is not None:
+    if state.last_claim is None or state.is_free:
         return None
     number = state.last_claim.number
     await store.put(control_key(number), orjson.dumps({"stop": True}))

@@ -88,6 +88,11 @@ class SweepState:
     reports: list[str] = field(default_factory=list[str])
     """Damage met while loading that did no harm, one line each."""
 
+    @property
+    def is_free(self) -> bool:
+        """Return whether nobody has claimed it, or the last claimer left in order."""
+        return self.last_claim is None or self.released is not None
+
     def ended(self) -> Seeds:
         """Return the seeds that are recorded or dead letters, by cell."""
         both = {*self.recorded, *self.dead}
