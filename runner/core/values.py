@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from runner.core.light import light
+
 Block = dict[str, Any]
 """One content block in Messages API form: `{"type": "text", "text": …}`, `thinking`, `tool_use` …"""
 
@@ -96,7 +98,7 @@ GRADED_STATES = frozenset({EndState.ANSWERED, EndState.TRUNCATED, EndState.BLOCK
 """Recorded states with something that took effect: of a blocked row all but its last answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light
 class Usage:
     """Tokens of one response or, summed, of a rollout. Total input = the three input fields."""
 
@@ -148,7 +150,7 @@ class Conversation:
     """For prompt caching; None: nothing is known. Does not change what is said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light
 class Prepared:
     """A request ready to be sent, the same bytes on every attempt."""
 
@@ -232,7 +234,7 @@ class Failure:
     """Only rate-limit headers, lower case."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light
 class Answer:
     """HTTP 200 with a whole body."""
 
@@ -245,7 +247,7 @@ class Answer:
     """Only rate-limit headers, lower case."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light
 class Reply:
     """An answer as read from its body; a pure function of the body, so it can be replayed."""
 
@@ -272,7 +274,7 @@ class Reply:
         return "".join(b.get("text", "") for b in self.content if b.get("type") == "text")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light
 class Attempt:
     """One HTTP request that was sent: the unit of the journal and of the attempts table."""
 
@@ -317,7 +319,7 @@ def attempt_job(attempt_id: str) -> Job:
     return Job(int(cell), int(seed))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@light
 class Finished:
     """A job that ended: what becomes a row of transcripts/ or of failures/."""
 

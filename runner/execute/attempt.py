@@ -101,7 +101,10 @@ class Caller:
         Raises:
             StorageError: the journal refused an answer and the worker is told to stop trying.
         """
-        first = await self._once(progress, spent, endpoint, prepared)
+        if prepared.cache_s is None:
+            first = await self._attempt(progress, spent, endpoint, prepared)
+        else:
+            first = await self._once(progress, spent, endpoint, prepared)
         if not isinstance(first, Failure):
             return first
         pending: list[Reply | Failure | HandBack] = [first]
@@ -301,7 +304,7 @@ class Caller:
             quota=endpoint.quota_note,
             counted=counts,
         )
-        await self.durably(partial(self.journal.append, AttemptFrame(attempt=attempt)))
+        await self.durably(partial(self.journal.append, AttemptFrame(attempt)))
         progress.attempts.append(attempt)
         gate.paid(amount, counts, answered=isinstance(reply, Reply))
         endpoint.tally.count(reply, trouble=trouble)

@@ -19,6 +19,9 @@ from runner.limits.quota import Cost
 from runner.limits.spending import Payer
 from runner.limits.wallet import Ticket
 
+LOOK_S = 0.005
+"""Permits that come due closer together than this go out together: a wake-up of the loop for each
+of a thousand a second costs more than the rest of the limiter."""
 NO_COST = Cost(input_tokens=0.0, output_tokens=0.0)
 
 
@@ -76,6 +79,7 @@ class Gate:
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._looked_at = 0.0
 
     @property
     def waiting(self) -> int:
@@ -211,6 +215,7 @@ class Gate:
 
     def _due(self) -> None:
         self._timer = None
+        self._looked_at = self._now()
         self._look()
 
     def _look(self) -> None:
@@ -224,6 +229,7 @@ class Gate:
         due = self.purse.wallet.next_at(now)
         if due is None or due <= now:
             return  # one that is due already waits for a place or for work: those look by themselves
+        due = max(due, self._looked_at + LOOK_S)
         if self._timer is not None:
             if self._timer_at <= due + 1e-6:
                 return

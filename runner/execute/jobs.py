@@ -74,6 +74,7 @@ class Jobs:
         self._book = book
         self._endpoints = endpoints
         self._dispatching = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         for endpoint in endpoints.values():
             endpoint.warmth.on_wait = self._dispatch_soon
         self._caller = caller
@@ -201,7 +202,7 @@ class Jobs:
         """Look again what can start, once for all that ask in this turn of the loop."""
         if not self._dispatching:
             self._dispatching = True
-            asyncio.get_running_loop().call_soon(self.dispatch)
+            self._running_loop().call_soon(self.dispatch)
 
     def dispatch(self) -> None:
         """Start queued jobs as far as gates and memory allow."""
@@ -221,12 +222,18 @@ class Jobs:
             if not queue and not gate.closed and self._running[name] < gate.slots:
                 self._on_hungry()
 
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            # Asked for once: each time costs a system call (Python 3.11).
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
     def _start(self, held: _Held) -> None:
         held.phase = _Phase.RUNNING
         held.coming = True
         held.endpoint.gate.coming += 1
         self._running[held.endpoint.name] += 1
-        held.task = asyncio.get_running_loop().create_task(self._run(held))
+        held.task = self._running_loop().create_task(self._run(held))
 
     async def _run(self, held: _Held) -> None:
         end: GaveUp | HandBack | None
@@ -254,7 +261,7 @@ class Jobs:
             self._running_bytes -= held.size
             held.endpoint.health.forget(held.lease.job)
             held.task = None
-        self.dispatch()
+        self._dispatch_soon()
 
     async def _rollout(self, held: _Held) -> GaveUp | HandBack | None:
         """Run to the end (None) or to a reason why not."""

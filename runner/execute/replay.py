@@ -162,6 +162,9 @@ def replay(
         attempts: of the job, in any order.
     """
     known = sorted(attempts, key=lambda a: (a.turn, a.number))
+    if not known:  # the common case
+        rollout = make()
+        return Progressed(job=job, rollout=rollout, conversation=rollout.conversation())
     answered = [a for a in known if a.answer is not None]
     return _Histories(job=job, make=make, codecs=codecs, known=known, answered=answered).furthest()
 
@@ -189,7 +192,7 @@ class _Histories:
             conversation=rollout.conversation(),
             attempts=self.known,
         )
-        if not self.answered:  # the common case: a job never begun need not be rendered here
+        if not self.answered:
             return progress
         path = list(taken)
         for reply, attempt in taken:

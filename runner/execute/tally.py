@@ -53,7 +53,9 @@ class Tally:
             self.uncounted += 1
             return None
         self.cost_usd += cost
-        if isinstance(outcome, Reply):
+        if isinstance(outcome, Reply) and (
+            outcome.usage.cache_read_tokens or outcome.usage.cache_write_tokens
+        ):
             plain = reply_cost_usd(tariff, replace(outcome, usage=uncached(outcome.usage)), at)
             self.saved_usd += (plain or cost) - cost
         return cost

@@ -57,9 +57,13 @@ class CallCost:
     """None: unknown; only tokens count."""
     max_tokens: int
     _seen: int = 0
-    _mean: Amount = NOTHING
-    _squares: Amount = NOTHING
-    """Sums of squared differences from the mean (Welford)."""
+    _mean_usd: float = 0.0
+    _mean_tokens: float = 0.0
+    _squares_usd: float = 0.0
+    """Sum of squared differences from the mean (Welford)."""
+    _squares_tokens: float = 0.0
+    _usual: Amount | None = None
+    """What a call costs at most as a rule, once that is known."""
 
     def reserve(self, characters: int, at: float) -> Amount:
         """Return what to set aside for a call.
@@ -79,23 +83,22 @@ class CallCost:
 
     def usual(self, ceiling: Amount) -> Amount:
         """Return what calls usually cost at most, where that is known and less."""
-        if self._seen < ENOUGH:
-            return ceiling
-        usual = Amount(
-            self._mean.usd + DEVIATIONS * sqrt(self._squares.usd / self._seen),
-            self._mean.tokens + DEVIATIONS * sqrt(self._squares.tokens / self._seen),
-        )
-        return ceiling.least(usual)
+        return ceiling if self._usual is None else ceiling.least(self._usual)
 
     def answered(self, counted: Amount) -> None:
         """Learn from an answer."""
-        self._seen += 1
-        before = counted.minus(self._mean)
-        self._mean = self._mean.plus(before.times(1.0 / self._seen))
-        after = counted.minus(self._mean)
-        self._squares = self._squares.plus(
-            Amount(before.usd * after.usd, before.tokens * after.tokens)
-        )
+        usd, tokens = counted
+        self._seen = seen = self._seen + 1
+        off_usd, off_tokens = usd - self._mean_usd, tokens - self._mean_tokens
+        self._mean_usd += off_usd / seen
+        self._mean_tokens += off_tokens / seen
+        self._squares_usd += off_usd * (usd - self._mean_usd)
+        self._squares_tokens += off_tokens * (tokens - self._mean_tokens)
+        if seen >= ENOUGH:
+            self._usual = Amount(
+                self._mean_usd + DEVIATIONS * sqrt(self._squares_usd / seen),
+                self._mean_tokens + DEVIATIONS * sqrt(self._squares_tokens / seen),
+            )
 
 
 @dataclass(slots=True)

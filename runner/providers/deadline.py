@@ -22,6 +22,15 @@ class Deadlines:
         self._open: dict[Deadline, None] = {}
         """Calls under way, the oldest first."""
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop, asked for once: each time costs a system call (Python 3.11)."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop
 
     def one(self) -> Deadline:
         """Return the deadline of one call: `with deadlines.one(): await ...`.
@@ -35,6 +44,7 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._loop = None
         self._open.clear()
 
     def begin(self, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> None:
@@ -79,7 +89,7 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._all.loop
         task = asyncio.current_task(loop)
         if task is None:
             msg = "a deadline needs a task to break off"

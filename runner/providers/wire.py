@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from multidict import CIMultiDictProxy
@@ -54,8 +55,7 @@ class Streamed:
     """Told when the response has begun."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A response with its whole body (of an error: at most its first 64 KiB)."""
 
     status: int
@@ -112,7 +112,7 @@ class Channel:
     def _own(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
         return None if headers is self._headers else headers
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> Exchange:
+    async def post(self, given: Mapping[str, str], body: bytes) -> Exchange:
         """Send one POST and read the whole response.
 
         Raises:
@@ -123,20 +123,21 @@ class Channel:
         response = await session.post(
             self.url,
             data=body,
-            headers=self._own(headers),
+            headers=self._own(given),
             allow_redirects=False,
             proxy=self._proxy,
         )
+        status, headers = response.status, response.headers
         try:
-            if response.status != 200:
+            if status != 200:
                 text = await _read_at_most(response, _MAX_ERROR_BODY, cut=True)
-            elif (response.content_length or self._max_bytes + 1) <= self._max_bytes and (
-                "Content-Encoding" not in response.headers
+            elif 0 < (response.content_length or 0) <= self._max_bytes and (
+                "Content-Encoding" not in headers
             ):
                 text = await response.read()
             else:
                 text = await _read_at_most(response, self._max_bytes, cut=False)
-            return Exchange(response.status, response.headers, text)
+            return Exchange(status, headers, text)
         finally:
             # Of a body read to its end the connection is back in the pool already; else it goes.
             response.close()

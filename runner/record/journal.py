@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from runner.core.errors import StorageError
 from runner.core.seams import Clock, Disk, DiskFile
@@ -65,6 +66,10 @@ class Journal:
         self._retired: list[DiskFile] = []
         self._spoiled: list[Segment] = []
         self._entries: list[_Entry] = []
+        """Not known to be durable."""
+        self._unwritten: list[_Entry] = []
+        """The newest of them, of which the file has nothing yet: they wait for company."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters = 0
         self._waiting_since = 0.0
         self._flusher: asyncio.Task[None] | None = None
@@ -91,6 +96,7 @@ class Journal:
     def note(self, job: Job, turn: int, number: int, reserved: Amount | None = None) -> None:
         """Write that an attempt begins, without waiting; a disk that refuses is met by `append`."""
         self._put(_Entry(encode(Note(job, turn, number, reserved)), job, note=True))
+        self._write()
 
     def copy(self, attempt: Attempt) -> None:
         """Write an attempt that another incarnation journalled, without waiting.
@@ -98,9 +104,10 @@ class Journal:
         Answers that are appended later build on it, and are not durable before it is.
         """
         self._put(_Entry(encode(AttemptFrame(attempt)), attempt.job))
+        self._write()
 
-    async def append(self, frame: AttemptFrame | DeadFrame) -> None:
-        """Write a frame; it is durable when this returns.
+    def append(self, frame: AttemptFrame | DeadFrame) -> Coroutine[Any, Any, None]:
+        """Write a frame; it is durable when what this returns has been awaited.
 
         A cancelled caller leaves the frame on its way. After an error the frame may or may not be
         found by recovery; repeating the call is right, since recovery drops doubles.
@@ -109,7 +116,7 @@ class Journal:
             StorageError: neither the file in use nor a new one took it.
             ValueError: an answer's body beyond 512 MB.
         """
-        await self._commit(_Entry(encode(frame), frame.job))
+        return self._commit(_Entry(encode(frame), frame.job))
 
     async def durable(self) -> None:
         """Wait until all that has been written so far, notes included, is durable.
@@ -179,19 +186,33 @@ class Journal:
             msg = f"journal {self._incarnation} is closed"
             raise RuntimeError(msg)
         self._entries.append(entry)
-        if self._file is None:
+        self._unwritten.append(entry)
+
+    def _write(self) -> None:
+        """Put what waits into the file, in one piece; a disk that refuses is left to the flusher."""
+        file, entries = self._file, self._unwritten
+        if file is None:
             self._kick()
             return
         try:
-            self._file.write(entry.data)
+            file.write(
+                entries[0].data if len(entries) == 1 else b"".join([e.data for e in entries])
+            )
         except OSError:
-            self._abandon(self._file)
+            self._abandon(file)
             self._kick()
             return
-        self._track(entry)
+        self._unwritten = []
+        for entry in entries:
+            self._track(entry)
 
     async def _commit(self, entry: _Entry) -> None:
-        entry.waiter = asyncio.get_running_loop().create_future()
+        """Wait until a frame is durable. It is written with the next note, or by the sync."""
+        loop = self._loop
+        if loop is None:
+            # Asking for it costs a system call each time (Python 3.11).
+            loop = self._loop = asyncio.get_running_loop()
+        entry.waiter = loop.create_future()
         self._put(entry)
         if not self._waiters:
             self._waiting_since = self._clock.monotonic()
@@ -233,6 +254,9 @@ class Journal:
     async def _sync(self) -> OSError | None:
         file = self._file
         try:
+            if file is not None and self._unwritten:
+                self._write()
+                file = self._file
             if file is None:
                 file = self._roll()
             covered = len(self._entries)
@@ -297,6 +321,7 @@ class Journal:
             for entry in self._entries:
                 file.write(entry.data)
                 self._track(entry)
+            self._unwritten = []
         except OSError:
             self._spoiled.append(segment)
             self._abandon(file)

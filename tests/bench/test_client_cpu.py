@@ -14,7 +14,8 @@ from tests.bench.probers import probers, ratio, slopes
 
 pytestmark = pytest.mark.bench
 
-SMALL, LARGE, ROUNDS = 400, 3200, 4
+SMALL, LARGE, ROUNDS = 2000, 8000, 4
+"""Both beyond the first seconds, in which adaptive concurrency has not reached 256 in flight yet."""
 
 
 @pytest.mark.parametrize(
