@@ -152,7 +152,7 @@ def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
         requests=a.requests + b.requests,
         answered=a.answered + b.answered,
         troubles=a.troubles + b.troubles,
-        failures=dict(Counter(a.failures) + Counter(b.failures)),
+        failures=_sum(a.failures, b.failures),
         input_tokens=a.input_tokens + b.input_tokens,
         output_tokens=a.output_tokens + b.output_tokens,
         cache_read_tokens=a.cache_read_tokens + b.cache_read_tokens,
@@ -160,7 +160,14 @@ def _plus(a: ModelTally, b: ModelTally, *, alive: bool) -> ModelTally:
         cost_usd=a.cost_usd + b.cost_usd,
         uncounted=a.uncounted + b.uncounted,
         saved_usd=a.saved_usd + b.saved_usd,
-        ended=dict(Counter(a.ended) + Counter(b.ended)),
+        ended=_sum(a.ended, b.ended),
         waiting=a.waiting + (b.waiting if alive else 0),
         in_flight=a.in_flight + (b.in_flight if alive else 0),
     )
+
+
+def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    """Return the counts added up; most workers have none of most kinds."""
+    if not a or not b:
+        return a or b
+    return a | {kind: a.get(kind, 0) + count for kind, count in b.items()}

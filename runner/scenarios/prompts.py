@@ -45,6 +45,7 @@ from runner.scenarios.templates import (
     RESERVED,
     Template,
     TemplateProblem,
+    compiled,
     seeded_names,
     symbolic_names,
     undefined,
@@ -240,7 +241,7 @@ class Prompts:
             if MARK_OPEN in text or MARK_CLOSE in text:
                 findings.error(where, "the text holds U+FDD0 or U+FDD1, which mean nothing in text")
             try:
-                self._templates[name] = Template(text)
+                self._templates[name] = compiled(text)
             except TemplateProblem as problem:
                 findings.error(where, problem.told(text))
         marked = repr((self.scenario.variables, [a for a in self.axes if a.name != PROMPT_AXIS]))

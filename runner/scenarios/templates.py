@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jinja2
@@ -137,6 +138,16 @@ class Template:
             return "".join(self._root(scope))
         except Exception:  # noqa: BLE001 -- raised again, with the template's lines in the trace
             _ENVIRONMENT.handle_exception()
+
+
+@lru_cache(maxsize=512)
+def compiled(source: str) -> Template:
+    """Return the template of a text, compiled once however many scenarios and books hold it.
+
+    Raises:
+        TemplateProblem: as `Template`.
+    """
+    return Template(source)
 
 
 def undefined(why: str) -> jinja2.Undefined:

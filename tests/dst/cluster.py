@@ -128,8 +128,7 @@ class Cluster:
             expect=Expectation(
                 jobs=self.sweep.jobs,
                 max_in_flight={m: c.max_in_flight for m, c in self.sweep.models.items()},
-                turns_until_end=self.sweep.turns_until_end,
-                end_state=self.sweep.end_state,
+                rollout_end=self.sweep.rollout_end,
                 job_failures=JOB_FAILURES,
                 suspect_deaths=self.sweep.engine.suspect_deaths,
                 lease_ttl_s=self.sweep.engine.lease_ttl_s,

@@ -29,7 +29,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import pyarrow.parquet as pq
@@ -79,10 +79,8 @@ class Expectation:
 
     jobs: frozenset[Job]
     max_in_flight: dict[str, int]
-    turns_until_end: Callable[[Job, list[bytes]], int | None]
-    """Number of bodies after which the job's rollout has ended, None if it goes on."""
-    end_state: Callable[[Job, list[bytes]], EndState]
-    """How a rollout ended that ended with these bodies."""
+    rollout_end: Callable[[Job, list[bytes]], tuple[int, EndState] | None]
+    """Number of bodies after which the job's rollout has ended, and how; None if it goes on."""
     job_failures: int
     suspect_deaths: int
     lease_ttl_s: float
@@ -148,7 +146,7 @@ class Oracle:
 
         return call
 
-    def fail(self, what: str) -> None:
+    def fail(self, what: str) -> NoReturn:
         """Raise a violation, dated."""
         msg = f"at {self.world.now:.4f}: {what}"
         raise ViolationError(msg)
@@ -259,12 +257,12 @@ class Oracle:
             text = json.loads(bodies[-1])["text"]
             if text and text not in row.text:
                 self.fail(f"{where}: the text of call {number} is not in the row of {row.job}")
-        ended = self.expect.turns_until_end(row.job, bodies)
-        if ended != len(bodies):
-            self.fail(f"{where}: {row.job} has {len(bodies)} turns, its rollout ends after {ended}")
-        state = self.expect.end_state(row.job, bodies)
-        if state is not row.end_state:
-            self.fail(f"{where}: {row.job} is {row.end_state}, its rollout {state}")
+        ended = self.expect.rollout_end(row.job, bodies)
+        if ended is None or ended[0] != len(bodies):
+            after = None if ended is None else ended[0]
+            self.fail(f"{where}: {row.job} has {len(bodies)} turns, its rollout ends after {after}")
+        if ended[1] is not row.end_state:
+            self.fail(f"{where}: {row.job} is {row.end_state}, its rollout {ended[1]}")
 
     def _dead_letter(self, job: Job, error: str) -> None:
         """A dead letter is the job's own fault, by the table."""

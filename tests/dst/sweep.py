@@ -59,16 +59,11 @@ class Sweep:
                 return Job(cell.number, seed)
         raise KeyError(model, condition, seed)
 
-    def turns_until_end(self, job: Job, bodies: list[bytes]) -> int | None:
-        """Return after how many of these answers the job's rollout ends; None: it goes on."""
-        progress = self._after(job, bodies)
-        return len(progress.replies) if progress.ended else None
+    def rollout_end(self, job: Job, bodies: list[bytes]) -> tuple[int, EndState] | None:
+        """Return after how many of these answers the job's rollout ends, and how.
 
-    def end_state(self, job: Job, bodies: list[bytes]) -> EndState:
-        """Return the end state of a job's rollout that ended with these answers."""
-        return self._after(job, bodies).finished(0.0).end_state
-
-    def _after(self, job: Job, bodies: list[bytes]) -> Progressed:
+        None: it goes on.
+        """
         rollout = self.book.rollout(job)
         progress = Progressed(job=job, rollout=rollout, conversation=rollout.conversation())
         for body in bodies:
@@ -76,7 +71,9 @@ class Sweep:
             assert isinstance(reply, Reply)
             if not progress.ended:
                 progress.take(reply)
-        return progress
+        if not progress.ended:
+            return None
+        return len(progress.replies), progress.finished(0.0).end_state
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.dst
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = int(os.environ.get("RUNNER_DST_SCHEDULES") or 2000)
-CHUNK = 125
+CHUNK = 50
 FOUND = (
     *(189, 10284, 10797, 11616, 11729, 13008, 13960, 15341, 18791, 20639),
     *(21215, 21360, 23693, 25014, 25800, 25854, 26667),
