@@ -237,7 +237,7 @@ set -e
 mount -t tmpfs -o size=400k tmpfs {folder}
 ls {folder} > /dev/null
 set +e
-{python} -m runner sweep {config} output={folder}/s engine.seal_rows=50
+{python} -c '{impatient}' sweep {config} output={folder}/s engine.seal_rows=50
 echo "ended with $?"
 mount -o remount,size=64m {folder}
 {python} -m runner resume {folder}/s
@@ -245,6 +245,13 @@ echo "ended with $?"
 {python} -m runner verify {folder}/s
 echo "ended with $?"
 """
+_IMPATIENT = """
+from runner.cli.main import main
+from runner.dispatch import coordinator, spec
+spec.DISK_PATIENCE_S = coordinator.LATE_S = 2.0
+raise SystemExit(main())
+"""
+"""`python -m runner`, but that nobody waits half a minute for a disk to mend itself."""
 
 
 def test_disk_full_during_a_run_stops_and_resumes_after_space_is_made(
@@ -253,11 +260,16 @@ def test_disk_full_during_a_run_stops_and_resumes_after_space_is_made(
     unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
     if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs a mount namespace: root, or user namespaces")
-    bench.write(seeds=400, engine={"heartbeat_s": 0.1, "publish_s": 0.1, "grace_s": 5.0})
+    bench.write(seeds=400, engine={"heartbeat_s": 0.1, "publish_s": 0.1, "grace_s": 1.0})
     api.configure(answer_bytes=6000)
     folder = tmp_path / "small"
     folder.mkdir()
-    script = _FULL.format(folder=folder, python=sys.executable, config=bench.folder / "c.yaml")
+    script = _FULL.format(
+        folder=folder,
+        python=sys.executable,
+        config=bench.folder / "c.yaml",
+        impatient=_IMPATIENT,
+    )
     done = subprocess.run(
         [*unshare, "bash", "-c", script], capture_output=True, text=True, timeout=200, check=False
     )
