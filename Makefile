@@ -1,6 +1,7 @@
 # Needs python3.11, make and git, nothing else. Everything runs from .venv.
 PYTHON ?= python3.11
-JOBS ?= 2
+# Processes that tests run in: one more than CI has cores, since many tests wait for servers.
+JOBS ?= 3
 N ?= 20000
 ARGS ?=
 
@@ -42,7 +43,7 @@ format: $(STAMP) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 
 test: $(STAMP) ## Run the tests: first those in one process, then real Ray, chaos and the small model
-	$(PYTEST) -n $(JOBS) -m "not ($(APART) or $(EXTRA_TIME))" $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "not ($(APART) or $(EXTRA_TIME))" $(ARGS)
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "($(APART)) and not ($(EXTRA_TIME))" $(ARGS)
 
 dst: $(STAMP) ## Run N seeded schedules of the engine in virtual time (make dst N=20000)

@@ -97,6 +97,13 @@ class RayHead(_Node):
         self._has_dashboard = dashboard
 
     def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except RuntimeError:  # a node that is not up in Ray's half minute on a busy machine
+            self._begin()
+        return self
+
+    def _begin(self) -> None:
         gcs, http = free_ports(2)
         self.address = f"127.0.0.1:{gcs}"
         shown = ["--include-dashboard=false"]
@@ -104,7 +111,6 @@ class RayHead(_Node):
             self.dashboard = f"http://127.0.0.1:{http}"
             shown = ["--include-dashboard=true", f"--dashboard-port={http}"]
         self._start("--head", f"--port={gcs}", *shown)
-        return self
 
 
 class RayNode(_Node):
