@@ -1,3 +1,4 @@
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,14 @@ ROOT = Path(__file__).parents[3]
 SHIPPED = sorted(p for p in (ROOT / "configs").glob("*.yaml") if not p.stem.endswith("-full"))
 
 
+@cache
+def loaded_of(path):
+    return load_config(path, environ={})
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_configuration_loads_and_its_resolved_copy_says_the_same(path):
-    loaded = load_config(path, environ={})
+    loaded = loaded_of(path)
     assert load_resolved(loaded.text) == loaded.config
 
 
@@ -71,7 +77,7 @@ def test_resolved_copy_when_damaged_is_refused(text, expected):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_plain_copy_in_one_file_is_the_same_configuration(path, tmp_path):
-    config = load_config(path, environ={}).config
+    config = loaded_of(path).config
     copy = tmp_path / "sweep.yaml"
     copy.write_text(dump_plain(config))
     assert load_config(copy, environ={}).config == config

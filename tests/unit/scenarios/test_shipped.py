@@ -119,9 +119,9 @@ def test_shipped_sweep_is_as_large_as_its_comment_says(path):
 
 @pytest.mark.parametrize("path", EVALUATIONS, ids=lambda p: p.stem)
 def test_shipped_sweep_has_facts_that_its_graders_accept(path):
-    book = book_of(path)
+    book, graders = book_of(path), Graders()
     for cell in some_conditions(path):
-        assert Graders().problems(book.graders(cell.number), book.grading(cell.number)) == []
+        assert graders.problems(book.graders(cell.number), book.grading(cell.number)) == []
         assert book.facts(cell.number).canary
 
 
