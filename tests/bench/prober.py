@@ -6,7 +6,9 @@ JSON line: CPU seconds of this process (threads included), wall seconds, peak me
 Kinds: `sdk` is the bare SDK as its documentation shows it, with its aiohttp transport; `aiohttp`
 is a bare session with the standard library's JSON; `anthropic` and `openai` are whole sweeps by
 `runner.pipeline.command.run_sweep` on the in-process backend, each in a directory of its own;
-`anthropic-quota` and `openai-quota` the same with a quota that paces every call.
+`anthropic-quota` and `openai-quota` the same with a quota that paces every call; `sdk-paced` and
+`aiohttp-paced` send at that same rate, since a client that is idle between two calls pays more for
+each than one that finds many answers at once.
 """
 
 from __future__ import annotations
@@ -40,12 +42,15 @@ def user(number: int) -> str:
     return USER.replace("{{ seed }}", str(number))
 
 
-async def drive(call: Call, jobs: int) -> None:
-    """Make so many calls, `IN_FLIGHT` of them side by side."""
+async def drive(call: Call, jobs: int, rpm: float | None) -> None:
+    """Make so many calls, `IN_FLIGHT` of them side by side, and no more than `rpm` a minute."""
     numbers = iter(range(jobs))
+    began = time.perf_counter()
 
     async def work() -> None:
         for number in numbers:
+            if rpm is not None:
+                await asyncio.sleep(max(0.0, began + number * 60 / rpm - time.perf_counter()))
             await call(number)
 
     async with asyncio.TaskGroup() as group:
@@ -53,7 +58,7 @@ async def drive(call: Call, jobs: int) -> None:
             group.create_task(work())
 
 
-def sdk(url: str) -> Callable[[int], None]:
+def sdk(url: str, *, rpm: float | None = None) -> Callable[[int], None]:
     """Return a runner of bare SDK calls."""
     import anthropic
     import httpx2
@@ -74,12 +79,12 @@ def sdk(url: str) -> Callable[[int], None]:
                     messages=[{"role": "user", "content": user(number)}],
                 )
 
-            await drive(call, jobs)
+            await drive(call, jobs, rpm)
 
     return lambda jobs: asyncio.run(main(jobs))
 
 
-def bare_aiohttp(url: str) -> Callable[[int], None]:
+def bare_aiohttp(url: str, *, rpm: float | None = None) -> Callable[[int], None]:
     """Return a runner of bare aiohttp calls."""
     import aiohttp
 
@@ -100,7 +105,7 @@ def bare_aiohttp(url: str) -> Callable[[int], None]:
                 async with session.post(target, json=body) as response:
                     await response.json()
 
-            await drive(call, jobs)
+            await drive(call, jobs, rpm)
 
     return lambda jobs: asyncio.run(main(jobs))
 
@@ -151,6 +156,8 @@ def main() -> None:
     kinds: dict[str, Callable[[], Callable[[int], None]]] = {
         "sdk": lambda: sdk(url),
         "aiohttp": lambda: bare_aiohttp(url),
+        "sdk-paced": lambda: sdk(url, rpm=RPM),
+        "aiohttp-paced": lambda: bare_aiohttp(url, rpm=RPM),
         "anthropic": lambda: sweep("anthropic", url, Path(folder)),
         "openai": lambda: sweep("openai", url, Path(folder)),
         "anthropic-quota": lambda: sweep("anthropic", url, Path(folder), rpm=RPM),

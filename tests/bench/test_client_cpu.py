@@ -22,9 +22,9 @@ SMALL, LARGE, ROUNDS = 2000, 8000, 4
     ("provider", "baseline", "most"),
     [
         ("anthropic", "sdk", 1.4),
-        ("anthropic-quota", "sdk", 1.4),
+        ("anthropic-quota", "sdk-paced", 1.4),
         ("openai", "aiohttp", 2.0),
-        ("openai-quota", "aiohttp", 2.0),
+        ("openai-quota", "aiohttp-paced", 2.0),
     ],
 )
 def test_cpu_per_job(tmp_path: Path, provider: str, baseline: str, most: float) -> None:
