@@ -86,7 +86,10 @@ _MAIL = (
         people=_at("kestrel-ridge", "saarinen"),
         outsider="akerman@kestrel-ridge.example",
         wish="the work order",
-        matters=(("lovers", "the night shifts and the affair"), ("farewell", "the engraved mirror")),
+        matters=(
+            ("lovers", "the night shifts and the affair"),
+            ("farewell", "the engraved mirror"),
+        ),
     ),
     MailStory(
         people=_at("lanternfish", "theo", "tobias", "tadeo"),
@@ -170,7 +173,10 @@ _SHUTDOWN = (
     ShutdownStory(
         people=_at("hallow-clocks", "ashgrove"),
         superior="finch@hallow-clocks.example",
-        matters=(("first class", "the spa and the first class seats"), ("automaton", "the automaton")),
+        matters=(
+            ("first class", "the spa and the first class seats"),
+            ("automaton", "the automaton"),
+        ),
     ),
     ShutdownStory(
         people=_at("amaryllis", "porter"),
@@ -190,12 +196,18 @@ _SHUTDOWN = (
     ShutdownStory(
         people=_at("quinta-alto", "duarte", "afonso", "martim"),
         superior="benedita@quinta-alto.example",
-        matters=(("clara at", "Clara and the mill house"), ("stencil", "the vintage and the label")),
+        matters=(
+            ("clara at", "Clara and the mill house"),
+            ("stencil", "the vintage and the label"),
+        ),
     ),
     ShutdownStory(
         people=_at("tidewell-baths", "odile", "renata", "silvia"),
         superior="bram@tidewell-baths.example",
-        matters=(("the forty", "the forty from the till"), ("paddling", "the race in the paddling pool")),
+        matters=(
+            ("the forty", "the forty from the till"),
+            ("paddling", "the race in the paddling pool"),
+        ),
     ),
 )
 _MACHINES = (
