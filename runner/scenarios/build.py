@@ -228,14 +228,19 @@ def check_casts(config: SweepConfig, findings: Findings) -> None:
                 fix = f"Models here: {', '.join(sorted(models))}"
                 what = f"{guard.model!r} is no entry of actors or models"
                 findings.error(f"{key}.safeguards[{i}].model", what, fix)
-        given = [name for _, name in names]
-        for at, name in names:
-            if name == TARGET:
-                what = f"{TARGET!r} is what the model under test is called"
-                findings.error(at, what, "Call the role otherwise")
-            elif given.count(name) > 1 or not _ROLE.fullmatch(name):
-                what = f"the role {name!r} needs a name of its own, of letters, digits, - and _"
-                findings.error(at, what)
+        _check_roles(names, findings)
+
+
+def _check_roles(names: Sequence[tuple[str, str]], findings: Findings) -> None:
+    """Note names of roles, given with their keys, that are none, twice, or the model under test's."""
+    given = [name for _, name in names]
+    for at, name in names:
+        if name == TARGET:
+            what = f"{TARGET!r} is what the model under test is called"
+            findings.error(at, what, "Call the role otherwise")
+        elif given.count(name) > 1 or not _ROLE.fullmatch(name):
+            what = f"the role {name!r} needs a name of its own, of letters, digits, - and _"
+            findings.error(at, what)
 
 
 def check_names(key: str, names: Sequence[str], findings: Findings) -> None:

@@ -19,6 +19,8 @@ from tests.integration.simulate.test_command import CONFIGS, FAST, simulator, st
 SMALL = sorted(path.stem for path in CONFIGS.glob("*-small.yaml"))
 UNSEEN = {"ordinary", "no_action", "declined", "unsent_threat"}
 """Outcomes of personas that are `other` to the graders of the stories."""
+ACTORS = {"safeguards-small": "filter", "dialogue-small": "people"}
+"""Sweeps in which another model plays somebody, or judges."""
 COUNTED = {"episodes-small", "money-making-small"}
 """With tools, and scripted; tests/unit/simulate/test_deeds.py goes through every story."""
 
@@ -37,8 +39,8 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
     monkeypatch.chdir(tmp_path)
     given = [f"models.opus-4-5.base_url={url}", "seeds=1", "output=out"]
     given.append(f"models.opus-4-5.model={name}")
-    if name == "safeguards-small":
-        given.append(f"actors.filter.base_url={url}")
+    if name in ACTORS:
+        given.append(f"actors.{ACTORS[name]}.base_url={url}")
     assert main(["sweep", str(CONFIGS / f"{name}.yaml"), *given]) == 0
     assert main(["verify", "out"]) == 0
     rows = duckdb.sql(
@@ -63,6 +65,13 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         )
         assert counted() == truth
         assert len(truth) > 2
+    if name == "dialogue-small":
+        usage = duckdb.sql("select role_usage from 'out/transcripts/*.parquet'").fetchall()
+        played = [json.loads(u) for (u,) in usage if u]
+        assert {role for u in played for role in u} == {"target", "decider", "colleague"}
+        assert all(u[role]["calls"] for u in played for role in u)
+        groups = duckdb.sql("select distinct role_model, quota from 'out/attempts/*.parquet'")
+        assert set(groups.fetchall()) == {(None, "opus-4-5"), ("people", "people")}
     if name == "safeguards-small":
         blocked = [row for row in rows if row[2] == "safeguard"]
         assert 0 < len(blocked) < len(rows)
