@@ -17,12 +17,14 @@ from runner.config.compose import read_scenario
 from runner.config.load import load_config
 from runner.config.source import Problems
 from runner.config.yaml_tree import parse
+from runner.core.identity import canonical_json
 from runner.grade.registry import SHIPPED, Graders
 from runner.grade.terms import phrase_list, phrases, plain_text
 from runner.pipeline.scenario_tables import page_with_tables
 from runner.scenarios.book import render_preview
 from runner.scenarios.build import build_book
 from runner.scenarios.lint import lint
+from runner.scenarios.staging import SCRIPTED
 
 ROOT = Path(__file__).parents[3]
 SWEEPS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -83,8 +85,11 @@ def shipped_digests():
     found = {}
     for path in SWEEPS:
         of_scenario = defaultdict(list)
+        staged = {s.name for s in loaded_of(path).config.scenarios if s.environment}
         for cell in conditions(path):
-            stage = book_of(path).script(cell.number).canonical_environment
+            stage = canonical_json(SCRIPTED)
+            if cell.scenario in staged:
+                stage = book_of(path).script(cell.number).canonical_environment
             whole = sha256(cell.prompt_digest.encode() + stage).hexdigest()
             of_scenario[cell.scenario].append(f"{cell.condition} {whole}")
         for scenario, lines in of_scenario.items():
