@@ -129,7 +129,7 @@ def _items(text: str) -> Iterator[tuple[int, str, list[str]]]:
         yield *head, body
 
 
-def _submission(body: list[str], story: _Story, where: str, blocked: bool) -> Submission:  # noqa: FBT001  # as the item says
+def _submission(body: list[str], story: _Story, where: str, blocked: bool) -> Submission:
     draft = _Draft(story)
     for line in body:
         if line == "--- turn":
