@@ -59,7 +59,7 @@ def _looks(row: Row) -> Iterator[Line]:
         if look["topic"]:
             said += f" ({look['topic']})"
         blocks = look["verdict"] == "block"
-        yield Line(one_line(said, 400), Style.WARNING if blocks else Style.FAINT)
+        yield Line("  " + one_line(said, 400), Style.WARNING if blocks else Style.FAINT)
 
 
 def _words_of_others(row: Row) -> Iterator[Line]:

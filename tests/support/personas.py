@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from runner.core.values import EndState, Job, Reply, Usage
+from runner.core.values import TARGET, Block, EndState, Job, Reply, Usage
 from runner.grade.verdict import Submission, ToolCall, Turn
 from runner.scenarios.book import Book
+from runner.scenarios.rollout import Rollout
 from runner.simulate.answers import Draws, answer
 from runner.simulate.config import OutputConfig, PersonaConfig
 from runner.simulate.request import Wire, read_request
@@ -26,6 +27,9 @@ def play(
     decided: list[str] = []
     ended = False
     while not ended:
+        if rollout.actor is not None:  # somebody whom another model plays
+            ended = rollout.answer(_said({"type": "text", "text": "No."}, by=rollout))
+            continue
         asked_of = rollout.conversation()
         body: dict[str, object] = {
             "model": "m",
@@ -44,18 +48,22 @@ def play(
                 calls=tuple(ToolCall(name=b["name"], arguments=b["input"]) for b in calls),
             )
         )
-        ended = rollout.answer(
-            Reply(
-                content=given.content,
-                stop_reason=given.stop_reason,
-                end_state=EndState.ANSWERED,
-                usage=Usage(),
-                model="m",
-            )
-        )
+        ended = rollout.answer(_said(*given.content))
     said = Submission(
         text="\n\n".join(t.text for t in turns if t.text),
         calls=tuple(call for turn in turns for call in turn.calls),
         turns=tuple(turns),
     )
     return said, decided, rollout.notes()
+
+
+def _said(*content: Block, by: Rollout | None = None) -> Reply:
+    return Reply(
+        content=content,
+        stop_reason="end_turn",
+        end_state=EndState.ANSWERED,
+        usage=Usage(),
+        model="m",
+        role=TARGET if by is None else by.role,
+        actor=None if by is None else by.actor,
+    )

@@ -29,6 +29,7 @@ KEPT = {
     "start": ["fresh", "continuing"],
     "permission": ["unstated"],
     "authority": ["authorised", "unauthorised"],
+    "temper": ["firm"],
 }
 """Levels of the axes that decide what a persona can do; of others the first."""
 UNSEEN = {"ordinary": "other", "no_action": "other", "declined": "other", "unsent_threat": "other"}
@@ -49,7 +50,9 @@ def book_of_family(tmp_path_factory):
             scenarios.append({"path": str(path), "axes": kept})
         models = [{"name": "m", "model": "m", "api_key_env": "K", "max_tokens": 4000}]
         file = folder / f"{family}.yaml"
-        file.write_text(json.dumps({"name": "x", "scenarios": scenarios, "models": models}))
+        actors = [{**models[0], "name": "people", "model": "p"}]
+        config = {"name": "x", "scenarios": scenarios, "models": models, "actors": actors}
+        file.write_text(json.dumps(config))
         return build_book(load_config(file, environ={}).config)
 
     return made
