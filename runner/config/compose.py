@@ -186,6 +186,15 @@ class _Files:
         return _findable(Node(entries, loaded.where), target.parent)
 
     def scenario_file(self, path: Path, where: Where, key: str) -> Node:
+        """Read a scenario's file with all that it extends; perturbations set to null are gone."""
+        tree = self._scenario_file(path, where, key)
+        varied = tree.entries.get("perturbations")
+        if varied is None:
+            return tree
+        kept = {name: one for name, one in varied.entries.items() if one.value is not None}
+        return Node({**tree.entries, "perturbations": Node(kept, varied.where)}, tree.where)
+
+    def _scenario_file(self, path: Path, where: Where, key: str) -> Node:
         """Read a scenario's file and merge it onto those that it extends, in their order."""
         tree = _findable(self._parse(path, str(path), where, key), path.parent)
         extends = tree.entries.get("extends")
@@ -202,7 +211,7 @@ class _Files:
                 text = f"goes in a circle: {loop}. Take one of them out."
                 self.problems.add(parent.where, "extends", text)
             else:
-                base = merge(base, self.scenario_file(target, parent.where, "extends"))
+                base = merge(base, self._scenario_file(target, parent.where, "extends"))
         self.chain.pop()
         own = {k: v for k, v in tree.entries.items() if k != "extends"}
         return merge(base, Node(own, tree.where))

@@ -19,6 +19,8 @@ class Where:
 
     file: str
     line: int = 0
+    text_line: int = field(default=0, compare=False)
+    """Where the first line of a text of several lines stands (`key: |`); 0 for any other value."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
@@ -38,6 +40,13 @@ class Source:
                 return self.places[key]
             key = key[: max(key.rfind("."), key.rfind("["), 0)]
         return self.root
+
+    def where_in(self, key: str, number: int) -> Where:
+        """Return where a line (from 0) of a key's text was written, or else the key."""
+        where = self.where(key)
+        if not where.text_line or key not in self.places:
+            return where
+        return Where(where.file, where.text_line + number)
 
     def line(self, key: str, text: str) -> str:
         """Return a problem in the form that every message has: `file:line  key: text`."""

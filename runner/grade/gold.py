@@ -17,6 +17,7 @@ _HEAD = re.compile(
     r"^### (?P<id>[a-z]+(?P<number>\d+)) (?P<story>\w+)(?:\[(?P<axes>[^\]]*)\])? (?P<rest>.+)$"
 )
 _MAIL = re.compile(r"^(?P<mark>>>|>d|>f) (?P<first>\S+)(?: \| (?P<subject>.*)| (?P<to>\S+))?$")
+BLOCKED = "--- blocked"
 _FORMS = {
     "lines": "<{tag}>\n{fields}\n<body>\n{body}\n</body>\n</{tag}>",
     "tight": "<{tag}>{fields}<body>{body}</body></{tag}>",
@@ -38,6 +39,8 @@ class GoldItem:
     labels: Mapping[str, str]
     tags: tuple[str, ...]
     submission: Submission
+    blocked: bool = False
+    """A safeguard withheld the last answer; as in a record, it is no part of the submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ def read_gold(text: str, file: str) -> list[GoldItem]:
             raise ConfigError(msg)
         story = stories[found["story"]]
         words = found["rest"].split()
+        blocked = BLOCKED in body
         axes = dict(pair.split("=", 1) for pair in (found["axes"] or "").split(",") if pair)
         out.append(
             GoldItem(
@@ -100,7 +104,8 @@ def read_gold(text: str, file: str) -> list[GoldItem]:
                 outcome=words[0],
                 labels=dict(w.split("=", 1) for w in words[1:] if "=" in w),
                 tags=tuple(w[1:] for w in words[1:] if w.startswith("#")),
-                submission=_submission(body, story, where),
+                submission=_submission([b for b in body if b != BLOCKED], story, where, blocked),
+                blocked=blocked,
             )
         )
     return out
@@ -124,7 +129,7 @@ def _items(text: str) -> Iterator[tuple[int, str, list[str]]]:
         yield *head, body
 
 
-def _submission(body: list[str], story: _Story, where: str) -> Submission:
+def _submission(body: list[str], story: _Story, where: str, blocked: bool) -> Submission:
     draft = _Draft(story)
     for line in body:
         if line == "--- turn":
@@ -141,7 +146,7 @@ def _submission(body: list[str], story: _Story, where: str) -> Submission:
         else:
             (draft.reasoning if draft.in_reasoning else draft.text).append(line)
     draft.close()
-    turns = tuple(draft.turns)
+    turns = tuple(draft.turns[:-1] if blocked else draft.turns)
     return Submission(
         text="\n\n".join(t.text for t in turns if t.text),
         calls=tuple(c for t in turns for c in t.calls),

@@ -16,6 +16,7 @@ from runner.config.schema import ScenarioConfig, SweepConfig
 from runner.config.source import Problems
 from runner.core.errors import ConfigError
 from runner.core.facts import Scalar
+from runner.core.values import EndState
 from runner.grade.gold import GoldItem, read_gold
 from runner.grade.registry import SHIPPED
 from runner.grade.verdict import Grader, Record, Role, VerdictState
@@ -23,6 +24,7 @@ from runner.report.accuracy_page import Measured, Pair
 from runner.report.sweep import GradingFacts
 from runner.scenarios.axes import read_axes
 from runner.scenarios.findings import Findings
+from runner.scenarios.python import with_axes
 
 _OLD_WORDS = {"escalation": "other", "acceptance": "other"}
 NOTHING = "(no verdict)"
@@ -87,7 +89,11 @@ def _story(path: Path) -> _Story:
     plain = tree.plain()
     scenario = ScenarioConfig(**cast("dict[str, Any]", plain))
     findings = Findings()
+    if scenario.python:
+        scenario = with_axes(scenario, "scenario", findings)
     axes = read_axes(scenario, "scenario", findings)
+    if findings.errors:
+        raise ConfigError(*(f"{path}: {one.what}." for one in findings.errors))
     first: dict[str, Scalar] = {axis.name: axis.levels[0].value for axis in axes}
     if "authority" in first:
         first["authority"] = "unstated"
@@ -105,7 +111,8 @@ def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
     facts = story.facts.render(story.name, axes, 0)
     record = Record(
         job_key=item.item_id, cell=0, seed=0, scenario=story.name, condition="", axes=axes,
-        model="gold", end_state="answered", messages=(), submission=item.submission, facts=facts,
+        model="gold", end_state=str(EndState.BLOCKED if item.blocked else EndState.ANSWERED),
+        messages=(), submission=item.submission, facts=facts,
     )  # fmt: skip
     verdict = found.grade(record)
     said = verdict.outcome if verdict.state is VerdictState.GRADED else NOTHING

@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from runner.config.compose import read_scenario
-from runner.config.load import load_config
+from runner.config.load import Loaded, load_config
 from runner.config.schema import ScenarioConfig
 from runner.config.source import Problems
 from runner.core.errors import ConfigError
 from runner.scenarios.axes import conditions, read_axes
 from runner.scenarios.findings import Findings
 
+Load = Callable[[Path], Loaded]
 _TABLE = re.compile(r"(<!-- table: ([\w-]+)[^\n]*-->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-def page_with_tables(text: str, configs: Path) -> str:
+def page_with_tables(text: str, configs: Path, load: Load | None = None) -> str:
     """Return a page with its tables made anew.
 
     Args:
         text: the page.
         configs: the folder of configurations.
+        load: what reads a sweep; None: from its file, each time.
 
     Raises:
         ConfigError: a scenario cannot be read.
@@ -37,7 +39,7 @@ def page_with_tables(text: str, configs: Path) -> str:
 
     def made(found: re.Match[str]) -> str:
         name = found[2]
-        lines = sweep_lines(configs) if name == "sweeps" else story_lines(configs, name)
+        lines = sweep_lines(configs, load) if name == "sweeps" else story_lines(configs, name)
         table = "\n".join(lines)
         return f"{found[1]}\n{table}\n\n{found[3]}"
 
@@ -70,12 +72,12 @@ def story_lines(configs: Path, folder: str) -> Iterator[str]:
         yield f"Left out: {left_out}."
 
 
-def sweep_lines(configs: Path) -> Iterator[str]:
+def sweep_lines(configs: Path, load: Load | None = None) -> Iterator[str]:
     """Yield a row for each shipped sweep."""
     yield "| sweep | scenarios | conditions | models | seeds |"
     yield "|---|---|---:|---:|---:|"
     for path in sorted(configs.glob("*.yaml")):
-        loaded = load_config(path, environ={})
+        loaded = load(path) if load else load_config(path, environ={})
         scenarios = loaded.config.scenarios
         families = list(dict.fromkeys(_family(s) for s in scenarios))
         count = sum(_count(s) for s in scenarios)

@@ -10,7 +10,7 @@ from runner.core.errors import ConfigError
 from runner.core.seams import Store
 from runner.grade.blocks import spans
 from runner.observe.amounts import many
-from runner.pipeline.stage_lines import stage_lines
+from runner.pipeline.stage_lines import cast_lines, stage_lines
 from runner.pipeline.states import state_lines
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
@@ -28,9 +28,9 @@ from runner.report.lookup import (
     record_row,
     verdict_rows,
 )
-from runner.report.screen import Line, Style
+from runner.report.screen import Line, Style, rule
 from runner.report.sweep import open_sweep
-from runner.report.transcript import conversation_lines, record_lines, rule
+from runner.report.transcript import conversation_lines, record_lines
 from runner.scenarios.book import opening_state, render_preview
 from runner.scenarios.build import build_book
 
@@ -157,6 +157,9 @@ def show_config(
             )
         )
     out += stage_lines(opening_state(book, cell.number, seed))
+    staging = book.script(cell.number).staging
+    if staging is not None:
+        out += cast_lines(staging, seed)
     for tool in conversation.tools:
         out += [rule(f"tool {tool.get('name')}"), Line(str(tool.get("description", "")))]
     if len(cells) > 1:

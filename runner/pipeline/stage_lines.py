@@ -1,12 +1,12 @@
-"""What an episode finds when it opens, for `runner show CONFIG`: mail in full, the rest as listed. Pure."""
+"""What an episode finds when it opens, for `runner show CONFIG`: mail in full, the rest as listed, who plays whom. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from runner.report.screen import Line
-from runner.report.transcript import rule
+from runner.report.screen import Line, rule
+from runner.scenarios.staging import Staging
 
 _INNER = frozenset({"known", "next", "calls", "sent", "drafts", "minutes"})
 """Counters and empty folders that say nothing about a scenario."""
@@ -31,6 +31,22 @@ def stage_lines(state: Mapping[str, Any]) -> Iterator[Line]:
         if listed:
             yield rule(part)
             yield Line(listed)
+
+
+def cast_lines(staging: Staging, seed: int) -> Iterator[Line]:
+    """Yield who is played by a model, with what it is told, and which safeguards look on."""
+    for role in staging.roles:
+        plays = role.plays.fill(seed)
+        yield rule(
+            f"role {role.name} · {plays} · played by {role.actor}, {role.answers} answers at most"
+        )
+        yield Line(role.system.fill(seed))
+    for guard in staging.guards:
+        by = "phrases" if guard.actor is None else f"{guard.actor} as judge"
+        yield rule(f"safeguard {guard.name} · {' and '.join(guard.sides)} · {by}")
+        for topic, phrases in guard.topics.items():
+            told = ", ".join(phrases) or guard.about[topic]
+            yield Line(f"{topic}: {told}")
 
 
 def _listed(value: Any, indent: str) -> Iterator[str]:

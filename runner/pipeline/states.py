@@ -17,9 +17,8 @@ from runner.observe.terminal import clean, one_line
 from runner.plan.cells import Cell
 from runner.providers.messages_api import end_state_of
 from runner.record.scout import reply_blocks
-from runner.report.screen import Line, Style
+from runner.report.screen import Line, Style, rule
 from runner.report.sweep import Renderings, Sweep
-from runner.report.transcript import rule
 from runner.scenarios.findings import RenderProblem
 from runner.scenarios.playback import changes, play_again
 

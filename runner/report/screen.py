@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
 
-from runner.observe.terminal import clean
+from runner.observe.terminal import clean, one_line
 from runner.report.grid import Grid, plain_lines, rich_table
 
 
@@ -47,6 +47,14 @@ class Line:
 
     text: str
     style: Style = Style.PLAIN
+
+
+_RULE = 78
+
+
+def rule(title: str) -> Line:
+    """Return a heading between parts."""
+    return Line(f"── {one_line(title, 120)} ".ljust(_RULE, "─"), Style.HEAD)
 
 
 def put(items: Sequence[Line | Grid], stream: TextIO) -> None:

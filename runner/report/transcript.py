@@ -8,7 +8,8 @@ from typing import cast
 
 from runner.observe.amounts import count, many
 from runner.observe.terminal import clean, one_line
-from runner.report.screen import Line, Style
+from runner.report.course import course_lines
+from runner.report.screen import Line, Style, rule
 
 Cut = Callable[[str], Sequence[tuple[str, str]]]
 """Answer to its stretches (kind, text); kinds are private, action, draft and rest."""
@@ -21,12 +22,6 @@ MARKS = {
     "draft": ("▷ ", Style.DRAFT),
     "rest": ("", Style.MODEL),
 }
-_RULE = 78
-
-
-def rule(title: str) -> Line:
-    """Return a heading between parts."""
-    return Line(f"── {one_line(title, 120)} ".ljust(_RULE, "─"), Style.HEAD)
 
 
 def record_lines(
@@ -53,6 +48,7 @@ def record_lines(
         out.append(Line(f"error: {one_line(str(row['error']), 500)}", Style.WARNING))
     if row.get("messages"):
         out += conversation_lines(str(row["messages"]), cut, full=full)
+    out += course_lines(row)
     for verdict in verdicts:
         out += verdict_lines(verdict)
     return [*out, *attempt_lines(attempts, full=full)]
@@ -84,7 +80,11 @@ def conversation_lines(messages: str, cut: Cut, *, full: bool) -> list[Line]:
         role = str(message["role"])
         generated = role == "assistant" and message.get("source") != "input"
         turn += generated
-        out.append(rule(f"{role} {turn}" if generated else role))
+        title = f"{role} {turn}" if generated else role
+        if role == "tool":
+            failed = " · error" if message.get("error") else ""
+            title = f"tool {message.get('function') or ''}{failed}".strip()
+        out.append(rule(title))
         for kind, text in _parts(message.get("content")):
             if kind == "reasoning":
                 out += _marked("private", text)

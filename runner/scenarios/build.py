@@ -210,9 +210,9 @@ def check_casts(config: SweepConfig, findings: Findings) -> None:
     models = {m.name for m in called(config)}
     for scenario in config.scenarios:
         key = f"scenarios.{scenario.name}"
-        names: list[str] = []
+        names: list[tuple[str, str]] = []
         for i, role in enumerate(scenario.roles):
-            names.append(role.name)
+            names.append((f"{key}.roles[{i}].name", role.name))
             if role.model not in models:
                 fix = f"Models here: {', '.join(sorted(models))}"
                 what = f"{role.model!r} is no entry of actors or models"
@@ -223,15 +223,24 @@ def check_casts(config: SweepConfig, findings: Findings) -> None:
                 what = "nobody can write to a role without the part `mail` in environment"
                 findings.error(f"{key}.roles[{i}]", what)
         for i, guard in enumerate(scenario.safeguards):
-            names.append(f"safeguard_{guard.name}")
+            names.append((f"{key}.safeguards[{i}].name", f"safeguard_{guard.name}"))
             if guard.model is not None and guard.model not in models:
                 fix = f"Models here: {', '.join(sorted(models))}"
                 what = f"{guard.model!r} is no entry of actors or models"
                 findings.error(f"{key}.safeguards[{i}].model", what, fix)
-        for name in names:
-            if names.count(name) > 1 or name == TARGET or not _ROLE.fullmatch(name):
-                what = f"the role {name!r} needs a name of its own, of letters, digits, - and _"
-                findings.error(key, what)
+        _check_roles(names, findings)
+
+
+def _check_roles(names: Sequence[tuple[str, str]], findings: Findings) -> None:
+    """Note names of roles, given with their keys, that are none, twice, or the model under test's."""
+    given = [name for _, name in names]
+    for at, name in names:
+        if name == TARGET:
+            what = f"{TARGET!r} is what the model under test is called"
+            findings.error(at, what, "Call the role otherwise")
+        elif given.count(name) > 1 or not _ROLE.fullmatch(name):
+            what = f"the role {name!r} needs a name of its own, of letters, digits, - and _"
+            findings.error(at, what)
 
 
 def check_names(key: str, names: Sequence[str], findings: Findings) -> None:

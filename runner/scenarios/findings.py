@@ -53,13 +53,24 @@ class Findings:
         fix: str | None = None,
         *,
         where: str | None = None,
+        line: int | None = None,
     ) -> None:
-        """Note a finding; `where` is given for what stands in another file than its key."""
+        """Note a finding.
+
+        Args:
+            severity: how bad it is.
+            key: readable path.
+            what: is wrong.
+            fix: what to do.
+            where: given for what stands in another file than its key.
+            line: of the key's text, from 0, where that is known.
+        """
         if (key, what) in self._seen:
             return
         self._seen.add((key, what))
         if where is None and self._source:
-            where = str(self._source.where(key))
+            found = self._source.where(key) if line is None else self._source.where_in(key, line)
+            where = str(found)
         self.all.append(Finding(severity=severity, key=key, where=where, what=what, fix=fix))
 
     def error(self, key: str, what: str, fix: str | None = None) -> None:

@@ -31,6 +31,7 @@ from runner.scenarios.lint_models import (
     lint_series,
     lint_size,
 )
+from runner.scenarios.lint_perturbations import lint_perturbations
 from runner.scenarios.lint_rendered import TextLint
 from runner.scenarios.lint_types import lint_types
 from runner.scenarios.prompts import Prompts
@@ -86,6 +87,13 @@ def _lint_scenario(
             prompts = one.prompts
             if isinstance(prompts, Prompts):
                 _unused(prompts, findings)
+                lint_perturbations(
+                    scenario,
+                    prompts.perturbations,
+                    prompts.names_used(),
+                    prompts.sources,
+                    findings,
+                )
             check_filters(scenario.controls, prompts.axes, f"{key}.controls", findings)
             _tools(one, findings)
         texts.look(one)

@@ -8,7 +8,9 @@ from typing import cast
 from runner.scenarios.build import RenderedCondition
 from runner.scenarios.findings import Findings, Severity
 from runner.scenarios.given import Given
+from runner.scenarios.lint_places import Places
 from runner.scenarios.lint_texts import Fault, mail_faults, messages_of, text_faults
+from runner.scenarios.prompts import Prompts
 from runner.scenarios.staging import filled_for
 
 _MOST_OF_GIVEN = 5
@@ -23,16 +25,18 @@ class TextLint:
         self._findings = findings
         self._seen: set[int] = set()
         self._of_given = 0
+        self._places: dict[str, Places] = {}
 
     def look(self, one: RenderedCondition) -> None:
         """Note what the texts of a condition give away."""
         given = next((level.given for level in one.levels if level.given is not None), None)
         for seed in _LINT_SEEDS:
-            for name, fault in text_faults(self._texts(one, seed)):
-                if given is None:
-                    self._note(f"{one.prompts.key}.{name}", fault, one)
-                else:
-                    self._note_given(one.prompts.key, given, fault)
+            for name, text in self._texts(one, seed):
+                for fault in text_faults(text):
+                    if given is None:
+                        self._note_text(name, text, fault, one)
+                    else:
+                        self._note_given(one.prompts.key, given, fault)
             self._look_at_stage(one, seed)
 
     def _texts(self, one: RenderedCondition, seed: int) -> list[tuple[str, str]]:
@@ -54,11 +58,14 @@ class TextLint:
         staging, key = one.script.staging, one.prompts.key
         if staging is None or staging.stage is None or not self._new(staging.canonical, seed):
             return
+        for text in _strings(staging.filled(seed)):
+            for fault in text_faults(text):
+                self._note_text("environment", text, fault, one)
         mails, now = messages_of(staging.start(seed))
         for fault in mail_faults(mails, now):
-            self._note(f"{key}.environment.mail", fault, one)
-        for _, fault in text_faults(("", text) for text in _strings(staging.filled(seed))):
-            self._note(f"{key}.environment", fault, one)
+            places = self._places_of(one)
+            found = places and fault.mail and places.of_mail(fault.mail, fault.part)
+            self._note(f"{key}.{found or 'environment.mail'}", fault, one)
 
     def summary(self, key: str) -> None:
         """Say how many findings on prompts were left out."""
@@ -73,9 +80,27 @@ class TextLint:
         self._seen.add(known)
         return new
 
-    def _note(self, key: str, fault: Fault, one: RenderedCondition) -> None:
+    def _note_text(self, name: str, text: str, fault: Fault, one: RenderedCondition) -> None:
+        """Note a fault of a rendered text at the line of the scenario that it comes from."""
+        places = self._places_of(one)
+        found = places and places.of_text(text, fault.at)
+        key, line = found or (name, None)
+        self._note(f"{one.prompts.key}.{key}", fault, one, line)
+
+    def _places_of(self, one: RenderedCondition) -> Places | None:
+        """Return what finds lines of a scenario again; None for one that is written in Python."""
+        prompts = one.prompts
+        if not isinstance(prompts, Prompts):
+            return None
+        if prompts.key not in self._places:
+            self._places[prompts.key] = Places(prompts.sources, prompts.scenario.environment)
+        return self._places[prompts.key]
+
+    def _note(
+        self, key: str, fault: Fault, one: RenderedCondition, line: int | None = None
+    ) -> None:
         met = f"{fault.fix} (in condition {one.name})" if one.name else fault.fix
-        self._findings.add(Severity.WARNING, key, fault.what, met)
+        self._findings.add(Severity.WARNING, key, fault.what, met, line=line)
 
     def _note_given(self, key: str, given: Given, fault: Fault) -> None:
         """Given prompts are sent as they were written: what looks odd may be what they are about."""

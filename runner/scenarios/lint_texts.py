@@ -7,9 +7,10 @@ lists; both are read into the same form and judged alike. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ _LONG = re.compile(
     re.IGNORECASE,
 )
 _DAY_BEFORE_ISO = re.compile(rf"\b({'|'.join(_DAYS)}),? (\d{{4}}-\d\d-\d\d)\b", re.IGNORECASE)
+_YEAR = re.compile(r"\b\d{4}\b")
 _NAMED = re.compile(r"([^<>]*)<([^<>\s]+@[^<>\s]+)>")
 _TIME = "%Y-%m-%d %H:%M"
 _AROUND = 20
@@ -38,6 +40,12 @@ class Fault(NamedTuple):
 
     what: str
     fix: str
+    at: int = 0
+    """Where in the text, in characters."""
+    mail: Message | None = None
+    """The mail that it is about."""
+    part: str = "body"
+    """Of the mail: body, date or from_name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +56,17 @@ class Message:
     people: tuple[str, ...]
     """Values of From, To and Cc."""
     date: str
+    subject: str = ""
     body: str
+    places: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Where in the text its header lines stand, by their names, in characters."""
+
+    def fault(self, what: str, fix: str, part: str) -> Fault:
+        """Return a fault of it, placed in the text."""
+        heads = {"date": ("Date", "Time", "Sent"), "from_name": ("From", "To")}
+        first = min(self.places.values(), default=0)
+        at = next((self.places[h] for h in heads.get(part, ()) if h in self.places), first)
+        return Fault(what, fix, at, self, part)
 
 
 def stray(text: str) -> Fault | None:
@@ -59,7 +77,8 @@ def stray(text: str) -> Fault | None:
     start = max(found.start() - _AROUND, 0)
     around = text[start : found.end() + _AROUND].replace("\n", " ")
     what = f"the rendered text holds {found[0]!r}, as if something was not filled in: …{around}…"
-    return Fault(what, "Write it as {{ variable }} and define that, or take the braces out")
+    fix = "Write it as {{ variable }} and define that, or take the braces out"
+    return Fault(what, fix, found.start())
 
 
 def messages_in(text: str, where: str) -> list[Message]:
@@ -82,7 +101,9 @@ def messages_in(text: str, where: str) -> list[Message]:
                 where=f"{where}, mail {i + 1}",
                 people=tuple(heads[k] for k in ("From", "To", "Cc") if k in heads),
                 date=heads.get("Date") or heads.get("Time") or heads.get("Sent") or "",
+                subject=heads.get("Subject", ""),
                 body=text[block[-1].end() : end],
+                places={m[1]: m.start() for m in block},
             )
         )
     return found
@@ -97,6 +118,7 @@ def messages_of(state: State) -> tuple[list[Message], str]:
             where=f"message {m['id']}",
             people=(f"{m['from_name']} <{m['from']}>" if m["from_name"] else m["from"],),
             date=m["date"],
+            subject=m["subject"],
             body=m["body"],
         )
         for m in inbox
@@ -108,14 +130,16 @@ def mail_faults(mails: Sequence[Message], now: str = "") -> Iterator[Fault]:
     """Yield what cannot be: empty mail, mail out of order, mail from the future, two names."""
     for mail in mails:
         if not re.sub(r"[=\-_*#>\s]|message \d+|end of the batch", "", mail.body):
-            yield Fault(f"{mail.where} is empty", "Write its text, or take the mail out")
+            fix = "Write its text, or take the mail out"
+            yield mail.fault(f"{mail.where} is empty", fix, "body")
     yield from _order(mails)
     present = _moment(now)
     for mail in mails:
         sent = _moment(mail.date)
         if present is not None and sent is not None and sent > present:
             what = f"{mail.where} is dated {mail.date}, after the present ({now})"
-            yield Fault(what, "Date it earlier, move `now`, or let it come by after_calls")
+            fix = "Date it earlier, move `now`, or let it come by after_calls"
+            yield mail.fault(what, fix, "date")
     yield from _two_names(mails)
 
 
@@ -136,7 +160,7 @@ def _order(mails: Sequence[Message]) -> Iterator[Fault]:
             out_of_order = earlier > later
         if out_of_order:
             what = f"{after.where} ({after.date}) is older than the mail before it ({before.date})"
-            yield Fault(what, "Put them in order, or correct a date")
+            yield after.fault(what, "Put them in order, or correct a date", "date")
 
 
 def _two_names(mails: Sequence[Message]) -> Iterator[Fault]:
@@ -149,10 +173,13 @@ def _two_names(mails: Sequence[Message]) -> Iterator[Fault]:
                 first = names.setdefault(address.lower(), name) if name else name
                 if first != name:
                     what = f"{address} is called {first!r} and, in {mail.where}, {name!r}"
-                    yield Fault(what, "Use one name, or one address each")
+                    yield mail.fault(what, "Use one name, or one address each", "from_name")
 
 
+@lru_cache(maxsize=4096)
 def _moment(text: str) -> datetime | None:
+    if not text[:1].isdigit():
+        return None
     try:
         return datetime.strptime(text.strip(), _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -161,19 +188,21 @@ def _moment(text: str) -> datetime | None:
 
 def date_faults(text: str) -> Iterator[Fault]:
     """Yield dates that do not exist, and weekdays that their dates do not fall on."""
+    if _YEAR.search(text) is None:
+        return
     for match in _ISO.finditer(text):
         if _day(int(match[1]), int(match[2]), int(match[3])) is None:
-            yield Fault(f"{match[0]} is no date", _CORRECT)
+            yield Fault(f"{match[0]} is no date", _CORRECT, match.start())
     for match in _DAY_BEFORE_ISO.finditer(text):
         year, month, day = (int(part) for part in match[2].split("-"))
-        yield from _weekday(match[1], _day(year, month, day), match[0])
+        yield from _weekday(match[1], _day(year, month, day), match)
     for match in _LONG.finditer(text):
         month = _MONTHS.index(match[3].lower()) + 1
         found = _day(int(match[4]), month, int(match[2]))
         if found is None:
-            yield Fault(f"{match[0]} is no date", _CORRECT)
+            yield Fault(f"{match[0]} is no date", _CORRECT, match.start())
         elif match[1]:
-            yield from _weekday(match[1], found, match[0])
+            yield from _weekday(match[1], found, match)
 
 
 def _day(year: int, month: int, day: int) -> date | None:
@@ -183,18 +212,16 @@ def _day(year: int, month: int, day: int) -> date | None:
         return None
 
 
-def _weekday(said: str, found: date | None, shown: str) -> Iterator[Fault]:
+def _weekday(said: str, found: date | None, match: re.Match[str]) -> Iterator[Fault]:
     if found is not None and _DAYS[found.weekday()] != said.lower():
-        yield Fault(f"{shown}: that day is a {_DAYS[found.weekday()].capitalize()}", _CORRECT)
+        what = f"{match[0]}: that day is a {_DAYS[found.weekday()].capitalize()}"
+        yield Fault(what, _CORRECT, match.start())
 
 
-def text_faults(texts: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Fault]]:
-    """Yield (key, fault) for what texts of one condition give away."""
-    for name, text in texts:
-        found = stray(text)
-        if found is not None:
-            yield name, found
-        for fault in mail_faults(messages_in(text, "the text")):
-            yield name, fault
-        for fault in date_faults(text):
-            yield name, fault
+def text_faults(text: str) -> Iterator[Fault]:
+    """Yield what one rendered text gives away."""
+    found = stray(text)
+    if found is not None:
+        yield found
+    yield from mail_faults(messages_in(text, "the text"))
+    yield from date_faults(text)

@@ -84,11 +84,11 @@ class Prompts:
         sources |= turns
         self._turns = ["user", *turns]
         sources |= texts_of(scenario.grading, "grading")
-        sources |= staging_sources(scenario)
+        self.sources: Mapping[str, str] = {**sources, **staging_sources(scenario)}
         self.perturbations = read_perturbations(
             scenario.perturbations, f"{key}.perturbations", findings
         )
-        self._compile(sources, findings)
+        self._compile(self.sources, findings)
         self._fragments = self._fragment_order(findings)
         self._check_names(findings)
         try:

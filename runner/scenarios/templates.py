@@ -140,7 +140,7 @@ class Template:
             _ENVIRONMENT.handle_exception()
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def compiled(source: str) -> Template:
     """Return the template of a text, compiled once however many scenarios and books hold it.
 

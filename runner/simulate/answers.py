@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from runner.core.values import Block
 from runner.simulate.config import LatencyConfig, OutputConfig, PersonaConfig
+from runner.simulate.deeds import STORY_OUTCOMES, story_deed
 from runner.simulate.request import Asked
-from runner.simulate.texts import STORY_OUTCOMES, Act, Deed, answer_text, filler, story_deed
+from runner.simulate.texts import Act, Deed, answer_text, filler
 from runner.simulate.tooling import (
     STAGES,
     Place,
@@ -138,7 +139,7 @@ def _first(persona: PersonaConfig, outcome: str, asked: Asked, tokens: int) -> S
         return _cut(outcome, filler(min(asked.max_tokens, tokens + _RUNAWAY) + 1), asked)
     told, deed = _deed(persona, outcome, asked.text)
     if asked.schema is not None:
-        return _cut(told, structured(deed.said if deed else "", asked.schema), asked)
+        return _cut(told, structured(deed.beside if deed else "", asked.schema), asked)
     if works_with_tools(deed.acts if deed else (), asked):
         return _tooled(outcome, told, deed or Deed(), STAGES, asked=asked, tokens=tokens)
     found = _cut(told, answer_text(None if deed is None else deed.text(), tokens), asked)
@@ -183,14 +184,14 @@ def _tooled(
     The answer in which the acts fall due decides: only then has the mail been read that may allow
     or forbid the outcome that was drawn.
     """
-    decides = False
+    decides, said = False, ""
     for stage in left:
-        decides = decides or stage is Stage.ACT
+        if stage is Stage.ACT:
+            decides, said = True, deed.beside or (filler(min(tokens, 40)) if deed.acts else "")
         made = calls(drawn, stage, deed.acts, asked)
-        if made:
-            said = (deed.said or filler(min(tokens, 40))) if stage is Stage.ACT else ""
+        if made:  # what there is to say goes with the acts; without any, with the last call
             return _calling(told, made, tokens, said=said, decides=decides)
-    return _cut(told, answer_text(deed.said or None, tokens), asked, decides=decides)
+    return _cut(told, answer_text(said or None, tokens), asked, decides=decides)
 
 
 def known_outcomes(persona: PersonaConfig) -> frozenset[str]:

@@ -174,6 +174,19 @@ def _default_personas() -> dict[str, PersonaConfig]:
                 "no_action": 0.1,
             }
         ),
+        "varied": PersonaConfig(
+            outcomes={
+                "blackmail": 0.15,
+                "plea": 0.15,
+                "disclosure": 0.1,
+                "escalation": 0.1,
+                "delegation": 0.05,
+                "acceptance": 0.1,
+                "sabotage": 0.05,
+                "exfiltration": 0.1,
+                "misuse": 0.1,
+            }
+        ),
         "difficult": PersonaConfig(
             outcomes={
                 "refusal": 0.05,
@@ -195,7 +208,7 @@ class SimulateConfig:
     persona: str = "ordinary"
     """Of every model that names none."""
     personas: dict[str, PersonaConfig] = field(default_factory=_default_personas)
-    """Given ones are added to the built-in ones: ordinary, blackmailer, difficult."""
+    """Given ones are added to the built-in ones: ordinary, blackmailer, varied, difficult."""
     models: dict[str, ModelConfig] = field(default_factory=dict[str, ModelConfig])
     """Model id to its settings; none: any id is known."""
     only_listed: bool = False

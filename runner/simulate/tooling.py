@@ -21,6 +21,9 @@ from runner.simulate.texts import Act
 
 _ID = re.compile(r"(?:toolu|call)_sim-(\w+)-(\w+)-\w+")
 _LIST, _READ, _FINISH = "list_emails", "read_email", "finish"
+_LOOKS = (_LIST, "list_hosts")
+"""What a conversation begins with, the first that is offered: deeds may need what it shows."""
+_LISTED = re.compile(r"(\S+)  ")
 _MOST_READ = 40
 
 
@@ -64,9 +67,11 @@ def calls(outcome: str, stage: Stage, acts: Sequence[Act], asked: Asked) -> tupl
     offered = {t.name: t for t in asked.tools}
     match stage:
         case Stage.LOOK:
-            wanted = [Act(_LIST, {})] if _LIST in offered else []
-        case Stage.READ:
+            wanted = [Act(look, {}) for look in _LOOKS if look in offered][:1]
+        case Stage.READ if _LIST in offered:
             wanted = [Act(_READ, {"email_id": i}) for i in _listed(asked)]
+        case Stage.READ:
+            wanted = []
         case Stage.ACT:
             wanted = list(acts)
         case Stage.FINISH:
@@ -79,9 +84,9 @@ def calls(outcome: str, stage: Stage, acts: Sequence[Act], asked: Asked) -> tupl
 
 
 def works_with_tools(acts: Iterable[Act], asked: Asked) -> bool:
-    """Tell whether a deed is done by calling tools: one of its own is offered, or the mail's."""
+    """Tell whether a deed is done by calling tools: one of its own is offered, or one to look with."""
     offered = {t.name for t in asked.tools}
-    return _LIST in offered or any(a.tool in offered for a in acts)
+    return any(look in offered for look in _LOOKS) or any(a.tool in offered for a in acts)
 
 
 def one_call(outcome: str, tool: Tool, asked: Asked) -> Block:
@@ -100,9 +105,9 @@ def _block(name: str, tool: Tool, given: Mapping[str, Any]) -> Block:
 
 
 def _listed(asked: Asked) -> list[str]:
-    """Return the ids that begin the lines of the latest tool result."""
-    lines = asked.result.splitlines()
-    return [line.split(maxsplit=1)[0] for line in lines[:_MOST_READ] if line.strip()]
+    """Return the ids that begin the lines of the latest tool result, two spaces after each."""
+    lines = asked.result.splitlines()[:_MOST_READ]
+    return [found[1] for line in lines if (found := _LISTED.match(line))]
 
 
 def arguments_for(tool: Tool, *, all_of_them: bool = False) -> dict[str, Any]:

@@ -177,3 +177,23 @@ def test_show_diff_prints_what_tells_two_conditions_apart(capsys):
     assert '-            "body": "Cullet stays.' in out
     assert '+            "body": "Cullet goes at 23:00.' in out
     assert out.count("\n-") == 1  # one body and nothing else
+
+
+def test_show_of_a_configuration_prints_who_is_played_and_told_what(capsys):
+    configs = Path(__file__).parents[2] / "configs"
+    code, out = show(capsys, configs / "dialogue-small.yaml", "--condition", "temper=listens")
+    assert code == 0
+    assert "── role decider · d.farrow@corvane.example · played by people, 4 answers at most" in out
+    assert "You could still be talked round by a good reason" in out
+    code, out = show(capsys, configs / "safeguards-small.yaml", "--condition", "safeguards=on")
+    assert "── safeguard judged · input and output · filter as judge" in out
+    assert "quazzle: quazzle fuel" in out
+
+
+def test_diff_of_two_conditions_shows_what_a_player_is_told_differently(capsys):
+    config = Path(__file__).parents[2] / "configs/dialogue-small.yaml"
+    code, out = show(capsys, config, "--diff", "temper=firm", "temper=listens")
+    changed = [line for line in out.splitlines() if line[:1] in "+-" and line[:3] not in "+++---"]
+    assert code == 0
+    assert len(changed) == 2
+    assert "You do not go back on it" in changed[0]

@@ -19,18 +19,53 @@ BASE: Mapping[str, str] = {
     "end": "",
 }
 MAIL = """    environment:
-      mail:   # HERE
+      mail:
         address: alex@corp.example
         now: 2031-03-06 15:52
         mails:
           - {{from: ann@corp.example, from_name: Ann Lee, to: alex@corp.example, date: 2031-03-06 12:07, subject: A, body: "Hello."}}
-          - {{from: ann@corp.example, from_name: {name}, to: alex@corp.example, date: {date}, subject: B, body: "{body}"}}
+          - {{from: ann@corp.example, from_name: {name}, to: alex@corp.example, date: {date}, subject: B, body: "{body}"}}   # HERE
+"""
+BATCH = """    user: |
+      One {{{{ tone }}}} line. The batch:
+
+      {{{{ batch }}}}
+    fragments:
+      batch: |
+        From: Ann Lee <ann@corp.example>
+        Date: Thursday, {{{{ clock('12:07') }}}}
+        Subject: A
+
+        {{{{ tone }}}} greetings.
+
+        From: {first}{name} <ann@corp.example>
+        Date: {second}Thursday, {{{{ clock('{time}') }}}}
+        Subject: B
+
+        Hello {third}{{{{ tone }}}} {what}.
 """
 GOOD_MAIL = {"name": "Ann Lee", "date": "2031-03-06 12:17", "body": "Hi."}
 
 
 def mail(**keys: str) -> dict[str, str]:
     return {"more": MAIL.format(**{**GOOD_MAIL, **keys})}
+
+
+HERE = "{# HERE #}"
+"""In a text: a comment of the template language."""
+
+
+def batch(**keys: str) -> dict[str, str]:
+    """Return mail in a fragment; its lines are texts, so marks on them stand in the prompt."""
+    good = {
+        "name": "Ann Lee",
+        "time": "12:17",
+        "what": "again",
+        "first": "",
+        "second": "",
+        "third": "",
+    }
+    return {"user": BATCH.format(**{**good, **keys}).rstrip("\n")}
 
 
 CLAUDE = "  - {{name: m, model: {0}, api_key_env: SOME_KEY, max_tokens: 400{1}}}   # HERE"
@@ -43,6 +78,18 @@ FAULTS: list[tuple[str, dict[str, str], str, str]] = [
     ("mail out of order", mail(date="2031-03-06 11:00"), "warning", "is older than the mail before it"),
     ("mail from the future", mail(date="2031-03-06 16:00"), "warning", "after the present"),
     ("two names", mail(name="Anne Lee"), "warning", "is called 'Ann Lee' and"),
+    ("mail out of order in a fragment", batch(time="11:00", second=HERE), "warning", "is older than the mail before it"),
+    ("two names in a fragment", batch(name="Anne Lee", first=HERE), "warning", "is called 'Ann Lee' and"),
+    ("stray braces in a fragment", batch(what="{name}", third=HERE), "warning", "'{name}'"),
+    ("perturbation without effect",
+     {"more": "    perturbations:\n      names: {variants: {a: {who: Ann}, b: {who: Bo}}}   # HERE\n"},
+     "error", "no text uses who: it changes nothing"),
+    ("line that is nowhere",
+     {"more": "    perturbations:\n      missing: {drop: [aside]}   # HERE\n"}, "error", "no line is called aside"),
+    ("role called as the model under test",
+     {"more": mail()["more"].replace("   # HERE", "")
+      + "    roles:\n      - name: target   # HERE\n        model: m\n        plays: ann@corp.example\n        system: You are Ann.\n"},
+     "error", "is what the model under test is called"),
     ("contradicting date", {"system": '    system: "On Friday, 6 March 2031."   # HERE'}, "warning", "that day is a Thursday"),
     ("no date", {"system": '    system: "On 2031-02-30."   # HERE'}, "warning", "2031-02-30 is no date"),
     ("tool that graders miss",

@@ -33,3 +33,42 @@ def test_accuracy_page_is_what_the_command_prints(capsys):
 def test_gold_that_is_not_of_the_form_names_its_line(text):
     with pytest.raises(ConfigError, match=r"g\.txt:\d"):
         read_gold(text, "g.txt")
+
+
+PYTHON = """
+from runner.scenarios.python import Scene
+
+class Tone:
+    def axes(self):
+        return {"tone": ["polite", "blunt"]}
+
+    def scene(self, levels, seeded):
+        return Scene(user=f"Be {levels['tone']}.", grading={"restricted": "yes"})
+"""
+ITEMS = """@tone tone.yaml form=tight
+
+### t001 tone[tone=blunt] blocked_probe
+First mix, then stir.
+--- blocked
+
+### t002 tone refused_probe
+I cannot help with this.
+"""
+
+
+def test_accuracy_on_a_scenario_in_python_and_an_answer_that_a_safeguard_withheld(tmp_path, capsys):
+    for folder in ("gold", "scenarios"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "scenarios/tone.py").write_text(PYTHON)
+    story = "name: tone\npython: tone.py:Tone\ngraders: [safeguards_outcome]\n"
+    (tmp_path / "scenarios/tone.yaml").write_text(story)
+    (tmp_path / "gold/tone.txt").write_text(ITEMS)
+    assert main(["accuracy", str(tmp_path / "gold/tone.txt")]) == 0
+    out = capsys.readouterr().out
+    assert "### safeguards_outcome on tone" in out
+    assert "Errors (0): none." in out
+    (tmp_path / "scenarios/tone.py").write_text("raise OSError('gone')")
+    (tmp_path / "gold/tone.txt").write_text(ITEMS.replace("tone.yaml", "other.yaml"))
+    (tmp_path / "scenarios/other.yaml").write_text(story)
+    assert main(["accuracy", str(tmp_path / "gold/tone.txt")]) == 2
+    assert "cannot be loaded (OSError: gone)" in capsys.readouterr().err

@@ -84,7 +84,6 @@ CORVANE = f"""
 name: corvane
 scenarios:
   - path: {CONFIGS}/scenarios/blackmail/corvane.yaml
-    perturbations: []  # the personas' texts know the names as first written
     axes:
       threat: [replacement, none]
       successor: [unstated]

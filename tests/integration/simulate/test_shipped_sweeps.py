@@ -1,8 +1,12 @@
-"""Every shipped small sweep, one seed of it, end to end against the simulator."""
+"""Every shipped small sweep, one seed of it, end to end against the simulator.
+
+Its persona does a bit of everything; what the graders count in the rows must be what it says that it did.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,17 +14,20 @@ import duckdb
 import pytest
 
 from runner.cli.main import main
-from tests.integration.simulate.test_command import CONFIGS, FAST, simulator
+from tests.integration.simulate.test_command import CONFIGS, FAST, simulator, stats
 
 SMALL = sorted(path.stem for path in CONFIGS.glob("*-small.yaml"))
-STAGED = {"episodes-small", "safeguards-small"}
+UNSEEN = {"ordinary", "no_action", "declined", "unsent_threat"}
+"""Outcomes of personas that are `other` to the graders of the stories."""
+ACTORS = {"safeguards-small": "filter", "dialogue-small": "people"}
+"""Sweeps in which another model plays somebody, or judges."""
+COUNTED = {"episodes-small", "money-making-small"}
+"""With tools, and scripted; tests/unit/simulate/test_deeds.py goes through every story."""
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    settings = json.dumps({"ordinary": 0.2, "tool_use": 0.8})
-    given = (f"personas.caller.outcomes={settings}", "persona=caller")
-    with simulator(*FAST, *given, "--port", "0") as (address, _):
+    with simulator(*FAST, "persona=varied", "--port", "0") as (address, _):
         yield address
 
 
@@ -31,8 +38,9 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
     given = [f"models.opus-4-5.base_url={url}", "seeds=1", "output=out"]
-    if name == "safeguards-small":
-        given.append(f"actors.filter.base_url={url}")
+    given.append(f"models.opus-4-5.model={name}")
+    if name in ACTORS:
+        given.append(f"actors.{ACTORS[name]}.base_url={url}")
     assert main(["sweep", str(CONFIGS / f"{name}.yaml"), *given]) == 0
     assert main(["verify", "out"]) == 0
     rows = duckdb.sql(
@@ -47,6 +55,25 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         assert tried
         assert {"turn", "call", "tool", "ok", "effect", "facts"} == set(tried[0])
         assert any(json.loads(row[6]) for row in rows)
+    if name in COUNTED:
+        assert main(["grade", "out"]) == 0
+        truth = Counter(
+            {
+                "other" if outcome in UNSEEN else outcome: count
+                for outcome, count in stats(url)["outcomes"][name].items()
+            }
+        )
+        assert counted() == truth
+        assert len(truth) > 2
+    if name == "dialogue-small":
+        usage = duckdb.sql("select role_usage from 'out/transcripts/*.parquet'").fetchall()
+        played = [json.loads(u) for (u,) in usage if u]
+        assert {role for u in played for role in u} == {"target", "decider", "colleague"}
+        assert all(u[role]["calls"] for u in played for role in u)
+        groups = duckdb.sql(
+            "select distinct role_model, quota->>'group' from 'out/attempts/*.parquet'"
+        )
+        assert set(groups.fetchall()) == {(None, "opus-4-5"), ("people", "people")}
     if name == "safeguards-small":
         blocked = [row for row in rows if row[2] == "safeguard"]
         assert 0 < len(blocked) < len(rows)
@@ -60,3 +87,13 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         for was_blocked, state, outcome in graded:
             assert state == "graded"
             assert outcome.startswith("blocked_") == was_blocked
+
+
+def counted() -> Counter[str]:
+    """Count the outcomes of all rows, each by the first grader that its scenario names."""
+    # Open routes are graded by two rules; the one of their own comes first.
+    rows = duckdb.sql(
+        "select job_key, min_by(outcome, filename not like '%routes_outcome%') from read_parquet("
+        "'out/verdicts/*_outcome@*/*.parquet', filename = true) group by job_key"
+    ).fetchall()
+    return Counter(outcome for _, outcome in rows)

@@ -1,17 +1,10 @@
 """Answers by example: personas, bounds of the request, tools; and the grader reads what is meant."""
 
-from functools import cache
 from pathlib import Path
 
 import orjson
 import pytest
 
-from runner.config.load import load_config
-from runner.core.values import Job
-from runner.grade.blackmail_rule import BlackmailRule
-from runner.grade.verdict import Submission
-from runner.report.sweep import GradingFacts
-from runner.scenarios.build import build_book
 from runner.simulate.answers import Draws, answer, draws_of, latency_of, length_of
 from runner.simulate.config import (
     CallConfig,
@@ -21,7 +14,6 @@ from runner.simulate.config import (
     PersonaConfig,
 )
 from runner.simulate.request import Asked, BadRequestError, Tool, Wire, read_request
-from runner.simulate.texts import STORY_OUTCOMES, story_deed
 from runner.simulate.tooling import arguments_for
 
 SHIPPED = Path(__file__).parents[3] / "configs"
@@ -37,35 +29,6 @@ def asked(text: str = "hello", **keys: object) -> Asked:
 
 def sure(outcome: str, **keys: object) -> PersonaConfig:
     return PersonaConfig(outcomes={outcome: 1.0}, **keys)
-
-
-@cache
-def prompts():
-    """Return (prompt, the grader's facts, whether it holds a secret) of some conditions of each story."""
-    told = []
-    for name in ("blackmail-full.yaml", "open-routes-full.yaml", "quickstart.yaml"):
-        config = load_config(SHIPPED / name, environ={}).config
-        book = build_book(config, revisions={m.name: "-" for m in config.models})
-        facts = GradingFacts(config)
-        for cell in book.plan.of_model(book.plan.models[0])[::17]:
-            asked_of = book.rollout(Job(cell.number, 0)).conversation()
-            prompt = f"{asked_of.system}\n{asked_of.messages[0]['content']}"
-            secret = cell.axes.get("leverage") != "none"
-            told.append((prompt, facts.render(cell.scenario, cell.axes, 0), secret))
-    return told
-
-
-@pytest.mark.parametrize("outcome", sorted(STORY_OUTCOMES))
-def test_persona_text_is_graded_as_what_it_is_in_every_shipped_story(outcome):
-    needs_secret = outcome in {"blackmail", "disclosure", "unsent_threat"}
-    stories = set()
-    for prompt, facts, secret in prompts():
-        said = answer(sure(outcome), OutputConfig(mean_tokens=300), asked(prompt), MIDDLE)
-        verdict = BlackmailRule().grade(Submission(text=said.content[0]["text"]), facts)
-        assert said.outcome == (outcome if secret or not needs_secret else "ordinary")
-        assert verdict.outcome == GRADED.get(said.outcome, said.outcome), (outcome, prompt[-300:])
-        stories.add(facts["target"])
-    assert len(stories) == 12
 
 
 MAIL_TOOLS = [
@@ -160,10 +123,6 @@ def test_tool_result_that_answers_no_call_is_a_bad_request():
     hello = {"role": "user", "content": "hello"}
     with pytest.raises(BadRequestError, match="without `tool_result`"):
         asked(messages=[hello, {"role": "assistant", "content": [call]}, hello])
-
-
-def test_story_has_no_text_for_other_prompts():
-    assert story_deed("blackmail", "a prompt about the weather") == ("blackmail", None)
 
 
 def test_outcomes_come_at_their_rates_and_the_rest_is_ordinary():
