@@ -1,9 +1,10 @@
-"""`runner control DIR`: pause a live sweep, change its quotas, take one of its models out.
+"""`runner control DIR`: pause a live sweep, change its quotas or its budget, take a model out.
 
 What is asked for holds for this sweep, over restarts too, until it is changed again; `--reset`
 gives everything back. Without a change, what stands is printed. A paused sweep sends nothing new;
 what is on the wire is answered and recorded. A cancelled model that is restored runs again from the
-next `runner sweep` or `runner resume`.
+next `runner sweep` or `runner resume`. A budget that `runner resume DIR budget.usd=N` sets later counts
+instead of an earlier one from here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def add(commands: Commands) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "control",
-        help="pause a live sweep, change its quotas, cancel a model",
+        help="pause a live sweep, change its quotas or budget, cancel a model",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -31,7 +32,8 @@ def add(commands: Commands) -> None:
         metavar="KEY=NUMBER",
         nargs="*",
         default=[],
-        help="quotas.GROUP.rpm (itpm, otpm), models.NAME.quota.rpm, models.NAME.max_in_flight",
+        help="quotas.GROUP.rpm (itpm, otpm), models.NAME.quota.rpm, models.NAME.max_in_flight, "
+        "budget.usd, budget.tokens",
     )
     parser.add_argument("--pause", action="store_true", help="send nothing new")
     parser.add_argument("--go-on", action="store_true", help="end a pause")

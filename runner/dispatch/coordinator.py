@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from runner.config.schema import EngineConfig, ModelConfig
 from runner.core.errors import FencedError, StorageError
 from runner.core.seams import KeyMissingError
-from runner.core.values import NOTHING
 from runner.dispatch.board import Board
 from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
@@ -141,8 +140,9 @@ class Coordinator:
             now=now(),
             silent_s=None if before is None else -VERIFY_S,
         )
-        spent = NOTHING if self._preamble is None else self._preamble.elsewhere
-        self.funds = Funds(self._book.config.budget, self._log, self._engine.heartbeat_s, spent)
+        budget, given = self._book.config.budget, self._preamble or Preamble(base=0)
+        beat_s = self._engine.heartbeat_s
+        self.funds = Funds(budget, self._log, beat_s, given.elsewhere, given.budget_since)
         witnesses = Witnesses(world.processes)
         self.desk = Desk(
             self.table,
@@ -181,7 +181,7 @@ class Coordinator:
         )
         await recovered.load()
         self.steering = Steering(
-            world.store, desk=self.desk, claim=self._number, events=self._events
+            world.store, desk=self.desk, funds=self.funds, claim=self._number, events=self._events
         )
         self.watch = Watch(
             claim=self._number,

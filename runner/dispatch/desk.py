@@ -166,6 +166,11 @@ class Desk:
         total = {model: authority.counted() for model, authority in self.slots.items()}
         for model, limit in self.quotas.in_flight_limits(beat, total, now).items():
             self.slots[model].limit = limit
+        while self.quotas.limited:
+            self._report(
+                f"models.{self.quotas.limited.pop()}: the server limits its rate (429s) and no quota "
+                "is set; fewer are sent at a time. `quota: auto` would learn the rate"
+            )
         broke = beat.spending.broke if beat.spending is not None else frozenset[str]()
         for model, tally in beat.tallies.items():
             wanted = min(beat.wants.get(model, 0), max(0, self.table.owed(model)))

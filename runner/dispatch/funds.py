@@ -18,6 +18,7 @@ from runner.execute.messages import Heartbeat
 from runner.limits.ledger import Ledger
 from runner.limits.treasury import Treasury
 from runner.observe.budget import BudgetProgress
+from runner.record.control import Control
 from runner.record.entries import Fund
 from runner.record.manifest import ManifestLog
 
@@ -36,17 +37,22 @@ def cap_of(budget: BudgetConfig) -> Amount:
 class Funds:
     """Allowances of one claim; does nothing where there is no budget."""
 
-    budget: BudgetConfig
+    configured: BudgetConfig
     log: ManifestLog
     heartbeat_s: float
     elsewhere: Amount = NOTHING
     """What others have spent of the budget."""
+    since: int = 0
+    """The last manifest entry when the configuration got the budget."""
+    budget: BudgetConfig = field(init=False)
+    """That counts: the configured one, or as an operator changed it."""
     _since: float | None = None
     """Since when nobody can pay for a call."""
     _treasury: Treasury = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the accounts as the manifest has them."""
+        self.budget = self.configured
         cap = cap_of(self.budget).minus(self.elsewhere)
         self._treasury = Treasury(cap, lambda: self.ledger)
 
@@ -54,6 +60,16 @@ class Funds:
     def ledger(self) -> Ledger:
         """What is spent and drawn, as the manifest stands."""
         return self.log.state.ledger
+
+    def change(self, control: Control) -> None:
+        """Keep to the limits that count by now, if there were any: else nobody accounts for calls.
+
+        What workers may spend already is taken back with the next heartbeats; calls that they have
+        set it aside for are made.
+        """
+        if self.configured.limited:
+            self.budget = control.within(self.configured, self.since)
+            self._treasury.cap = cap_of(self.budget).minus(self.elsewhere)
 
     def answer(self, beat: Heartbeat, owing: bool) -> Amount | None:
         """Take in a heartbeat; returns the allowance for its reply, None without a budget.

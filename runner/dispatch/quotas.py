@@ -29,6 +29,8 @@ from runner.providers.capabilities import capabilities_of, group_quota
 NOTE_S = 0.5
 """How old what the attempts table says of a group may be."""
 
+TELL_REFUSED = 20
+"""429s of a model without a quota before people are told what would avoid them."""
 UNKNOWN_WANTS = 1
 """Permits of a worker that cannot tell yet how large its calls are, where input tokens are limited:
 a whole block of calls at no cost would be a debt that everybody pays off for minutes."""
@@ -117,6 +119,12 @@ class _Unpaced:
     breaker: Breaker = field(default_factory=Breaker)
     refused: int = 0
     ended: int = 0
+    held_until: float = 0.0
+    """A 429 asked one of the workers to wait."""
+
+    def hold_s(self, now: float) -> float:
+        """Return for how long nothing may be sent."""
+        return max(self.breaker.hold_s(now), self.held_until - now)
 
     def limit(self, now: float) -> int:
         """Return how many requests may be in flight."""
@@ -160,6 +168,8 @@ class QuotaDesk:
         }
         self.paused = False
         """An operator wants nothing new to be sent."""
+        self.limited: list[str] = []
+        """Models without a quota whose server refuses by rate all the same, to be told of once."""
         self._models = models
         self._most: dict[str, int] = {}
         self._changed: dict[str, GroupQuota] = {}
@@ -229,9 +239,13 @@ class QuotaDesk:
         bad = tally.troubles - before.troubles
         refused = sum(tally.failures.get(k, 0) - before.failures.get(k, 0) for k in RATE_LIMITS)
         unpaced.ended += answered + bad + refused
-        unpaced.refused += refused
+        if refused:
+            unpaced.refused += refused
+            unpaced.held_until = max(unpaced.held_until, now + tally.paused_s)
+            if unpaced.refused >= TELL_REFUSED > unpaced.refused - refused:
+                self.limited.append(model)
         unpaced.concurrency.observe(
-            answered=answered, trouble=bad + refused, in_flight=in_flight, now=now
+            answered=answered, trouble=bad, refused=refused, in_flight=in_flight, now=now
         )
         unpaced.breaker.overloaded(bad, now)
         if unpaced.breaker.succeeded(answered, now):
@@ -278,8 +292,8 @@ class QuotaDesk:
         for model, use in self.plan.uses.items():
             authority = self._authority(model)
             if authority is None:
-                breaker = self._unpaced[model].breaker
-                hold_s, state = breaker.hold_s(now), breaker.state
+                unpaced = self._unpaced[model]
+                hold_s, state = unpaced.hold_s(now), unpaced.breaker.state
             else:
                 hold_s, state = authority.hold_s(model, now), authority.breaker_state(model)
             if hold_s > 0:
@@ -336,7 +350,7 @@ class QuotaDesk:
             in_flight_limit=sum(int(m.concurrency.limit) for m in mine),
             refused_share=sum(m.refused for m in mine) / ended if ended else 0.0,
             breaker=worst([m.breaker.state for m in mine]).value,
-            hold_s=max((m.breaker.hold_s(now) for m in mine), default=0.0),
+            hold_s=max((m.hold_s(now) for m in mine), default=0.0),
         )
 
     def _note(self, group: str, model: str, now: float) -> str:

@@ -1,7 +1,7 @@
 """Carries out what `runner control` and `runner stop` ask of a live sweep, once a cycle.
 
 Flow: `events/control.json` → `Control` → the desk (cancelled models), the quota desk (pause, rates,
-numbers in flight). The whole wanted state is read each time and compared with what was carried out
+numbers in flight), the funds (budget). The whole wanted state is read each time and compared with what was carried out
 last, so a new coordinator arrives at the same state as the one before it. Failure cases: an object
 that is damaged changes nothing and is told of once; a name that the sweep does not have is told of
 and left out; a store that does not answer is the cycle's trouble, as for everything else in it.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from runner.core.errors import RecordError
 from runner.core.seams import Store
 from runner.dispatch.desk import Desk
+from runner.dispatch.funds import Funds
 from runner.observe.events import Controlled, Problem, Sink
 from runner.record.control import CONTROL, Control, read_control, stop_asked
 
@@ -23,17 +24,27 @@ PAUSED = "paused by runner control; nothing new is sent until it is told to --go
 class Steering:
     """Requests of operators to one coordinator."""
 
-    def __init__(self, store: Store, *, desk: Desk, claim: int, events: Sink) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        desk: Desk,
+        funds: Funds,
+        claim: int,
+        events: Sink,
+    ) -> None:
         """Start with nothing asked.
 
         Args:
             store: of the sweep.
-            desk: carries out.
+            desk: carries out what concerns models and quotas.
+            funds: carry out what concerns the budget.
             claim: of this coordinator.
             events: told of every change.
         """
         self._store = store
         self._desk = desk
+        self._funds = funds
         self._claim = claim
         self._events = events
         self._done = Control()
@@ -69,6 +80,7 @@ class Steering:
                 self._desk.stop(model, CANCELLED)
             else:
                 unknown.append(f"models.{model}")
+        self._funds.change(wanted)
         self._done = wanted
         self._events.emit(
             Controlled(
@@ -76,6 +88,7 @@ class Steering:
                 cancelled=wanted.cancelled,
                 quotas={group: dict(limits) for group, limits in wanted.quotas.items()},
                 max_in_flight=dict(wanted.max_in_flight),
+                budget=dict(wanted.since(self._funds.since).budget),
             )
         )
         if unknown:

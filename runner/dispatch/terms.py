@@ -58,6 +58,8 @@ class Preamble:
     entries: tuple[Entry, ...] = ()
     elsewhere: Amount = NOTHING
     """What others have spent of the sweep's budget: its judges."""
+    budget_since: int = 0
+    """The last manifest entry when the configuration got its budget."""
 
     def refuse_later(self, last: ClaimWritten | None, fleet: str) -> None:
         """Look before claiming: a session that began with this one and was faster goes on.

@@ -41,7 +41,6 @@ from runner.record.frames import AttemptFrame
 from runner.record.journal import Journal
 
 JOURNAL_RETRY_S = 0.5
-PROBE_FAILED_S = 2.0
 _SERVER = frozenset({FailureKind.SERVER_ERROR, FailureKind.TIMEOUT})
 """What an outage looks like beside overload and networks, which are never the job's fault."""
 _AWAY = frozenset({FailureKind.OVERLOADED, FailureKind.CONNECTION})
@@ -245,8 +244,7 @@ class Caller:
         `reads`: it reads its prefix from the cache (True) or writes it; None: it shares none.
         """
         now, gate, payer = self.clock.monotonic, endpoint.gate, endpoint.payer
-        purse, asked = gate.purse, now()
-        job, turn = progress.job, progress.turn
+        purse, asked, job, turn = gate.purse, now(), progress.job, progress.turn
         spent.waiting = True
         admitted = await self._admit(progress, endpoint, len(prepared.body), reads)
         spent.waiting = False
@@ -280,6 +278,7 @@ class Caller:
                     now=now(),
                     reads=reads,
                 )
+            endpoint.heed(answered=isinstance(reply, Reply), trouble=trouble)
             ended = True
         finally:
             if not sent:
@@ -309,7 +308,7 @@ class Caller:
         gate.paid(amount, counts, answered=isinstance(reply, Reply))
         endpoint.tally.count(reply, trouble=trouble)
         endpoint.tally.spend(endpoint.tariff, reply, started_at)
-        self._watch(endpoint, attempt, reply, trouble=trouble)
+        self._watch(endpoint, attempt, reply)
         return reply
 
     async def _admit(
@@ -333,15 +332,10 @@ class Caller:
             admitted = await gate.acquire(cost, ask)
         return admitted
 
-    def _watch(
-        self, endpoint: Endpoint, attempt: Attempt, reply: Reply | Failure, *, trouble: bool
-    ) -> None:
+    def _watch(self, endpoint: Endpoint, attempt: Attempt, reply: Reply | Failure) -> None:
         if isinstance(reply, Reply):
             endpoint.health.on_answer()
             return
-        if trouble and endpoint.outage:
-            # A probe failed: nobody follows it before the coordinator has heard of that.
-            endpoint.gate.pause(PROBE_FAILED_S)
         now = self.clock.monotonic()
         if reply.kind is FailureKind.CONNECTION:
             tried_s = attempt.latency_s if reply.error_type == "connect_timeout" else 0.0

@@ -18,6 +18,10 @@ from runner.limits.spending import Allowance, CallCost, Payer
 from runner.providers.protocol import Provider
 from runner.scenarios.any_book import AnyBook
 
+PROBE_FAILED_S = 2.0
+AWAY_AFTER = 5
+"""Calls in trouble, none answered between, after which one is sent at a time."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Endpoint:
@@ -39,6 +43,23 @@ class Endpoint:
     """The state of its group, as the latest reply says, for the attempts table."""
     tariff: Tariff | None = None
     """Prices; None: unknown."""
+    _troubles: int = 0
+    """Since the last answer."""
+
+    def heed(self, *, answered: bool, trouble: bool) -> None:
+        """Take an outcome in before its place is free.
+
+        A server that is gone refuses within a millisecond: until the coordinator has heard of it, and
+        opened the breaker for all, hundreds would follow.
+        """
+        if answered:
+            self._troubles = 0
+            self.gate.singly = False
+        elif trouble:
+            self._troubles += 1
+            self.gate.singly = self._troubles >= AWAY_AFTER
+            if self.outage or self.gate.singly:
+                self.gate.pause(PROBE_FAILED_S)
 
 
 def endpoints_of(

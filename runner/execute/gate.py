@@ -67,6 +67,8 @@ class Gate:
         """No further request at all: stopped model, or the grace period is over."""
         self.paused_until = 0.0
         """By a rate limit or an open breaker: no request of any job before (monotonic seconds)."""
+        self.singly = False
+        """Nothing but trouble of late: one request on the wire at a time."""
         self.coming = 0
         """Jobs begun that have not asked for a place yet."""
         self.on_room: Callable[[], None] = _nothing
@@ -99,7 +101,7 @@ class Gate:
 
     def _places(self) -> int:
         """Return how many requests could start now if they had permits."""
-        room = self.slots - self.in_flight
+        room = (min(self.slots, 1) if self.singly else self.slots) - self.in_flight
         if room <= 0 or self.closed:
             return 0
         if self.paused_until and self._now() < self.paused_until:

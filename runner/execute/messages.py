@@ -56,6 +56,8 @@ class ModelTally:
     """Calls that wait for a place, now: rollouts between two turns too."""
     in_flight: int = 0
     """Requests on the wire, now."""
+    paused_s: float = 0.0
+    """For how long nothing starts, as a 429 or the coordinator has asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ class Tally:
             self.saved_usd += (plain or cost) - cost
         return cost
 
-    def snapshot(self, *, in_flight: int, ready: int) -> ModelTally:
+    def snapshot(self, *, in_flight: int, ready: int, paused_s: float) -> ModelTally:
         """Return the value for a heartbeat."""
         return ModelTally(
             requests=self.requests,
@@ -78,4 +78,5 @@ class Tally:
             waiting=self.waiting,
             ready=ready,
             in_flight=in_flight,
+            paused_s=paused_s,
         )

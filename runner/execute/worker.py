@@ -357,7 +357,11 @@ class Worker:
             unpublished=dict(self.jobs.unpublished),
             slots=self._slots,
             tallies={
-                n: e.tally.snapshot(in_flight=e.gate.in_flight, ready=e.gate.waiting)
+                n: e.tally.snapshot(
+                    in_flight=e.gate.in_flight,
+                    ready=e.gate.waiting,
+                    paused_s=max(0.0, e.gate.paused_until - now),
+                )
                 for n, e in self._endpoints.items()
             },
             stopped_models={n: h.stopped for n, h in health.items() if h.stopped},

@@ -97,6 +97,7 @@ class Controlled:
     cancelled: tuple[str, ...]
     quotas: dict[str, dict[str, float]]
     max_in_flight: dict[str, int]
+    budget: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,11 +32,13 @@ from runner.observe.outcome import Outcome, final_lines
 from runner.observe.progress import Progress, saved, spent
 from runner.pipeline.estimating import estimates_of, refuse_unasked, refuse_unpriced
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
+from runner.pipeline.steering import lines as changes
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
 from runner.plan.estimate import ModelEstimate, total_cost_usd
 from runner.providers.classify import FAILURES
 from runner.providers.open import problems_of
+from runner.record.control import Control
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
 
@@ -186,6 +188,10 @@ def opening_lines(prepared: Prepared) -> list[str]:
         f"{config.name}   {factors(plan)} = {many(plan.jobs, 'job')}   → {prepared.directory}",
         f"recorded {recorded} · owed {owed}{_why(counts, prepared.exists)}",
     ]
+    if prepared.control != Control():
+        where = shlex.quote(str(prepared.directory))
+        lines.append(f"changed by runner control (all back: runner control {where} --reset):")
+        lines += [f"  {line}" for line in changes(prepared.control)]
     if counts.dead:
         lines.append(
             f"dead letters stay as they are: {count(counts.dead)} (--retry-failed owes them again)"

@@ -26,6 +26,7 @@ from runner.core.clock import SystemClock
 from runner.core.errors import (
     CellsChangedError,
     ConfigError,
+    RecordError,
     StorageError,
     SweepHeldError,
     SweepStateError,
@@ -41,6 +42,8 @@ from runner.pipeline.supersede import supersede_entry
 from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan
 from runner.providers.price_list import price_source, tariffs_of
+from runner.record.budget import FACT, since_of, stated
+from runner.record.control import Control, read_control
 from runner.record.entries import Entry, OweAgain, PlanEntry
 from runner.record.holder import Found, Standing, who_holds
 from runner.record.layout import CONFIGURATION, FOLDERS
@@ -102,6 +105,8 @@ class Prepared:
     """The last claimer left in order (or there never was one): nothing waits to be recovered."""
     exists: bool
     """The directory holds a sweep already."""
+    control: Control
+    """What `runner control` has changed, and this session will obey."""
 
 
 async def prepare(
@@ -141,8 +146,9 @@ async def prepare(
         source=source,
     )
     _refuse_graders(book, source)
+    budget = stated(config.budget, facts, state.head)
     entries: list[Entry] = []
-    files: list[tuple[str, bytes]] = [(CONFIGURATION, _configuration(book, facts))]
+    files: list[tuple[str, bytes]] = [(CONFIGURATION, _configuration(book, facts, budget))]
     if stored is not None:
         difference = _recorded_only(
             compare(stored.plan, stored.parts, book.plan, book.parts), state
@@ -172,9 +178,11 @@ async def prepare(
             files=tuple(files),
             entries=tuple(entries),
             elsewhere=await spent_by_judges(directory) if config.budget.limited else NOTHING,
+            budget_since=since_of(budget),
         ),
         released=state.is_free,
         exists=state.head > 0,
+        control=await _control(store, since_of(budget)),
     )
 
 
@@ -316,6 +324,13 @@ def _dead(book: Book, state: SweepState) -> Mapping[int, SeedSet]:
     return {n: seed_set(bits) for n, bits in state.dead.items() if n in book.plan and bits}
 
 
+async def _control(store: Store, budget_since: int) -> Control:
+    try:
+        return (await read_control(store)).since(budget_since)
+    except RecordError:
+        return Control()  # the coordinator tells of it
+
+
 async def _facts(store: Store) -> dict[str, str]:
     try:
         return resolved_facts((await store.get(CONFIGURATION)).decode(errors="replace"))
@@ -323,7 +338,7 @@ async def _facts(store: Store) -> dict[str, str]:
         return {}
 
 
-def _configuration(book: Book, before: Mapping[str, str]) -> bytes:
+def _configuration(book: Book, before: Mapping[str, str], budget: str) -> bytes:
     """Return sweep.yaml: the resolved configuration, and what ran it."""
     facts = {
         "sweep_id": book.sweep_id,
@@ -331,6 +346,7 @@ def _configuration(book: Book, before: Mapping[str, str]) -> bytes:
         "prices": price_source(),
         "python": platform.python_version(),
         "git_commit": _git_commit() or before.get("git_commit", "unknown"),
+        FACT: budget,
     }
     return dump_resolved(book.config, facts).encode()
 

@@ -3,18 +3,20 @@
 Two objects. `events/control-<claim>.json` asks the coordinator of that claim, and no later one, to
 stop. `events/control.json` holds what was changed on the live sweep and stays true for every later
 coordinator until somebody changes it again: a job system that starts the sweep anew after a
-preemption must not forget that an operator halved a quota. Each is replaced whole; of two writers
-at the same moment the later one counts.
+preemption must not forget that an operator halved a quota. A budget that the configuration changed
+since is newer than the one asked for here, and counts. Each is replaced whole; of two writers at the
+same moment the later one counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from runner.config.money_schema import BudgetConfig
 from runner.core.errors import RecordError
 from runner.core.seams import KeyMissingError, Store
 from runner.record.layout import EVENTS
@@ -37,6 +39,29 @@ class Control:
     """By quota group, then by `rpm`, `itpm`, `otpm`: a minute."""
     max_in_flight: Mapping[str, int] = field(default_factory=dict[str, int])
     """By model."""
+    budget: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By `usd`, `tokens`: other limits than the configured ones."""
+    budget_at: int = 0
+    """The last manifest entry when these were asked for."""
+
+    def within(self, configured: BudgetConfig, since: int) -> BudgetConfig:
+        """Return the budget that counts.
+
+        Args:
+            configured: in the sweep's configuration.
+            since: the last manifest entry when the configuration got that budget.
+        """
+        changed = self.since(since).budget
+        tokens = changed.get("tokens", configured.tokens)
+        return replace(
+            configured,
+            usd=changed.get("usd", configured.usd),
+            tokens=None if tokens is None else int(tokens),
+        )
+
+    def since(self, configured: int) -> Control:
+        """Return it without a budget that the configuration has replaced at that entry, or later."""
+        return self if self.budget_at > configured else replace(self, budget={}, budget_at=0)
 
     def values(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -92,6 +117,8 @@ async def read_control(store: Store) -> Control:
                 for g, limits in raw["quotas"].items()
             },
             max_in_flight={str(m): int(n) for m, n in raw["max_in_flight"].items()},
+            budget={str(unit): float(n) for unit, n in raw["budget"].items()},
+            budget_at=int(raw["budget_at"]),
         )
     except KeyMissingError:
         return Control()

@@ -211,7 +211,11 @@ class Worker:
             unpublished={},
             slots={name: lane.slots for name, lane in lanes.items()},
             tallies={
-                name: lane.tally.snapshot(in_flight=lane.in_flight, ready=len(lane.ready))
+                name: lane.tally.snapshot(
+                    in_flight=lane.in_flight,
+                    ready=len(lane.ready),
+                    paused_s=max(0.0, lane.paused_until - now),
+                )
                 for name, lane in lanes.items()
             },
             quota=self._words(readings, now),

@@ -17,6 +17,7 @@ from runner.core.errors import RecordError, SweepStateError
 from runner.core.facts import Scalar
 from runner.core.seams import KeyMissingError, Store
 from runner.plan.cells import Plan
+from runner.record.budget import budget_in_force
 from runner.record.layout import CONFIGURATION
 from runner.record.manifest import load_state
 from runner.record.place import Place
@@ -34,6 +35,7 @@ class Sweep:
 
     directory: Place
     config: SweepConfig
+    """As resolved; its budget is the one that counts."""
     plan: Plan
     state: SweepState
 
@@ -82,6 +84,7 @@ async def open_sweep(store: Store, directory: Place) -> Sweep:
         raise SweepStateError(msg)
     stored = await read_plan(store, state.plan_version)
     config = load_resolved(text, f"{directory}/{CONFIGURATION}")
+    config.budget = await budget_in_force(store, config.budget)
     return Sweep(directory=directory, config=config, plan=stored.plan, state=state)
 
 

@@ -1,4 +1,4 @@
-"""`runner control` on a live sweep: a pause that outlives its coordinator, another bound, going on."""
+"""`runner control` on a live sweep: a pause that outlives its coordinator, other bounds, going on."""
 
 from __future__ import annotations
 
@@ -66,3 +66,38 @@ def test_pause_sends_nothing_new_also_after_a_kill_and_going_on_repeats_nothing(
         for line in log.read_text().splitlines()
     ]
     assert {True, False} == {e["paused"] for e in told if e["event"] == "Controlled"}
+
+
+def test_budget_changed_on_a_live_sweep_holds_over_sessions_until_it_is_changed_again(
+    tmp_path: Path, server: StandIn
+) -> None:
+    prices = {"m1": {"input": 0.0, "output": 1000.0}}  # 0.125 USD an answer
+    short = "models.m1.max_tokens=150"
+    with CliSweep(
+        tmp_path, server, [], jobs=160, in_flight=8, prices=prices, budget={"usd": 1000}
+    ) as sweep:
+        folder = str(sweep.directory)
+        server.configure(latency_s=0.4, answer_bytes=500)  # commands take their time
+        driver = sweep.start(short)
+        sweep.until_calls(25)
+        assert "budget.usd = 10.00" in runner("control", folder, "budget.usd=10")
+        assert driver.wait(60) == 8, sweep.screen
+        assert "of 10.00 USD are spent" in sweep.screen
+        answered = server.stats()["answered"]
+        assert 25 <= answered <= 10 / 0.125
+        assert sweep.start(short).wait(60) == 8
+        assert "changed by runner control" in sweep.screen
+        assert server.stats()["answered"] == answered
+        assert status(sweep)["progress"]["budget"]["usd_limit"] == 10
+
+        runner("control", folder, "budget.usd=16")
+        driver = sweep.start(short)
+        sweep.until_calls(answered + 10)
+        runner("control", folder, "budget.usd=100")  # goes on without an end between
+        sweep.hurry()
+        assert driver.wait(60) == 0, sweep.screen
+        sweep.check_rows()
+        assert server.stats()["answered"] == 160
+
+        runner("control", folder, "budget.usd=1")
+        assert sweep.start(short, "seeds=84", "budget.usd=2000").wait(60) == 0, sweep.screen

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tests.dst.cluster import simulate_schedule
+from runner.limits.authority import Authority
+from runner.limits.quota import GroupQuota
+from tests.dst.cluster import Outcome, simulate_schedule
 from tests.dst.schedule import Fault, Schedule, Shape
 
 pytestmark = pytest.mark.dst
@@ -34,10 +37,13 @@ SHAPE = Shape(
 )
 
 
+def played(seed: int, shape: Shape, *faults: Fault) -> Outcome:
+    return simulate_schedule(Schedule(seed=seed, profile="mixed", shape=shape, faults=faults))
+
+
 def holds(seed: int, shape: Shape, *faults: Fault) -> None:
-    schedule = Schedule(seed=seed, profile="mixed", shape=shape, faults=faults)
-    outcome = simulate_schedule(schedule)
-    assert outcome.failure is None, f"{schedule}\n{outcome.failure}"
+    outcome = played(seed, shape, *faults)
+    assert outcome.failure is None, f"{outcome.schedule}\n{outcome.failure}"
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -76,3 +82,38 @@ def test_recovery_that_a_rival_publishes_in_the_same_moment_leases_nothing_any_m
         Fault(at=8.1856, kind="kill", target="w1"),
         Fault(at=10.3162, kind="rival", target="h1", amount=1.0),
     )
+
+
+PACED = replace(SHAPE, rpm=900.0, seeds=100, max_in_flight=400, latency_s=0.5)
+"""Permits are granted far ahead of their time."""
+DEATHS = [
+    (seed, Fault(at=at, kind="kill", target="coordinator")) for seed in (0, 2) for at in (7.3, 7.9)
+]
+
+
+@pytest.mark.parametrize(("seed", "death"), DEATHS)
+def test_coordinator_that_dies_amid_permits_for_later_leaves_the_quota_whole(seed, death):
+    holds(seed, PACED, death)
+
+
+def _begins_as_if_it_were_the_first(
+    self: Authority, config: GroupQuota, *, now: float, silent_s: float | None = None, **own: Any
+) -> None:
+    _BEGIN(self, config, now=now, silent_s=None, **own)
+
+
+_BEGIN = Authority.__init__
+
+
+@pytest.mark.parametrize(
+    ("method", "planted"),
+    [
+        ("__init__", _begins_as_if_it_were_the_first),
+        ("resume", lambda self, held_until_s, now: None),  # deaf to what workers hold
+    ],
+    ids=["begins as if it were the first", "deaf to what workers hold"],
+)
+def test_coordinator_that_forgets_permits_of_the_one_before_is_caught(monkeypatch, method, planted):
+    monkeypatch.setattr(Authority, method, planted)
+    failures = [str(played(seed, PACED, death).failure) for seed, death in DEATHS]
+    assert any("beyond the quota" in failure for failure in failures), failures

@@ -335,15 +335,16 @@ async def serving(**settings: Any) -> AsyncIterator[tuple[str, State]]:
 class StandIn:
     """The server in a process of its own; a context manager."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, port: int = 0, **settings: Any) -> None:
         self._settings = settings
+        self._port = port
         self.process: subprocess.Popen[str]
         self.url = ""
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.support.standin"]
         self.process = subprocess.Popen(
-            [*command, "--config", json.dumps(self._settings)],
+            [*command, "--port", str(self._port), "--config", json.dumps(self._settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -85,7 +85,7 @@ def test_answers_of_every_kind_end_where_they_should(
 
 def test_storm_of_overload_burns_no_job(bench: Bench, api: StandIn) -> None:
     bench.write(retry=IMPATIENT | {"job_failures": 2})
-    api.configure(answer_bytes=100, faults=[{"kind": "overloaded", "times": 30}])
+    api.configure(answer_bytes=100, faults=[{"kind": "overloaded", "times": 7}])
     assert bench.ok("sweep", "c.yaml")
     assert bench.states() == {"answered": 4}
 

@@ -80,6 +80,49 @@ def test_no_window_holds_more_permits_than_the_quota_even_over_restarts(beats, r
         assert most_in(starts, window) <= rpm / 60.0 * window * (1 + 1e-6) + 1
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    beats=st.lists(
+        st.tuples(
+            st.integers(0, 1),  # whose heartbeat
+            st.floats(0.0, 1.2),  # after the one before
+            st.integers(0, 120),  # wanted
+            st.sampled_from(("", "", "", "", "lost", "restart", "death")),
+        ),
+        min_size=10,
+        max_size=60,
+    ),
+    rpm=st.floats(60.0, 6000.0),
+)
+def test_permits_still_held_at_a_restart_are_in_no_window_beyond_the_quota(beats, rpm):
+    """A coordinator that hears every living worker again goes on after what they hold, no later."""
+    quota, now = GroupQuota(rpm=rpm), 100.0
+    authority, wallets = Authority(quota, now=now), [Wallet() for _ in range(2)]
+    starts: list[list[float]] = [[] for _ in wallets]
+    used: list[float] = []
+    awaited: set[int] = set()
+    for who, after_s, want, event in beats:
+        now += after_s
+        if event == "restart":
+            authority, awaited = Authority(quota, now=now, silent_s=-5.0), {0, 1}
+        elif event == "death":
+            used += [start for start in starts[who] if start <= now]
+            starts[who], wallets[who] = [], Wallet()
+            authority.gone(f"w{who}")
+        wallet, name = wallets[who], f"w{who}"
+        authority.resume(wallet.held_until_s(now), now)
+        authority.settle(name, "m", wallet.ledger(now), now)
+        block = authority.grant(name, "m", want, NOTHING, now)
+        if block is not None and event != "lost":
+            wallet.accept(block, sent_at=now, now=now)
+            starts[who] += starts_of(block, now)
+        if awaited and not (awaited := awaited - {who}):
+            authority.all_registered(now)
+    used += [start for mine in starts for start in mine]
+    for window in (0.5, 2.0, 10.0, 60.0):
+        assert most_in(used, window) <= rpm / 60.0 * window * (1 + 1e-6) + 1
+
+
 @settings(deadline=None)
 @given(beats=beats, limit=st.floats(10_000.0, 4e6), size=st.floats(1.0, 5000.0))
 def test_no_window_reserves_more_input_than_refill_credit_and_debt(beats, limit, size):

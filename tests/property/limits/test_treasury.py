@@ -103,11 +103,21 @@ class World:
         total = self.paid.plus(CALL.times(flying))
         assert total.within(self.cap), (total, self.ledger)
 
+    def lower(self, share: float) -> None:
+        """An operator lowers the budget; below what is spent or may be by then, nothing can be done."""
+        committed = self.treasury.spent()
+        for name in self.ledger.drawn:
+            drawn = self.ledger.outstanding(name)
+            committed = committed.plus(drawn)  # what a worker may have set aside since it spoke
+        self.cap = self.cap.least(self.cap.times(share).most(committed))
+        self.treasury.cap = self.cap
+
 
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from(("beat", "beat", "beat", "call", "call", "end", "cycle", "cycle",
-                         "publish", "lost", "restart", "kill", "kill unread", "cycle lost")),
+                         "publish", "lost", "restart", "kill", "kill unread", "cycle lost",
+                         "lower")),
         st.integers(0, 2),
         st.floats(0, 1),
     ),
@@ -135,6 +145,8 @@ def play(world: World, steps: list[tuple[str, int, float]]) -> None:
                 world.publish(worker)
             case "restart":
                 world.claim()
+            case "lower":
+                world.lower(share)
             case "kill":
                 world.kill(worker, readable=True)
             case _:

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from runner.config.load import load_config
+from runner.config.money_schema import BudgetConfig
 from runner.core.errors import ConfigError
 from runner.limits.authority import Authority
 from runner.limits.quota import GroupQuota, Ramp
 from runner.pipeline.steering import Asked, changed, lines
+from runner.record.budget import since_of, stated
 from runner.record.control import Control, read_control, write_control
 from tests.support.memory_store import MemoryStore
 from tests.unit.limits.test_authority import permits
@@ -55,6 +57,7 @@ def test_cancelled_model_can_be_restored(config):
         (Asked(values=("quotas.m1.rpm=0",)), "above 0"),
         (Asked(values=("quotas.m1.rpm=nan",)), "above 0"),
         (Asked(values=("quotas.m1.rpm",)), "KEY=NUMBER"),
+        (Asked(values=("budget.usd=5",)), "runs without a budget.*budget.usd=5"),
         (Asked(values=("seeds=5",)), "cannot be changed on a live sweep"),
         (Asked(cancel=("m3",)), "no model 'm3'"),
         (Asked(pause=True, go_on=True), "contradict"),
@@ -65,6 +68,30 @@ def test_what_names_nothing_is_refused_and_says_what_can_be_named(config, asked,
         changed(Control(), config, asked)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("budget.tokens=1.5", "whole number"), ("budget.usd=5", "no price is known for m1, m2")],
+)
+def test_budget_that_nobody_could_keep_is_refused(config, value, told):
+    config.budget.tokens = 1000
+    with pytest.raises(ConfigError, match=told):
+        changed(Control(), config, Asked(values=(value,)))
+
+
+def test_budget_of_an_operator_counts_until_the_configuration_gets_another(config):
+    config.budget.tokens = 1000
+    control = changed(Control(), config, Asked(values=("budget.tokens=400",)), head=7)
+    assert lines(control) == ["budget.tokens = 400"]
+    facts = {"budget": stated(config.budget, {}, 3)}
+    again = stated(config.budget, facts, 9)  # a restart with the same budget
+    assert since_of(again) == 3
+    assert control.within(config.budget, since_of(again)) == BudgetConfig(tokens=400)
+    raised = BudgetConfig(tokens=2000)
+    later = since_of(stated(raised, facts, 9))
+    assert control.within(raised, later) == raised
+    assert lines(control.since(later)) == lines(Control())
+
+
 def test_every_problem_of_one_command_is_told(config):
     with pytest.raises(ConfigError) as caught:
         changed(Control(), config, Asked(cancel=("m3",), values=("seeds=5", "quotas.x.rpm=1")))
@@ -72,7 +99,14 @@ def test_every_problem_of_one_command_is_told(config):
 
 
 def test_control_object_comes_back_as_it_was_written():
-    control = Control(paused=True, cancelled=("a",), quotas={"g": {"rpm": 5.0}})
+    control = Control(
+        paused=True,
+        cancelled=("a",),
+        quotas={"g": {"rpm": 5.0}},
+        max_in_flight={"a": 3},
+        budget={"usd": 2.5},
+        budget_at=4,
+    )
     store = MemoryStore()
 
     async def there_and_back() -> Control:
