@@ -164,8 +164,9 @@ class Desk:
 
     def _report_places(self, beat: Heartbeat, now: float) -> None:
         total = {model: authority.counted() for model, authority in self.slots.items()}
-        for model, limit in self.quotas.in_flight_limits(beat, total, now).items():
-            self.slots[model].limit = limit
+        limits = self.quotas.in_flight_limits(beat, total, now)
+        for model, authority in self.slots.items():
+            authority.limit = limits[model]
         broke = beat.spending.broke if beat.spending is not None else frozenset[str]()
         for model, tally in beat.tallies.items():
             wanted = min(beat.wants.get(model, 0), max(0, self.table.owed(model)))

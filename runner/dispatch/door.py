@@ -60,7 +60,7 @@ async def knock(place: str) -> bool:
             _, writer = await asyncio.open_unix_connection(socket_of(place))
     except (OSError, TimeoutError, ConfigError):
         return False
-    writer.close()
+    await _close(writer)
     return True
 
 
@@ -79,7 +79,9 @@ class Door:
     answer: Answer
     _server: asyncio.Server | None = None
     _inode: int = 0
-    _guests: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
+    _guests: dict[asyncio.Task[None], asyncio.StreamWriter] = field(
+        default_factory=dict["asyncio.Task[None]", asyncio.StreamWriter]
+    )
 
     async def open(self) -> None:
         """Listen.
@@ -99,15 +101,20 @@ class Door:
         if self._server is None:
             return
         self._server.close()
-        for writer in self._guests:
-            writer.close()
+        guests = dict(self._guests)
+        for writer in guests.values():
+            await _close(writer)
+        if guests:
+            await asyncio.wait(guests)
         path = socket_of(self.place)
         with contextlib.suppress(OSError):
             if path.stat().st_ino == self._inode:  # else it is a successor's
                 path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._guests.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._guests[task] = writer
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 said = await _read(reader)
@@ -120,8 +127,8 @@ class Door:
                     except PeerUnreachableError as error:
                         reply = str(error)
                 await _write(writer, reply)
-        self._guests.discard(writer)
-        writer.close()
+        await _close(writer)
+        del self._guests[task]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +163,7 @@ class GuestPeer:
                     GuestBeat(beat=self._translated(beat), plan=self.plan, models=self.models)
                 )
         except (PeerUnreachableError, OSError, TimeoutError, asyncio.IncompleteReadError):
-            self._hang_up()
+            await self.close()
         reply = await self.own.heartbeat(replace(beat, quota={}))
         self._failures = 0 if there is not None else self._failures + 1
         self.left = self.left or self._failures >= _LEFT_AFTER
@@ -221,14 +228,17 @@ class GuestPeer:
             raise PeerUnreachableError(str(reply))
         return reply
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._hang_up()
-
-    def _hang_up(self) -> None:
+    async def close(self) -> None:
+        """Close the connection; the next heartbeat makes another."""
         if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+            (_, writer), self._streams = self._streams, None
+            await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _version() -> str:

@@ -43,8 +43,8 @@ from runner.pipeline.judge_quotas import (
     by_itself,
     declared_share,
     inside,
-    refuse_second,
     shares_limit,
+    wait_for_others,
 )
 from runner.pipeline.shared_budget import spent_by_judges, without
 from runner.pipeline.sweep import SessionEnd, run_session
@@ -106,7 +106,7 @@ class JudgeCalls:
 
         Raises:
             ConfigError: the judge's model cannot be called from here, or not while the sweep runs.
-            SweepHeldError: another process runs this judge, or one on the same quota.
+            SweepHeldError: another process runs this judge.
             RecordError: something is damaged.
             StorageError: a directory refuses.
         """
@@ -166,7 +166,9 @@ class JudgeCalls:
                 if look + 1 < looks:
                     await asyncio.sleep(1.0)
         found = by_itself(model, judged, live=live)
-        await refuse_second(self.directory, found, but=self._folder.rpartition("/")[2])
+        await wait_for_others(
+            self.directory, found, but=self._folder.rpartition("/")[2], say=self.say
+        )
         return found
 
     async def _budget(self, store: Store) -> BudgetConfig:
@@ -231,7 +233,7 @@ class JudgeCalls:
                     with contextlib.suppress(asyncio.CancelledError):
                         await task
                 for guest in guests:
-                    guest.close()
+                    await guest.close()
         state = await load_state(open_store(self._folder))
         if moved.is_set() and end.ended.reason in {"done", "interrupted"}:
             return Called(state, moved=True)

@@ -7,11 +7,13 @@ same breaker. That needs the sweep's driver on this host. From elsewhere a judge
 on the share that the configuration leaves to judges (`quotas.<group>.judges`), which the sweep never
 touches; a share that is declared is used from everywhere. Without one such a judge is refused. Once nobody
 holds the sweep, a judge draws *alone*, on all of it. Beside and alone are paces of its own, so a second
-`runner grade` whose judge would draw on the same is refused (`refuse_second`).
+`runner grade` whose judge would draw on the same waits for the first (`wait_for_others`).
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from runner.config.quota_schema import ModelQuotaConfig, QuotaConfig, QuotaGroupConfig
@@ -19,11 +21,11 @@ from runner.config.quotas import limits_rate, of_share
 from runner.config.resolved import load_resolved
 from runner.config.schema import ModelConfig, SweepConfig, called
 from runner.core.clock import SystemClock
-from runner.core.errors import ConfigError, SweepHeldError
+from runner.core.errors import ConfigError
 from runner.core.process import LinuxProcesses
 from runner.core.seams import KeyMissingError
 from runner.pipeline.shared_budget import JUDGING
-from runner.record.holder import Standing, who_holds
+from runner.record.holder import Found, Standing, who_holds
 from runner.record.layout import CONFIGURATION
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
@@ -97,16 +99,18 @@ def by_itself(model: ModelConfig, judged: SweepConfig, *, live: bool) -> Drawing
     return Drawing(model=replace(model, quota=of_share(own, part)))
 
 
-async def refuse_second(directory: Place, drawing: Drawing, *, but: str) -> None:
-    """Look whether another process judges this sweep on the same quota, at its own pace.
+async def wait_for_others(
+    directory: Place, drawing: Drawing, *, but: str, say: Callable[[str], None]
+) -> None:
+    """Wait until no other process judges this sweep on the same quota at a pace of its own.
 
     Args:
         directory: of the judged sweep.
         drawing: of the judge that is to begin.
         but: the folder name of its own sweep.
+        say: told for whom it waits.
 
     Raises:
-        SweepHeldError: one does.
         RecordError: a judge's sweep is damaged.
         StorageError: it cannot be read.
     """
@@ -116,28 +120,31 @@ async def refuse_second(directory: Place, drawing: Drawing, *, but: str) -> None
     except OSError:
         return  # none has ever judged
     for name in names:
-        if name == but:
-            continue
-        store = open_store(f"{folder.absolute()}/{name}")
-        state = await load_state(store)
-        if state.is_free or state.last_claim is None:
-            continue
-        try:
-            text = (await store.get(CONFIGURATION)).decode()
-        except KeyMissingError:
-            continue
-        other = load_resolved(text, f"{JUDGING}/{name}/{CONFIGURATION}").models[0]
-        if not _same_quota(other, drawing.model):
-            continue
-        found = await who_holds(
-            store, LinuxProcesses(), SystemClock(), state, take_over_s=0.0, watch=False
-        )
-        if found.standing not in {Standing.FREE, Standing.DEAD}:
-            msg = (
-                f"judge {name.rpartition('@')[0]} is run by {found}, on the same quota and at a pace of its "
-                "own: both together would pass it. Start this one when it has ended."
-            )
-            raise SweepHeldError(msg)
+        told = name == but
+        while name != but and (other := await _who_draws(folder, name, drawing)) is not None:
+            if not told:
+                told = True
+                say(f"waits: judge {name.rpartition('@')[0]} is run by {other}, on the same quota")
+            await asyncio.sleep(1.0)
+
+
+async def _who_draws(folder: Place, name: str, drawing: Drawing) -> Found | None:
+    """Return who runs a judge that draws on the same, None where nobody does."""
+    store = open_store(f"{folder.absolute()}/{name}")
+    state = await load_state(store)
+    if state.is_free:
+        return None
+    try:
+        text = (await store.get(CONFIGURATION)).decode()
+    except KeyMissingError:
+        return None
+    other = load_resolved(text, f"{JUDGING}/{name}/{CONFIGURATION}")
+    if not _same_quota(other.models[0], drawing.model):
+        return None
+    found = await who_holds(
+        store, LinuxProcesses(), SystemClock(), state, take_over_s=other.engine.take_over_s
+    )
+    return None if found.standing in {Standing.FREE, Standing.DEAD} else found
 
 
 def _same_quota(one: ModelConfig, other: ModelConfig) -> bool:

@@ -63,7 +63,7 @@ async def judge_with(
 
     Raises:
         ConfigError: the judge's model cannot be called from here, or not while the sweep runs.
-        SweepHeldError: another process runs this judge, or one on the same quota.
+        SweepHeldError: another process runs this judge.
         AbortSweepError: its model stopped: wrong key, unknown model.
         KeyboardInterrupt: the user ended its session.
         RecordError: something is damaged.

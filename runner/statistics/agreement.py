@@ -17,8 +17,8 @@ of pairs, (Σ w)² / Σ w², with agreement by chance held at what was seen:
 
     (limit - chance) / (1 - chance)
 
-The usual standard error (J. L. Fleiss, J. Cohen and B. S. Everitt 1969) is not used: its intervals hold
-in as few as 26 % of samples where pairs are few or words rare (docs/statistics.md has the figures of both).
+The usual standard error (J. L. Fleiss, J. Cohen and B. S. Everitt 1969) is not used: its intervals do not
+hold where pairs are few or words rare (docs/statistics.md, "Coverage").
 """
 
 from __future__ import annotations
