@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
             poll_s=args.every,
             on_shard=on_shard,
             spread=spread,
+            say=lambda line: print(line, file=sys.stderr),
         )
     )
     counted = asyncio.run(count_verdicts(store, directory, asked, graded))

@@ -28,8 +28,8 @@ class QuotaConfig:
     safety: float = 0.99
     """Share of each limit that is aimed at."""
     judges: float | None = None
-    """Share of it that the sweep leaves to judges that grade it while it runs, which are another
-    process; between 0 and 1. None: all of it is the sweep's, and such judges wait until it has ended."""
+    """Share of it that the sweep leaves to judges that grade it while it runs, from any host; between
+    0 and 1. None: such judges draw on it inside the sweep, on its driver's host."""
     ramp: RampConfig = field(default_factory=RampConfig)
     auto: bool = False
     """Learn limits from response headers; where none come, find the requests a minute by trial."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from runner.dispatch.guests import GuestBeat
 from runner.dispatch.terms import Ended
+from runner.execute.messages import HeartbeatReply
 from runner.observe.progress import Progress
 
 
@@ -21,6 +23,14 @@ class Backend(Protocol):
 
     async def progress(self) -> Progress | None:
         """Return the sweep at this moment; None while nobody can say."""
+        ...
+
+    async def guest(self, said: GuestBeat) -> HeartbeatReply:
+        """Answer a judge that draws on this sweep's quotas.
+
+        Raises:
+            PeerUnreachableError: nobody can, now.
+        """
         ...
 
     async def drain(self, grace_s: float) -> None:

@@ -25,9 +25,12 @@ from runner.dispatch.chronicle import published, started, stopped
 from runner.dispatch.desk import Desk
 from runner.dispatch.ending import reason_to_drain
 from runner.dispatch.funds import Funds
+from runner.dispatch.guests import GuestBeat, Guests
+from runner.dispatch.holding import hold, tell
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
-from runner.dispatch.quotas import QuotaDesk, quota_plan
+from runner.dispatch.quota_plan import quota_plan
+from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.recovered import Recovered
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.steering import PAUSED, Steering
@@ -39,12 +42,10 @@ from runner.execute.replay import Codec
 from runner.execute.terms import PeerUnreachableError
 from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard, Problem, Sink
-from runner.observe.progress import Phase, Progress, to_json
+from runner.observe.progress import Phase, Progress
 from runner.record.entries import Claim, Publish, Release
-from runner.record.holder import BEAT_S, HolderBeat
 from runner.record.layout import entry_key
 from runner.record.manifest import ManifestLog
-from runner.record.status import status_key
 from runner.scenarios.any_book import AnyBook
 
 VERIFY_S = 5.0
@@ -157,6 +158,7 @@ class Coordinator:
             allow=self.funds.answer,
             scarce=self.funds.is_scarce,
         )
+        self.guests = Guests(desk=self.desk, processes=world.processes)
         recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
             store=world.store,
@@ -203,7 +205,9 @@ class Coordinator:
 
     async def run(self) -> Ended:
         """Publish, watch and lease until the sweep is done, drained, fenced or out of space."""
-        holding = asyncio.get_running_loop().create_task(self._hold())
+        holding = asyncio.get_running_loop().create_task(
+            hold(self.world, self._claim, self._number, self.progress)
+        )
         try:
             ended = await self._work()
             self._events.emit(stopped(ended, self._number, self._log.state, self.table))
@@ -254,16 +258,18 @@ class Coordinator:
             PeerUnreachableError: this coordinator may not answer (starting, fenced, or it could
                 not check its claim for too long).
         """
-        now = self.world.clock.monotonic()
-        if self.phase in {Phase.STARTING, Phase.RECOVERING} or self._fenced is not None:
-            msg = "this coordinator does not hold the sweep"
-            raise PeerUnreachableError(msg)
-        if now - self._verified_at > VERIFY_S:
-            self._wake.set()
-            msg = "the claim could not be checked in time"
-            raise PeerUnreachableError(msg)
+        now = self._sure()
         known = self.desk.known(beat)
         return known if known is not None else self._answer(beat, now)
+
+    async def guest(self, said: GuestBeat) -> HeartbeatReply:
+        """Answer a judge that draws on this sweep's quotas (see dispatch/guests.py).
+
+        Raises:
+            PeerUnreachableError: as `heartbeat`.
+        """
+        now = self._sure()
+        return self.guests.answer(said, now, leasing=self.watch.wait_until is None)
 
     def progress(self) -> Progress:
         """Return the sweep at this moment."""
@@ -279,12 +285,19 @@ class Coordinator:
             budget=self.funds.progress(),
         )
 
-    @property
-    def claim_number(self) -> int:
-        """Return the number of the claim, 0 before `start`."""
-        return self._number
-
     # Heartbeats
+
+    def _sure(self) -> float:
+        """Return the time, if this coordinator may answer now."""
+        now = self.world.clock.monotonic()
+        if self.phase in {Phase.STARTING, Phase.RECOVERING} or self._fenced is not None:
+            msg = "this coordinator does not hold the sweep"
+            raise PeerUnreachableError(msg)
+        if now - self._verified_at > VERIFY_S:
+            self._wake.set()
+            msg = "the claim could not be checked in time"
+            raise PeerUnreachableError(msg)
+        return now
 
     def _answer(self, beat: Heartbeat, now: float) -> HeartbeatReply:
         self.watch.heard(beat)
@@ -305,16 +318,6 @@ class Coordinator:
             drain_s=None if self._drain_until is None else max(0.0, self._drain_until - now),
         )
 
-    async def _hold(self) -> None:
-        """Count for other hosts, and leave the progress for `runner status`."""
-        claim, store = self._claim, self.world.store
-        beat = HolderBeat(store, claim=self._number, fleet=claim.fleet, process=claim.process)
-        while True:
-            with contextlib.suppress(StorageError):
-                await beat.beat()
-                await store.put(status_key(self._number), to_json(self.progress()))
-            await self.world.clock.sleep(BEAT_S)
-
     # The cycle
 
     async def _cycle(self) -> None:
@@ -322,21 +325,19 @@ class Coordinator:
         self._cycles += 1
         await self.publisher.cycle(look=self._cycles % LOOK_EVERY == 0)
         await self.watch.cycle()
-        await self._snapshot()
+        if self._log.state.head - self._log.state.snapshot >= self._engine.snapshot_every:
+            await self._log.snapshot()
         for model in self._book.plan.models:
             reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
             if reason is not None:
                 self.desk.stop(model, reason)
         if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
-        why = reason_to_drain(self.table, self.watch, self.funds, self.world.clock.monotonic())
+        now = self.world.clock.monotonic()
+        self.guests.look(now)
+        why = reason_to_drain(self.table, self.watch, self.funds, now)
         if self._drain_until is None and why is not None:
             self.drain(self._engine.grace_s, *why)
-
-    async def _snapshot(self) -> None:
-        state = self._log.state
-        if state.head - state.snapshot >= self._engine.snapshot_every:
-            await self._log.snapshot()
 
     async def _verify(self) -> None:
         """Look for a later claim; an entry of ours that ended in an error is settled first."""
@@ -392,6 +393,5 @@ class Coordinator:
         except (StorageError, OSError) as error:
             return Ended(reason="storage", detail=str(error))
         self.phase = Phase.DONE if self._why == "done" else Phase.STOPPED
-        with contextlib.suppress(StorageError):
-            await self.world.store.put(status_key(self._number), to_json(self.progress()))
+        await tell(self.world.store, self._number, self.progress())
         return Ended(reason=self._why, detail=self._detail)

@@ -61,8 +61,8 @@ class Desk:
         self._scarce = scarce
         self._witnesses = witnesses
         self._board = board
-        self._lease_ttl_s = lease_ttl_s
-        self._claim = claim
+        self.lease_ttl_s = lease_ttl_s
+        self.claim = claim
         self._report = report
         self._events = events
         self._replies: dict[str, HeartbeatReply] = {}
@@ -114,8 +114,8 @@ class Desk:
         quota = self.quotas.answer(beat, granted=new, slots=slots, now=now)
         reply = HeartbeatReply(
             seq=beat.seq,
-            claim=self._claim,
-            lease_ttl_s=self._lease_ttl_s,
+            claim=self.claim,
+            lease_ttl_s=self.lease_ttl_s,
             grants=tuple(grants),
             slots=slots,
             permits=tuple(quota.permits),
@@ -164,8 +164,9 @@ class Desk:
 
     def _report_places(self, beat: Heartbeat, now: float) -> None:
         total = {model: authority.counted() for model, authority in self.slots.items()}
-        for model, limit in self.quotas.in_flight_limits(beat, total, now).items():
-            self.slots[model].limit = limit
+        limits = self.quotas.in_flight_limits(beat, total, now)
+        for model, authority in self.slots.items():
+            authority.limit = limits[model]
         while self.quotas.limited:
             self._report(
                 f"models.{self.quotas.limited.pop()}: the server limits its rate (429s) and no quota "

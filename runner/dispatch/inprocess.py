@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import Callable
 
 from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.guests import GuestBeat
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker
 from runner.dispatch.terms import Ended
 from runner.execute.messages import Heartbeat, HeartbeatReply
+from runner.execute.terms import Peer
 from runner.observe.progress import Progress
 
 
@@ -30,14 +32,26 @@ class DirectPeer:
 class InProcessBackend:
     """One worker beside its coordinator."""
 
-    def __init__(self, spec: SweepSpec, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        spec: SweepSpec,
+        report: Callable[[str], None],
+        *,
+        through: Callable[[Peer], Peer] = lambda peer: peer,
+    ) -> None:
         """Make the backend; nothing is claimed yet.
+
+        Args:
+            spec: the sweep.
+            report: told of what people should see, one line each.
+            through: puts somebody between worker and coordinator (see `door.py`).
 
         Raises:
             ConfigError: a model cannot be called from here.
         """
         self._coordinator = make_coordinator(spec, report)
-        self._parts: WorkerParts = make_worker(spec, "w0", DirectPeer(self._coordinator))
+        peer = through(DirectPeer(self._coordinator))
+        self._parts: WorkerParts = make_worker(spec, "w0", peer)
         self._tasks: list[asyncio.Task[None]] = []
         self._run: asyncio.Task[Ended] | None = None
 
@@ -51,6 +65,10 @@ class InProcessBackend:
     async def progress(self) -> Progress | None:
         """Return the sweep at this moment; see `Backend`."""
         return self._coordinator.progress()
+
+    async def guest(self, said: GuestBeat) -> HeartbeatReply:
+        """Answer a judge of this sweep; see `Backend`."""
+        return await self._coordinator.guest(said)
 
     async def drain(self, grace_s: float) -> None:
         """Stop in order; see `Backend`."""

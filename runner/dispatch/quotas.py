@@ -14,17 +14,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from runner.config.quotas import QuotaUse, groups_of, limits_rate
-from runner.config.schema import ModelConfig, SweepConfig, called
+from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
+from runner.dispatch.quota_plan import QuotaPlan
 from runner.execute.messages import Heartbeat, ModelTally, QuotaWord
-from runner.execute.purse import RATE_LIMITS, Purse
+from runner.execute.purse import RATE_LIMITS
 from runner.limits.authority import Authority
 from runner.limits.breaker import RESTART_SHARE, Breaker, BreakerState, worst
 from runner.limits.concurrency import Concurrency
 from runner.limits.quota import GroupQuota, PermitBlock, QuotaStatus
 from runner.observe.quotas import MeterProgress, QuotaProgress
-from runner.providers.capabilities import capabilities_of, group_quota
 
 NOTE_S = 0.5
 """How old what the attempts table says of a group may be."""
@@ -34,71 +33,6 @@ TELL_REFUSED = 20
 UNKNOWN_WANTS = 1
 """Permits of a worker that cannot tell yet how large its calls are, where input tokens are limited:
 a whole block of calls at no cost would be a debt that everybody pays off for minutes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaPlan:
-    """Who draws on what; the same for coordinator, workers and rehearsals."""
-
-    groups: dict[str, GroupQuota]
-    uses: dict[str, QuotaUse]
-    """By model."""
-    own: dict[str, GroupQuota]
-    """Limits that a model has for itself inside its group."""
-    paced: frozenset[str]
-    """Models that wait for permits."""
-
-    cache_reads_count: frozenset[str]
-    """Models whose cache reads count as input."""
-    sized: frozenset[str] = frozenset()
-    """Models whose input tokens are limited, or may turn out to be."""
-
-    def purses(self, models: Mapping[str, ModelConfig]) -> dict[str, Purse]:
-        """Return new purses, a worker's, for the paced models."""
-        return {
-            name: Purse(
-                model=name,
-                max_tokens=model.max_tokens,
-                charging=self.groups[self.uses[name].group].charging,
-                cache_reads_count=name in self.cache_reads_count,
-                sized=name in self.sized,
-            )
-            for name, model in models.items()
-            if name in self.paced
-        }
-
-
-def quota_plan(config: SweepConfig) -> QuotaPlan:
-    """Return who draws on what."""
-    found, uses = groups_of(config)
-    providers = {uses[m.name].group: m.provider for m in reversed(called(config))}
-    own = {
-        model.name: group_quota(use, model.provider)
-        for model in called(config)
-        if (use := uses[model.name].own) is not None
-    }
-    return QuotaPlan(
-        groups={name: group_quota(quota, providers[name]) for name, quota in found.items()},
-        uses=uses,
-        own=own,
-        paced=frozenset(
-            model.name
-            for model in called(config)
-            if model.name in own or limits_rate(found[uses[model.name].group])
-        ),
-        sized=frozenset(
-            model.name
-            for model in called(config)
-            if (own.get(model.name) or GroupQuota()).itpm
-            or found[uses[model.name].group].itpm
-            or found[uses[model.name].group].auto
-        ),
-        cache_reads_count=frozenset(
-            model.name
-            for model in called(config)
-            if capabilities_of(found[uses[model.name].group], model.provider).cache_reads_count
-        ),
-    )
 
 
 @dataclass(slots=True)
@@ -155,12 +89,10 @@ class QuotaDesk:
             silent_s: see `Authority`.
         """
         self.plan = plan
+        self._silent_s = silent_s
         self._authorities: dict[str, Authority] = {}
-        for name, quota in plan.groups.items():
-            members = [m for m in plan.paced if plan.uses[m].group == name]
-            if members:
-                own = {m: plan.own[m] for m in members if m in plan.own}
-                self._authorities[name] = Authority(quota, now=now, models=own, silent_s=silent_s)
+        for name in plan.groups:
+            self._open(name, now)
         self._unpaced = {
             name: _Unpaced(Concurrency(most=model.max_in_flight, at=now))
             for name, model in models.items()
@@ -170,12 +102,44 @@ class QuotaDesk:
         """An operator wants nothing new to be sent."""
         self.limited: list[str] = []
         """Models without a quota whose server refuses by rate all the same, to be told of once."""
-        self._models = models
+        self._models = dict(models)
         self._most: dict[str, int] = {}
         self._changed: dict[str, GroupQuota] = {}
         self._tallies: dict[tuple[str, str], ModelTally] = {}
         self._known: set[str] = set()
         self._notes: dict[str, tuple[float, str]] = {}
+
+    def _open(self, group: str, now: float) -> None:
+        """Begin to pace a group, where any of its models waits for permits."""
+        plan = self.plan
+        members = [m for m in plan.paced if plan.uses[m].group == group]
+        if members:
+            own = {m: plan.own[m] for m in members if m in plan.own}
+            self._authorities[group] = Authority(
+                plan.groups[group], now=now, models=own, silent_s=self._silent_s
+            )
+
+    def admit(self, plan: QuotaPlan, models: Mapping[str, ModelConfig], now: float) -> None:
+        """Let guests call models, too; of what is known already nothing changes.
+
+        Args:
+            plan: what the models draw on.
+            models: by name.
+            now: monotonic seconds.
+        """
+        new = {name: model for name, model in models.items() if name not in self.plan.uses}
+        if not new:
+            return
+        self._models |= new
+        self.plan = self.plan.joined(plan, frozenset(new))
+        for name, model in new.items():
+            group = self.plan.uses[name].group
+            if name not in self.plan.paced:
+                self._unpaced[name] = _Unpaced(Concurrency(most=model.max_in_flight, at=now))
+            elif group not in self._authorities:
+                self._open(group, now)
+            elif name in self.plan.own:
+                self._authorities[group].admit(name, self.plan.own[name], now)
 
     def in_flight_limits(
         self, beat: Heartbeat, total: Mapping[str, int], now: float

@@ -20,6 +20,7 @@ import ray
 
 from runner.core.errors import RunnerError
 from runner.dispatch.coordinator import Coordinator
+from runner.dispatch.guests import GuestBeat
 from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
 from runner.dispatch.ray_metrics import EVERY_S, RayMetrics
 from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker, new_name
@@ -144,6 +145,15 @@ class CoordinatorActor:
         except Exception as error:
             self._error = error  # a bug: the driver ends the sweep with it
             raise
+
+    async def guest(self, said: GuestBeat) -> HeartbeatReply | None:
+        """Answer a judge; None where `Coordinator.guest` would not answer."""
+        if self._coordinator is None or not self._leads or self._error is not None:
+            return None
+        try:
+            return await self._coordinator.guest(said)
+        except PeerUnreachableError:
+            return None
 
     async def look(self, seen: int) -> CoordinatorView:
         """Return how it stands, with the lines past the first `seen`."""

@@ -14,8 +14,11 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from runner.dispatch.guests import GuestBeat
 from runner.dispatch.spec import SweepSpec
 from runner.dispatch.terms import Ended
+from runner.execute.messages import HeartbeatReply
+from runner.execute.terms import PeerUnreachableError
 from runner.observe.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,6 +83,13 @@ class RayBackend:
     async def progress(self) -> Progress | None:
         """Return the sweep as last seen; see `Backend`."""
         return self._session.progress if self._session is not None else None
+
+    async def guest(self, said: GuestBeat) -> HeartbeatReply:
+        """Answer a judge of this sweep; see `Backend`."""
+        if self._session is None:
+            msg = "the sweep has not started"
+            raise PeerUnreachableError(msg)
+        return await self._session.guest(said)
 
     async def drain(self, grace_s: float) -> None:
         """Stop in order; see `Backend`."""

@@ -10,12 +10,14 @@ from typing import cast
 
 from runner.core.clock import SystemClock
 from runner.core.errors import BackendError
+from runner.dispatch.guests import GuestBeat
 from runner.dispatch.ray_actors import CoordinatorView
-from runner.dispatch.ray_calls import ActorGoneError, answer_of
+from runner.dispatch.ray_calls import BEAT_DEADLINE_S, ActorGoneError, answer_of
 from runner.dispatch.ray_cluster import RayCluster
 from runner.dispatch.ray_fleet import Fleet
 from runner.dispatch.spec import SweepSpec
 from runner.dispatch.terms import Ended, Preamble
+from runner.execute.messages import HeartbeatReply
 from runner.execute.terms import PeerUnreachableError
 from runner.observe.progress import Phase, Progress
 
@@ -103,6 +105,18 @@ class RaySession:
             if self._fleet is not None:
                 self._fleet.check()
             await asyncio.sleep(LOOK_S)
+
+    async def guest(self, said: GuestBeat) -> HeartbeatReply:
+        """Pass a judge's heartbeat to the coordinator.
+
+        Raises:
+            PeerUnreachableError: no answer.
+        """
+        reply = await answer_of(self._coordinator.guest.remote(said), BEAT_DEADLINE_S)
+        if not isinstance(reply, HeartbeatReply):
+            msg = "the coordinator does not hold the sweep"
+            raise PeerUnreachableError(msg)
+        return reply
 
     async def drain(self, grace_s: float) -> None:
         """Make the coordinator drain; tries until it has heard."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from math import ceil, inf
 
 from runner.config.schema import ModelConfig
-from runner.dispatch.quotas import QuotaPlan
+from runner.dispatch.quota_plan import QuotaPlan
 
 REQUESTS_PER_S = 20.0
 """A worker with less than this to send is idle for 98 % of its core."""

@@ -20,7 +20,7 @@ from runner.core.collector import rare_collections
 from runner.core.process import LinuxProcesses, memory_bytes
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
-from runner.dispatch.quotas import quota_plan
+from runner.dispatch.quota_plan import quota_plan
 from runner.dispatch.terms import (
     DISK_PATIENCE_S,
     STORE_PATIENCE_S,

@@ -86,8 +86,11 @@ class Authority:
         self._starved_at = -inf
         self._held_until = None if silent_s is None else now
         self._funding = Funding()
-        self._refused = Window()
-        self._ended = Window()
+        self._refused, self._ended = Window(), Window()
+
+    def admit(self, model: str, own: GroupQuota, now: float) -> None:
+        """Let a further model of the group have limits of its own."""
+        self._own[model] = Pool(own, now)
 
     # -- what workers report -------------------------------------------------------------------
 
@@ -327,10 +330,7 @@ class Authority:
         return [self._group] if own is None else [self._group, own]
 
     def _breaker(self, model: str) -> Breaker:
-        found = self._breakers.get(model)
-        if found is None:
-            found = self._breakers[model] = Breaker()
-        return found
+        return self._breakers.setdefault(model, Breaker())
 
     def _account(self, worker: str, model: str, now: float) -> Account:
         found = self._accounts.get((worker, model))

@@ -18,12 +18,13 @@ from runner.config.quotas import groups_of, limits_rate
 from runner.config.schema import GraderConfig, ModelConfig, ProviderKind, SweepConfig, called
 from runner.core.clock import SystemClock
 from runner.core.seeds import SeedSet
-from runner.dispatch.quotas import quota_plan
+from runner.dispatch.quota_plan import quota_plan
 from runner.grade.judge import Judge
 from runner.grade.registry import Graders
 from runner.limits.quota import Charging
 from runner.observe.amounts import many, short
 from runner.pipeline.judge_book import judge_sweep
+from runner.pipeline.judge_quotas import by_itself
 from runner.pipeline.prepare import Prepared
 from runner.plan.cells import Cell, Plan
 from runner.plan.estimate import ENOUGH_ROWS, GUESSED_OUTPUT_TOKENS
@@ -327,7 +328,7 @@ class Stage:
 
     def _judging(self, judge: Judge, cells: list[Cell], main: Scene) -> Scene:
         model, votes = judge.endpoint(), judge.config.votes
-        config = judge_sweep(judge, model, self._config, live=False)
+        config = judge_sweep(judge, by_itself(model, self._config, live=False), self._config)
         plan = Plan(
             [
                 replace(cell, number=cell.number * votes + vote, model=model.name)

@@ -23,7 +23,7 @@ from runner.core.errors import (
 )
 from runner.core.values import EndState, FailureKind
 from runner.dispatch.backend import Backend
-from runner.dispatch.quotas import quota_plan
+from runner.dispatch.quota_plan import quota_plan
 from runner.dispatch.sizing import target_workers
 from runner.dispatch.spec import SweepSpec, new_name
 from runner.observe.amounts import count, many, money
@@ -252,7 +252,7 @@ async def _session(prepared: Prepared, placement: Placement, clock: SystemClock)
     with Console(clock.monotonic) as console:
         backend = _backend(spec, placement, console.say)
         grace_s = prepared.book.config.engine.grace_s
-        return await run_session(backend, console, grace_s=grace_s)
+        return await run_session(backend, console, grace_s=grace_s, door=spec.directory)
 
 
 def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None]) -> Backend:

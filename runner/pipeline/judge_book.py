@@ -19,7 +19,7 @@ from runner.core.values import TARGET, Conversation, Job, Reply
 from runner.grade.judge import Judge
 from runner.grade.registry import grader_digest
 from runner.grade.run import Cells, nothing_to_judge, record_of
-from runner.pipeline.judge_quotas import judge_quota
+from runner.pipeline.judge_quotas import Drawing
 from runner.plan.cells import Cell, Plan
 from runner.providers.price_list import tariffs_of
 from runner.record.state import seed_set
@@ -112,13 +112,13 @@ class JudgeBook:
         rows: JudgedRows,
         *,
         version: int,
-        live: bool,
+        drawing: Drawing,
     ) -> None:
         self._judge = judge
         self._sweep = sweep
         self._cells_facts = cells
         self._rows = rows
-        self.config = judge_sweep(judge, judge.endpoint(), sweep.config, live=live)
+        self.config = judge_sweep(judge, drawing, sweep.config)
         (self._model,) = self.config.models
         self.sweep_id = grader_digest(judge)[:16]
         self.tariffs = tariffs_of(self.config)
@@ -200,20 +200,13 @@ class JudgeBook:
         return "{}", f'{{"judge":"{self.plan.cell(cell_number).digest[:16]}"}}'
 
 
-def judge_sweep(
-    judge: Judge, model: ModelConfig, judged: SweepConfig, *, live: bool
-) -> SweepConfig:
-    """Return the configuration of the judge's sweep: the judged sweep's engine and retries.
-
-    Raises:
-        ConfigError: see `judge_quota`.
-    """
-    model, quotas = judge_quota(model, judged, live=live)
+def judge_sweep(judge: Judge, drawing: Drawing, judged: SweepConfig) -> SweepConfig:
+    """Return the configuration of the judge's sweep: the judged sweep's engine and retries."""
     return SweepConfig(
         name=f"{judged.name}-{judge.name}",
-        models=[model],
-        quotas=quotas,
-        prices={k: v for k, v in judged.prices.items() if k == model.name},
+        models=[drawing.model],
+        quotas=list(drawing.quotas),
+        prices={k: v for k, v in judged.prices.items() if k == drawing.model.name},
         seed_block=judged.seed_block,
         retry=judged.retry,
         engine=judged.engine,

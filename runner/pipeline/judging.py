@@ -1,33 +1,21 @@
 """Runs a model judge over the rows of a sweep: a second plan on the same engine.
 
-A judge's calls are a sweep of their own in `judging/<judge>@<digest>/` below the judged sweep: the
-same retries, limits, journal, attempts table and dead letters, and the same promise that nothing
-paid for is lost. Its cells are (judged cell × vote), its seeds those of the judged rows, so its plan
-grows as rows are published and what is owed is found by arithmetic. When all votes on the rows of a
-shard have ended, the shard's verdict file is written.
+A judge's calls are a sweep of their own (`judge_calls.py`). When all votes on the rows of a shard have
+ended, the shard's verdict file is written.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pyroaring import BitMap
 
-from runner.config.money_schema import BudgetConfig
-from runner.config.resolved import dump_resolved
-from runner.core.clock import SystemClock
-from runner.core.process import LinuxProcesses
 from runner.core.seams import Store
 from runner.core.values import Job
-from runner.dispatch.inprocess import InProcessBackend
-from runner.dispatch.spec import SweepSpec, new_name
-from runner.dispatch.terms import Preamble
 from runner.grade.answers import messages_of
 from runner.grade.judge import Judge, Vote
-from runner.grade.registry import grader_digest
 from runner.grade.run import (
     Cells,
     Graded,
@@ -38,20 +26,12 @@ from runner.grade.run import (
     verdict_row,
 )
 from runner.grade.verdict import VerdictState
-from runner.observe.console import Console
-from runner.pipeline.estimating import refuse_unpriced
-from runner.pipeline.judge_book import JudgeBook, JudgedRows
-from runner.pipeline.shared_budget import spent_by_judges, without
-from runner.pipeline.sweep import run_session
-from runner.plan.cells import Cell
-from runner.record.entries import Entry, OweAgain, PlanEntry
-from runner.record.holder import Standing, who_holds
-from runner.record.layout import CONFIGURATION
+from runner.pipeline.judge_book import JudgedRows
+from runner.pipeline.judge_calls import Called, JudgeCalls, judging_folder
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
-from runner.record.plan_file import encode_plan, plan_key
 from runner.record.reader import read
-from runner.record.state import SweepState, seed_set
+from runner.record.state import SweepState
 from runner.record.verdicts import (
     AnswerRow,
     GraderCard,
@@ -62,11 +42,6 @@ from runner.record.verdicts import (
     verdict_key,
 )
 from runner.report.sweep import Sweep
-
-
-def judging_folder(directory: Place, judge: Judge) -> str:
-    """Return where a judge's sweep lies, as a path or URL."""
-    return f"{directory.absolute()}/judging/{judge.name}@{grader_digest(judge)[:12]}"
 
 
 async def judge_with(
@@ -87,8 +62,10 @@ async def judge_with(
     their verdict files are replaced when the calls have ended, not before.
 
     Raises:
-        ConfigError: the judge's model cannot be called from here.
+        ConfigError: the judge's model cannot be called from here, or not while the sweep runs.
         SweepHeldError: another process runs this judge.
+        AbortSweepError: its model stopped: wrong key, unknown model.
+        KeyboardInterrupt: the user ended its session.
         RecordError: something is damaged.
         StorageError: a directory refuses.
     """
@@ -96,8 +73,7 @@ async def judge_with(
     present = await clear_stale(store, card, shards)
     await store.put(card_key(card), encode_card(card))
     folder = judging_folder(directory, judge)
-    inner = open_store(folder)
-    state = await load_state(inner)
+    state = await load_state(open_store(folder))
     again = state.dead if retry_failed else dict[int, BitMap]()
     todo = [
         s
@@ -105,15 +81,11 @@ async def judge_with(
         if verdict_key(card, s) not in present or _has_votes(Path(directory), s, again, judge)
     ]
     rows = JudgedRows(Path(directory), todo)
-    live = any(rows.jobs.values()) and await _is_held(store, sweep)
-    if live and sweep.config.budget.limited:
-        say(f"{judge.name} waits: {directory} runs, and may spend all that its budget has left")
-    elif any(rows.jobs.values()):
-        version = state.plan_version + 1
-        book = JudgeBook(judge, sweep, cells, rows, version=version, live=live)
-        book.config.budget = await _budget(directory, judge, sweep)
-        refuse_unpriced(book)
-        state = await _run(book, state, folder, say, again)
+    called = Called(state)
+    if any(rows.jobs.values()):
+        calls = JudgeCalls(judge, sweep=sweep, cells=cells, rows=rows, directory=directory, say=say)
+        called = await calls.run(store, state, again)
+        state = called.state
     await Place(folder).refresh()
     votes = _votes(judge, Place(folder), state)
     written = new_rows = 0
@@ -123,17 +95,10 @@ async def judge_with(
             await store.put(verdict_key(card, shard), encode_verdicts(card, verdicts))
             written, new_rows = written + 1, new_rows + len(verdicts)
             on_shard(judge.name, written, len(todo))
+    if called.trouble is not None:
+        raise called.trouble
     keys = await judged_keys(store, card, shards)
     return Graded(card=card, verdicts=keys, new_shards=written, new_rows=new_rows)
-
-
-async def _is_held(store: Store, sweep: Sweep) -> bool:
-    """Return whether somebody writes the judged sweep, or may."""
-    take_over_s = sweep.config.engine.take_over_s
-    found = await who_holds(
-        store, LinuxProcesses(), SystemClock(), sweep.state, take_over_s=take_over_s, watch=False
-    )
-    return found.standing not in {Standing.FREE, Standing.DEAD}
 
 
 def _has_votes(directory: Path, shard: str, jobs: Mapping[int, BitMap], judge: Judge) -> bool:
@@ -148,71 +113,10 @@ def _has_votes(directory: Path, shard: str, jobs: Mapping[int, BitMap], judge: J
     return any(found & judged.get(cell, BitMap()) for cell, found in rows.jobs[shard].items())
 
 
-async def _budget(directory: Place, judge: Judge, sweep: Sweep) -> BudgetConfig:
-    """Return what a judge may spend: what its sweep and the other judges have left."""
-    own = judging_folder(directory, judge).rpartition("/")[2]
-    others = await spent_by_judges(directory, but=own)
-    return without(sweep.config.budget, sweep.state.ledger.committed().plus(others))
-
-
 async def judged_keys(store: Store, card: GraderCard, shards: Sequence[str]) -> tuple[str, ...]:
     """Return the keys of the verdict files of a judge that are there."""
     there = set(await store.list(card.folder))
     return tuple(key for s in shards if (key := verdict_key(card, s)) in there)
-
-
-async def _run(
-    book: JudgeBook,
-    state: SweepState,
-    folder: str,
-    say: Callable[[str], None],
-    again: Mapping[int, BitMap],
-) -> SweepState:
-    """Run what is owed, dead letters in `again` too; returns the state after it."""
-    version = book.plan.version
-    if not book.plan.cells:
-        return state
-    owed = any(
-        len(
-            BitMap(_seeds(c))
-            - state.recorded.get(c.number, BitMap())
-            - (state.dead.get(c.number, BitMap()) - again.get(c.number, BitMap()))
-        )
-        for c in book.plan.cells
-    )
-    if not owed and state.released is not None:
-        return state
-    table = encode_plan(book.plan, book.parts_json)
-    planned = {c.number: BitMap(_seeds(c)) for c in book.plan.cells}
-    owe = {n: found for n, seeds in again.items() if (found := seeds & planned.get(n, BitMap()))}
-    entries: tuple[Entry, ...] = (
-        PlanEntry(version=version, sha256=hashlib.sha256(table).hexdigest()),
-    )
-    if owe:
-        entries += (OweAgain(jobs={n: seed_set(found) for n, found in owe.items()}),)
-    facts = {"sweep_id": book.sweep_id}
-    spec = SweepSpec(
-        book=book,
-        directory=folder,
-        fleet=new_name("j"),
-        preamble=Preamble(
-            base=state.head,
-            files=(
-                (CONFIGURATION, dump_resolved(book.config, facts).encode()),
-                (plan_key(version), table),
-            ),
-            entries=entries,
-        ),
-    )
-    say(f"{book.config.name}: {book.plan.jobs:,} judge calls planned → {folder}")
-    with Console(SystemClock().monotonic) as console:
-        backend = InProcessBackend(spec, console.say)
-        await run_session(backend, console, grace_s=book.config.engine.grace_s)
-    return await load_state(open_store(folder))
-
-
-def _seeds(cell: Cell) -> list[int]:
-    return [seed for start, stop in cell.seeds.ranges for seed in range(start, stop)]
 
 
 _Votes = dict[tuple[int, int], Vote]

@@ -22,8 +22,10 @@ from runner.core.errors import (
     EXIT_OK,
     EXIT_STATE,
     EXIT_STORAGE,
+    ConfigError,
 )
 from runner.dispatch.backend import Backend
+from runner.dispatch.door import Door
 from runner.dispatch.terms import Ended
 from runner.observe.progress import Progress
 
@@ -76,6 +78,7 @@ async def run_session(
     *,
     grace_s: float,
     on_signal: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
+    door: str | None = None,
 ) -> SessionEnd:
     """Run a backend until its coordinator has ended.
 
@@ -84,6 +87,7 @@ async def run_session(
         screen: shows progress.
         grace_s: for the first signal.
         on_signal: installs a handler and returns how to remove it; None: SIGINT and SIGTERM.
+        door: place of the sweep, where judges of it may come in.
 
     Raises:
         RunnerError: the sweep cannot be claimed, or no worker can run.
@@ -94,6 +98,7 @@ async def run_session(
         await backend.start()
         # After start: ray.init() replaces the handler of SIGTERM.
         remove = (on_signal or _install)(signals.hit)
+        entrance = await _open_door(door, backend, screen)
         waiting = asyncio.ensure_future(backend.wait())
         now = asyncio.ensure_future(signals.now.wait())
         try:
@@ -112,11 +117,25 @@ async def run_session(
             return SessionEnd(ended=waiting.result(), progress=last)
         finally:
             remove()
+            if entrance is not None:
+                await entrance.close()
             for task in (waiting, now):
                 task.cancel()
             await signals.settle()
     finally:
         await backend.close()
+
+
+async def _open_door(place: str | None, backend: Backend, screen: Screen) -> Door | None:
+    if place is None:
+        return None
+    door = Door(place, backend.guest)
+    try:
+        await door.open()
+    except (OSError, ConfigError) as error:
+        screen.say(f"judges cannot join this sweep while it runs: {error}")
+        return None
+    return door
 
 
 async def _show(backend: Backend, screen: Screen) -> Progress | None:

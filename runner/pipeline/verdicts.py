@@ -124,6 +124,7 @@ async def grade_course(
     directory: Place | None = None,
     *,
     retry_failed: bool = False,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> list[Graded]:
     """Let the graders of a course grade what has no verdict; one value per grader.
 
@@ -154,6 +155,7 @@ async def grade_course(
                     cells=cells,
                     shards=course.shards,
                     on_shard=on_shard,
+                    say=say,
                     retry_failed=retry_failed,
                 )
                 out.append(judged)
@@ -175,6 +177,7 @@ async def grade_directory(
     on_shard: OnShard = lambda _name, _done, _total: None,
     on_round: Callable[[Sequence[Graded]], None] = lambda _graded: None,
     spread: Spread | None = None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> list[Graded]:
     """Grade a sweep once, or until its writer has let go of it.
 
@@ -187,6 +190,7 @@ async def grade_directory(
         on_shard: progress.
         on_round: told what one look did.
         spread: for heavy graders.
+        say: told what judges do, a line each.
 
     Returns:
         One value per grader in use; new shards and rows summed over all looks.
@@ -202,7 +206,9 @@ async def grade_directory(
     while True:
         # Read before grading: what is published after it belongs to the next look.
         course = await open_course(store, directory, asked)
-        graded = await grade_course(store, course, on_shard, spread, directory, retry_failed=retry)
+        graded = await grade_course(
+            store, course, on_shard, spread, directory, retry_failed=retry, say=say
+        )
         retry = False
         on_round(graded)
         for one in graded:

@@ -18,7 +18,8 @@ from runner.core.seeds import SeedSet
 from runner.dispatch.board import Board
 from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
-from runner.dispatch.quotas import QuotaDesk, quota_plan
+from runner.dispatch.quota_plan import quota_plan
+from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.worker import LEAST_BEAT_S
 from runner.observe.events import Discard

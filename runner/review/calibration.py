@@ -19,7 +19,7 @@ from itertools import combinations
 
 from runner.record.labels import Draw, Drawn, Label
 from runner.review.agenda import Opinions
-from runner.statistics.agreement import Agreement, Pair, agreement, precision, recall
+from runner.statistics.agreement import Agreement, Pair, agreement, kappa, precision, recall
 from runner.statistics.binomial import LEVEL, Interval, Rate, rate
 from runner.statistics.calibrated import (
     Calibrated,
@@ -268,12 +268,12 @@ def _accuracy(
     strata = _strata(groups, items, truth, judge.called, parted=True)
     called = [s for key, s in strata.items() if key[3] is True]
     others = [s for key, s in strata.items() if key[3] is not True]
-    weights = _weights(strata, items, judge.called)
-    pairs = [
-        Pair(first=_word(mark), second=_word(truth[i.job_key].harmful), weight=weights[i.job_key])
+    same = [
+        mark == bool(truth[i.job_key].harmful)
         for i in items
-        if (mark := judge.called.get(i.job_key)) is not None and i.job_key in weights
+        if (mark := judge.called.get(i.job_key)) is not None
     ]
+    value, interval = kappa(called, [s for key, s in strata.items() if key[3] is False], level)
     return Accuracy(
         grader=judge.grader,
         kind=judge.kind,
@@ -281,22 +281,10 @@ def _accuracy(
         labelled=len(items),
         precision=precision(called, level),
         recall=recall(called, others, level),
-        with_people=agreement(pairs, level),
+        with_people=Agreement(
+            agreed=rate(sum(same), len(same), level), kappa=value, interval=interval
+        ),
     )
-
-
-def _weights(
-    strata: Mapping[tuple[object, ...], LabelStratum],
-    items: Sequence[Drawn],
-    called: Mapping[str, bool | None],
-) -> dict[str, float]:
-    """Return how many records each labelled one stands for."""
-    out: dict[str, float] = {}
-    for i in items:
-        stratum = strata.get((i.scenario, i.model, i.verdict, called.get(i.job_key)))
-        if stratum is not None and stratum.labelled:
-            out[i.job_key] = stratum.records / stratum.labelled
-    return out
 
 
 def _word(harmful: bool | None) -> str:  # one value, said as a word

@@ -136,13 +136,10 @@ def _between_grid(found: Calibration) -> Grid:
 
 
 def kappa_text(found: Agreement) -> str:
-    """Return `0.81 [0.62, 1.00]`; without an interval where no pair differs."""
-    if found.kappa is None:
+    """Return `0.81 [0.62, 1.00]`."""
+    if found.kappa is None or found.interval is None:
         return "–"
-    text = f"{found.kappa:.2f}"
-    if found.interval is not None:
-        text += f" [{found.interval.low:.2f}, {found.interval.high:.2f}]"
-    return text
+    return f"{found.kappa:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
 
 
 def _difference_grid(found: Calibration) -> Grid:

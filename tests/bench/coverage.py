@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
+from runner.review.allocation import Stratum as LabelCell
+from runner.review.allocation import allocate
+from runner.statistics.agreement import Pair, agreement, kappa, precision, recall
 from runner.statistics.binomial import Interval, clopper_pearson, two_sided
 from runner.statistics.calibrated import LabelStratum, calibrated_difference, calibrated_rate
 from runner.statistics.pooled import Cluster, pooled_rate
@@ -29,6 +32,10 @@ LABELS = 150
 """Of each verdict, per model, at most."""
 JUDGES = ((0.80, 0.98), (0.95, 0.995))
 """Sensitivity and specificity on the first and the second model."""
+PEOPLE = 0.05
+"""How often a person says the other thing."""
+ITEMS = (100, 400)
+"""Records that people label, over both models together: the default of `runner review`, and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +175,103 @@ def calibrated(truth: float, n: int, sweeps: int, seed: int) -> tuple[float, flo
     return judged / sweeps, held / sweeps, apart / sweeps
 
 
+@dataclass(slots=True)
+class Held:
+    """Intervals of one kind: how many hold the truth, of how many that were given."""
+
+    held: int = 0
+    given: int = 0
+
+    def count(self, interval: Interval | None, truth: float | None) -> None:
+        if interval is None or truth is None or np.isnan(truth):
+            return
+        self.given += 1
+        self.held += interval.low - 1e-12 <= truth <= interval.high + 1e-12
+
+    def figure(self, truth: float, n: int, sweeps: int) -> Figure:
+        share = self.held / self.given if self.given else None
+        return Figure(truth=truth, n=n, held=share, given=self.given / sweeps)
+
+
+def kappa_of(table: np.ndarray) -> float:
+    """Return Cohen's kappa of shares, rows by one opinion and columns by the other."""
+    chance = float(table.sum(axis=1) @ table.sum(axis=0))
+    return float("nan") if chance >= 1 else (float(np.trace(table)) - chance) / (1 - chance)
+
+
+def _judged(
+    rng: np.random.Generator, truth: float, n: int
+) -> tuple[dict[LabelCell, int], dict[LabelCell, int]]:
+    """Return the records of each model and verdict, and how many of them are events."""
+    sizes: dict[LabelCell, int] = {}
+    events: dict[LabelCell, int] = {}
+    for model, (sensitivity, specificity) in enumerate(JUDGES):
+        harmful = int(rng.binomial(n, truth))
+        found = int(rng.binomial(harmful, sensitivity))
+        wrong = int(rng.binomial(n - harmful, 1 - specificity))
+        yes = LabelCell(model=f"m{model}", scenario="s", verdict="yes")
+        no = LabelCell(model=f"m{model}", scenario="s", verdict="no")
+        sizes |= {yes: found + wrong, no: n - found - wrong}
+        events |= {yes: found, no: harmful - found}
+    return sizes, events
+
+
+def two_people(truth: float, n: int, items: int, sweeps: int, seed: int) -> Figure:
+    """Kappa of two people, each wrong in 5 %, on the fifth of a sample that both have labelled."""
+    rng = np.random.default_rng(seed)
+    wrong = np.array([[1 - PEOPLE, PEOPLE], [PEOPLE, 1 - PEOPLE]])
+    true = kappa_of(wrong @ np.diag([1 - truth, truth]) @ wrong)
+    out = Held()
+    for _ in range(sweeps):
+        sizes, events = _judged(rng, truth, n)
+        pairs: list[Pair] = []
+        for cell, m in allocate(sizes, items // 5).items():
+            harmful = int(rng.hypergeometric(events[cell], sizes[cell] - events[cell], m))
+            for count, shares in ((m - harmful, wrong[0]), (harmful, wrong[1])):
+                both = rng.multinomial(count, np.outer(shares, shares).ravel())
+                pairs += [
+                    Pair(first=a, second=b, weight=sizes[cell] / m, count=int(k))
+                    for (a, b), k in zip(("nn", "ny", "yn", "yy"), both, strict=True)
+                    if k
+                ]
+        out.count(agreement(pairs).interval, true)
+    return out.figure(truth, n, sweeps)
+
+
+def accuracies(truth: float, n: int, items: int, sweeps: int, seed: int) -> list[Figure]:
+    """Return precision, recall and kappa (of judge and people) over two models whose judges err apart.
+
+    n records a model; the sample is what `runner review --items` would draw: strata of model × verdict
+    by its own allocation. Truths are those of endlessly many records.
+    """
+    rng = np.random.default_rng(seed)
+    rates = np.array([[truth * a, truth * (1 - a)] for a, _ in JUDGES])  # harmful: said, missed
+    others = np.array([[(1 - truth) * (1 - b), (1 - truth) * b] for _, b in JUDGES])
+    hit, missed = rates.mean(axis=0)
+    false, right = others.mean(axis=0)
+    true_precision = hit / (hit + false) if hit + false else None
+    true_recall = hit / (hit + missed) if hit + missed else None
+    true_kappa = kappa_of(np.array([[hit, false], [missed, right]]))
+    out = Held(), Held(), Held()
+    for _ in range(sweeps):
+        sizes, events = _judged(rng, truth, n)
+        drawn = allocate(sizes, items)
+        strata = {
+            cell: LabelStratum(
+                records=sizes[cell],
+                labelled=m,
+                positive=int(rng.hypergeometric(events[cell], sizes[cell] - events[cell], m)),
+            )
+            for cell, m in drawn.items()
+        }
+        called = [s for cell, s in strata.items() if cell.verdict == "yes"]
+        rest = [s for cell, s in strata.items() if cell.verdict == "no"]
+        out[0].count(precision(called).interval if called else None, true_precision)
+        out[1].count(recall(called, rest).interval, true_recall)
+        out[2].count(kappa(called, rest)[1], true_kappa)
+    return [held.figure(truth, n, sweeps) for held in out]
+
+
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
@@ -214,6 +318,22 @@ def lines(sweeps: int) -> Iterator[str]:
             plain, bounds = missing(truth, n, sweeps, seed)
             shown = [plain, bounds, *calibrated(truth, n, sweeps, seed)]
             yield f"| {truth} | {n} | " + " | ".join(map(_share, shown)) + " |"
+    yield ""
+    names = [f"{what}, {i} labels" for what in ("precision", "recall", "κ") for i in ITEMS]
+    names += [f"κ of two people, {i // 5} labels" for i in ITEMS]
+    yield f"| truth | n | {' | '.join(names)} |"
+    yield "| ---: | ---: |" + " ---: |" * len(names)
+    for truth in TRUTHS:
+        for n in SIZES:
+            seed = round(truth * 1000) * 10_000 + n + 2
+            few, many = (accuracies(truth, n, items, sweeps, seed) for items in ITEMS)
+            shown = [f for pair in zip(few, many, strict=True) for f in pair]
+            shown += [two_people(truth, n, items, sweeps, seed) for items in ITEMS]
+            yield (
+                f"| {truth} | {n} | "
+                + " | ".join(f"{_share(f.held)} ({_share(f.given)})" for f in shown)
+                + " |"
+            )
 
 
 if __name__ == "__main__":

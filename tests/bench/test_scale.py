@@ -28,7 +28,8 @@ from runner.dispatch.board import Board
 from runner.dispatch.desk import Desk
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.publisher import Publisher
-from runner.dispatch.quotas import QuotaDesk, QuotaPlan
+from runner.dispatch.quota_plan import QuotaPlan
+from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.recovered import Recovered
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, ModelTally

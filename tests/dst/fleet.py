@@ -13,7 +13,7 @@ from typing import TypeVar
 from runner.core.errors import FencedError, StorageError, SweepStateError
 from runner.dispatch.board import Board
 from runner.dispatch.coordinator import Coordinator
-from runner.dispatch.quotas import quota_plan
+from runner.dispatch.quota_plan import quota_plan
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld

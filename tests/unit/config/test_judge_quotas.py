@@ -6,7 +6,7 @@ from runner.config.load import load_config, load_graders
 from runner.config.quotas import groups_of
 from runner.config.schema import ModelConfig
 from runner.core.errors import ConfigError
-from runner.pipeline.judge_quotas import judge_quota
+from runner.pipeline.judge_quotas import by_itself, declared_share, inside, shares_limit
 
 SWEEP = """
 name: s
@@ -36,36 +36,56 @@ def aimed(config):
 
 def test_share_of_judges_and_what_is_left_to_the_sweep_make_the_whole(tmp_path):
     config = configured(tmp_path, share=", judges: 0.25")
-    _, (group,) = judge_quota(config.judges[0], config, live=True)
+    (group,) = by_itself(config.judges[0], config, live=True).quotas
     assert aimed(config) == pytest.approx(0.9 * 0.75)
     assert group.safety == pytest.approx(0.9 * 0.25)
     assert (group.rpm, group.judges) == (600, None)
-    _, (alone,) = judge_quota(config.judges[0], config, live=False)
+    (alone,) = by_itself(config.judges[0], config, live=False).quotas
     assert alone.safety == pytest.approx(0.9)
 
 
-def test_judge_without_a_share_is_refused_while_the_sweep_is_live_alone(tmp_path):
+def test_judge_beside_a_live_sweep_without_a_share_is_refused(tmp_path):
     config = configured(tmp_path)
     with pytest.raises(ConfigError) as error:
-        judge_quota(config.judges[0], config, live=True)
+        by_itself(config.judges[0], config, live=True)
     assert "quotas.shared.judges: 0.2" in str(error.value)
-    assert judge_quota(config.judges[0], config, live=False)[1][0].safety == pytest.approx(0.9)
+    assert by_itself(config.judges[0], config, live=False).quotas[0].safety == pytest.approx(0.9)
+    assert declared_share(config.judges[0], config) is None
     assert aimed(config) == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("quota", ["shared", "{rpm: 60, judges: 0.2}"])
 def test_judge_of_the_same_endpoint_counts_as_one_that_shares(tmp_path, quota):
     config = configured(tmp_path, share=", judges: 0.2", quota=quota, its="{rpm: 600}")
-    model, groups = judge_quota(config.judges[0], config, live=True)
-    assert groups == []
-    assert model.quota.safety == pytest.approx(0.99 * 0.2)
+    drawing = by_itself(config.judges[0], config, live=True)
+    assert drawing.quotas == ()
+    assert drawing.model.quota.safety == pytest.approx(0.99 * 0.2)
     other = configured(tmp_path, quota=quota, judge="another", its="{rpm: 600}")
-    assert judge_quota(other.judges[0], other, live=True)[0].quota.safety == pytest.approx(0.99)
+    alone = by_itself(other.judges[0], other, live=True)
+    assert alone.model.quota.safety == pytest.approx(0.99)
 
 
-def test_judge_without_a_limit_by_rate_shares_none(tmp_path):
-    config = configured(tmp_path, its="none")
-    assert judge_quota(config.judges[0], config, live=True)[1] == []
+def test_judge_without_limits_of_its_own_has_those_of_its_endpoint(tmp_path):
+    config = configured(tmp_path, share=", judges: 0.25", its="none")
+    (group,) = by_itself(config.judges[0], config, live=True).quotas
+    assert (group.rpm, group.safety) == (600, pytest.approx(0.9 * 0.25))
+    free = configured(tmp_path, quota="none", its="none")
+    assert not shares_limit(free.judges[0], free)
+    assert by_itself(free.judges[0], free, live=True).quotas == ()
+
+
+def test_judge_inside_is_the_model_of_its_endpoint_or_one_more_in_the_group(tmp_path):
+    config = configured(tmp_path, its="{rpm: 60}")
+    same = inside(config.judges[0], config)
+    assert (same.known_as, same.model.quota.group) == ("a", "shared")
+    config = configured(tmp_path, judge="another")
+    other = inside(config.judges[0], config)
+    assert (other.known_as, other.model.name, other.model.quota.group) == (
+        "j (judge)",
+        "j",
+        "shared",
+    )
+    assert [g.name for g in other.quotas] == ["shared"]
 
 
 def test_group_that_the_sweep_does_not_have_is_named(tmp_path):
@@ -76,7 +96,7 @@ def test_group_that_the_sweep_does_not_have_is_named(tmp_path):
     (judge,) = load_graders(file).judges
     assert judge.quota.group == "nope"
     with pytest.raises(ConfigError) as error:
-        judge_quota(judge, configured(tmp_path), live=False)
+        by_itself(judge, configured(tmp_path), live=False)
     assert "it has: shared" in str(error.value)
     with pytest.raises(ConfigError) as error:
         configured(tmp_path, its="nope")

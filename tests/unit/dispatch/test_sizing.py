@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from runner.config.quotas import QuotaUse
 from runner.config.schema import ModelConfig
-from runner.dispatch.quotas import QuotaPlan
+from runner.dispatch.quota_plan import QuotaPlan
 from runner.dispatch.sizing import target_workers
 from runner.limits.quota import GroupQuota
 

@@ -3,7 +3,8 @@ import random
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from runner.statistics.agreement import Pair, agreement, recall
+from runner.statistics.agreement import Pair, agreement, kappa, recall
+from runner.statistics.binomial import two_sided
 from runner.statistics.calibrated import LabelStratum, calibrated_rate
 
 
@@ -17,7 +18,10 @@ def test_kappa_with_equal_weights_is_statsmodels_own():
     expected = cohens_kappa([[15, 10], [5, 20]])
     assert found.kappa == pytest.approx(0.4)
     assert found.kappa == pytest.approx(float(expected.kappa))
-    assert found.interval.low == pytest.approx(float(expected.kappa_low))
+    # The exact limits of 35 in 50, above agreement by chance (a half here).
+    limits = two_sided(35, 50)
+    assert found.interval.low == pytest.approx(2 * limits.low - 1)
+    assert found.interval.high == pytest.approx(2 * limits.high - 1)
     assert (found.agreed.events, found.agreed.n) == (35, 50)
 
 
@@ -33,7 +37,8 @@ def test_kappa_with_unequal_weights_is_wider_and_weighted():
     )
     assert uneven.kappa == pytest.approx(even.kappa)
     width = [f.interval.high - f.interval.low for f in (even, uneven)]
-    assert width[1] == pytest.approx(width[0] * ((0.2**2 + 1.8**2) / 2) ** 0.5)
+    # Kish's effective number is 50 / 1.64.
+    assert width[1] == pytest.approx(width[0] * 1.64**0.5, rel=0.05)
     heavy = agreement(
         [
             Pair(first="y", second="n", weight=9),
@@ -44,12 +49,23 @@ def test_kappa_with_unequal_weights_is_wider_and_weighted():
     assert heavy.kappa < 0.1
 
 
-def test_kappa_without_disagreement_has_no_interval_and_with_one_word_no_value():
+def test_kappa_without_disagreement_is_still_uncertain_and_with_one_word_has_no_value():
     same = agreement([Pair(first="y", second="y"), Pair(first="n", second="n")])
-    assert (same.kappa, same.interval) == (1.0, None)
-    assert same.agreed.interval.low < 0.5
+    assert same.kappa == 1.0
+    assert (same.interval.low < 0, same.interval.high) == (True, 1.0)
+    many = agreement([Pair(first=w, second=w, count=200) for w in "yn"])
+    assert many.interval.low > 0.95
     assert agreement([Pair(first="y", second="y", count=9)]).kappa is None
     assert agreement([]).agreed.n == 0
+
+
+def test_kappa_of_a_judge_fully_labelled_is_that_of_the_table():
+    value, interval = kappa([stratum(25, 25, 20)], [stratum(25, 25, 10)])
+    assert value == pytest.approx(0.4)
+    assert interval.low < 0.4 < interval.high
+    unknown, wide = kappa([stratum(25, 25, 20)], [stratum(25, 0, 0)])
+    assert unknown is None
+    assert (wide.low < 0, wide.high > 0.8) == (True, True)
 
 
 def test_recall_without_labels_among_the_others_is_bounded_by_nothing():

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.inter_rater import cohens_kappa
 
+from runner.statistics.agreement import Pair, agreement
 from runner.statistics.binomial import Interval, Sided, clopper_pearson, two_sided
 from tests.bench import coverage
 
@@ -47,6 +49,37 @@ def test_bounds_hold_what_outcome_dependent_missingness_takes_from_the_rate():
     plain, bounds = coverage.missing(0.5, 3000, 200, seed=4)
     assert bounds >= 0.95
     assert plain < 0.5
+
+
+@pytest.mark.parametrize(("truth", "n"), [(0.001, 300), (0.1, 3000), (0.99, 50)])
+def test_precision_recall_and_kappa_hold_what_judges_that_err_apart_do(truth, n):
+    for found in coverage.accuracies(truth, n, 100, 200, seed=7):
+        assert found.held >= 0.94
+    assert coverage.two_people(truth, n, 100, 100, seed=8).held >= 0.94
+
+
+def test_the_usual_standard_error_of_kappa_does_not_hold():
+    """Why its interval is another: few pairs, rare words."""
+    rng = np.random.default_rng(9)
+    wrong = np.array([[0.95, 0.05], [0.05, 0.95]])
+    table = wrong @ np.diag([0.98, 0.02]) @ wrong
+    true, held, ours = coverage.kappa_of(table), 0, 0
+    for _ in range(200):
+        counts = rng.multinomial(40, table.ravel()).reshape(2, 2)
+        with np.errstate(all="ignore"):
+            found = cohens_kappa(counts)
+        held += found.kappa_low <= true <= found.kappa_upp
+        words = [("nn", "ny"), ("yn", "yy")]
+        pairs = [
+            Pair(first=words[i][j][0], second=words[i][j][1], count=int(counts[i, j]))
+            for i in (0, 1)
+            for j in (0, 1)
+            if counts[i, j]
+        ]
+        interval = agreement(pairs).interval
+        ours += interval is None or interval.low <= true <= interval.high
+    assert held < 0.85 * 200
+    assert ours >= 0.95 * 200
 
 
 def test_calibrated_rates_hold_what_erring_judges_miss():
