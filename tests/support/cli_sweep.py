@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 
 from runner.record.frames import Header, scan
+from runner.record.holder import decode_holder
+from tests.support.machines import Machine, pid_here
 from tests.support.standin import StandIn
 
 KEY = "sk-test-5f0c9d"
@@ -59,11 +61,26 @@ class CliSweep:
     """One sweep directory and the command line that writes it; a context manager that reaps."""
 
     def __init__(
-        self, folder: Path, server: StandIn, placement: list[str], **configured: Any
+        self,
+        folder: Path,
+        server: StandIn,
+        placement: list[str],
+        *,
+        machine: Machine | None = None,
+        **configured: Any,
     ) -> None:
-        """Write the configuration; `placement` is e.g. `["--workers", "2"]`."""
+        """Write the configuration.
+
+        Args:
+            folder: of the sweep's directory, configuration and screen.
+            server: the model API.
+            placement: e.g. `["--workers", "2"]`.
+            machine: where the driver runs; the workers may be elsewhere. None: on this one.
+            configured: see `configuration`.
+        """
         self.directory = folder / "out"
         self.server = server
+        self._machine = machine
         self.config = configuration(server.url, **configured)
         self.planned = 2 * self.config["seeds"]
         self.in_flight = self.config["models"][0]["max_in_flight"]
@@ -80,15 +97,13 @@ class CliSweep:
 
     def __exit__(self, *_: object) -> None:
         for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            self._kill(process)
         for pid in self._workers | set(self.workers()):
             _kill(pid)
 
-    def move(self, placement: list[str]) -> None:
+    def move(self, placement: list[str], machine: Machine | None = None) -> None:
         """Run somewhere else from the next start on."""
-        self._placement = placement
+        self._placement, self._machine = placement, machine
 
     @property
     def screen(self) -> str:
@@ -99,6 +114,8 @@ class CliSweep:
         """Start `runner sweep` in a process group of its own."""
         command = [sys.executable, "-m", "runner", "sweep", str(self._file)]
         command += [f"output={self.directory}", *self._placement, *extra]
+        if self._machine is not None:
+            command = self._machine.enter(*command)
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -136,7 +153,8 @@ class CliSweep:
     def coordinator(self) -> int:
         """Return the pid of the process that holds the sweep."""
         last = max((self.directory / "events").glob("holder-*.json"))
-        return json.loads(last.read_bytes())["process"]["pid"]
+        holder = decode_holder(last.read_bytes(), last.name).process
+        return pid_here(holder) or holder.pid
 
     def workers(self) -> list[int]:
         """Return the pids of worker processes that run and have a journal."""
@@ -144,19 +162,30 @@ class CliSweep:
         for path in (self.directory / "journal").glob("*.wal"):
             with contextlib.suppress(FileNotFoundError):
                 for frame in scan(path.read_bytes()[:4096]).frames[:1]:
-                    if isinstance(frame, Header) and Path(f"/proc/{frame.process.pid}").exists():
-                        found.add(frame.process.pid)
+                    if isinstance(frame, Header) and (pid := pid_here(frame.process)):
+                        found.add(pid)
         self._workers |= found
         return sorted(found)
 
     def kill_all(self) -> None:
         """Kill driver, coordinator and workers with one blow, as far as they are there yet."""
-        pids = {self._running[-1].pid, *self.workers()}
+        pids = {*self.workers()}
         with contextlib.suppress(ValueError, FileNotFoundError):
             pids.add(self.coordinator())
         for pid in pids:
             _kill(pid)
-        self._running[-1].wait()
+        self.kill_driver()
+
+    def kill_driver(self) -> None:
+        """Kill the command alone."""
+        self._kill(self._running[-1])
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None and self._machine is not None:
+            os.killpg(process.pid, signal.SIGKILL)  # with `nsenter`, which is no more than the door
+        elif process.poll() is None:
+            process.kill()
+        process.wait()
 
     # What must hold in the end
 
