@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -9,14 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from runner.core.errors import StorageError
 from runner.record.frames import Header, scan
 from runner.record.holder import decode_holder
+from runner.record.layout import EVENTS
+from runner.record.place import open_store
 from tests.support.machines import Machine, pid_here
 from tests.support.standin import StandIn
 
@@ -67,6 +71,8 @@ class CliSweep:
         placement: list[str],
         *,
         machine: Machine | None = None,
+        environ: Mapping[str, str] | None = None,
+        journals: Callable[[], Iterable[Path]] | None = None,
         **configured: Any,
     ) -> None:
         """Write the configuration.
@@ -76,11 +82,15 @@ class CliSweep:
             server: the model API.
             placement: e.g. `["--workers", "2"]`.
             machine: where the driver runs; the workers may be elsewhere. None: on this one.
+            environ: of the driver, beyond this process's.
+            journals: returns the folders where journals lie, if not in the directory.
             configured: see `configuration`.
         """
         self.directory = folder / "out"
         self.server = server
         self._machine = machine
+        self._environ = {**os.environ, "RUNNER_TEST_KEY": KEY, **(environ or {})}
+        self._journals = journals or (lambda: [self.directory / "journal"])
         self.config = configuration(server.url, **configured)
         self.planned = 2 * self.config["seeds"]
         self.in_flight = self.config["models"][0]["max_in_flight"]
@@ -121,7 +131,7 @@ class CliSweep:
                 command,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "RUNNER_TEST_KEY": KEY},
+                env=self._environ,
                 start_new_session=True,
             )
         self._running.append(process)
@@ -152,14 +162,15 @@ class CliSweep:
 
     def coordinator(self) -> int:
         """Return the pid of the process that holds the sweep."""
-        last = max((self.directory / "events").glob("holder-*.json"))
-        holder = decode_holder(last.read_bytes(), last.name).process
+        store = open_store(self.directory)
+        last = max(k for k in asyncio.run(store.list(EVENTS)) if "/holder-" in k)
+        holder = decode_holder(asyncio.run(store.get(last)), last).process
         return pid_here(holder) or holder.pid
 
     def workers(self) -> list[int]:
         """Return the pids of worker processes that run and have a journal."""
         found: set[int] = set()
-        for path in (self.directory / "journal").glob("*.wal"):
+        for path in [p for folder in self._journals() for p in folder.glob("*.wal")]:
             with contextlib.suppress(FileNotFoundError):
                 for frame in scan(path.read_bytes()[:4096]).frames[:1]:
                     if isinstance(frame, Header) and (pid := pid_here(frame.process)):
@@ -170,7 +181,7 @@ class CliSweep:
     def kill_all(self) -> None:
         """Kill driver, coordinator and workers with one blow, as far as they are there yet."""
         pids = {*self.workers()}
-        with contextlib.suppress(ValueError, FileNotFoundError):
+        with contextlib.suppress(ValueError, StorageError):  # not begun; the store is away
             pids.add(self.coordinator())
         for pid in pids:
             _kill(pid)

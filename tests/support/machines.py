@@ -187,6 +187,10 @@ class Network:
         bucket = ("tbf", "rate", f"{kbit}kbit", "burst", "32kb", "latency", "400ms")
         self._switch.wire("tc", "qdisc", "add", "dev", machine.port, "root", *bucket)
 
+    def fast(self, machine: Machine) -> None:
+        """Undo `slow`."""
+        self._switch.wire("tc", "qdisc", "del", "dev", machine.port, "root")
+
     @staticmethod
     def mute(sender: Machine, receiver: Machine) -> None:
         """Drop all that one sends to the other; the way back stays open."""
