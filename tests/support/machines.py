@@ -1,7 +1,7 @@
 """Several machines on this one, for tests: namespaces of Linux, joined by a switch of real links.
 
-A machine has a network, processes, a host name, `/dev/shm`, `/tmp/ray` and a disk of its own; the rest
-of the file system is shared, as an NFS mount would be. Every machine is a process tree below a small
+A machine has a network, processes, a host name, `/dev/shm`, `/tmp/ray` and a disk of its own, and knows
+the others by name; the rest of the file system is shared, as an NFS mount would be. Every machine is a process tree below a small
 init, which ends with the test that started it, however that ends: namespaces, links and mounts go with
 it, and nothing is left on the host. Needs root.
 
@@ -66,7 +66,7 @@ class Machine:
                 *("setpriv", "--pdeathsig", "KILL"),
                 *("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--uts"),
                 *("--ipc", "--mount-proc", "--", sys.executable, "-SE", str(INIT)),
-                *(name, str(self.disk), str(DISK_MB)),
+                *(name, str(self.disk), str(DISK_MB), str(folder / "hosts")),
             ],
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -138,6 +138,7 @@ class Network:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="machines-"))
+        (self.folder / "hosts").write_text("127.0.0.1 localhost\n")
         self._switch = Machine("switch", self.folder)
         self._switch.wire("ip", "link", "add", "br0", "type", "bridge")
         self._switch.wire("ip", "link", "set", "br0", "up")
@@ -167,6 +168,10 @@ class Network:
         switch.wire("ip", "link", "set", port, "master", "br0", "up")
         machine.wire("ip", "addr", "add", f"{machine.ip}/24", "dev", "eth0")
         machine.wire("ip", "link", "set", "eth0", "up")
+        # Nobody forwards what goes there; programs that look which address they have find theirs.
+        machine.wire("ip", "route", "add", "default", "via", self.host_ip)
+        with (self.folder / "hosts").open("a") as hosts:
+            hosts.write(f"{machine.ip} {name}\n")
         return machine
 
     def crash(self, machine: Machine) -> None:
