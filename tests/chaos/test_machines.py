@@ -1,4 +1,4 @@
-"""A Ray of three machines whose links are cut, both ways and one way, and one of which is lost.
+"""A Ray of three machines: links are cut, both ways and one way, a disk is full, a node is lost.
 
 Each machine has a network of its own (tests/support/machines.py). The model API hangs on the switch, so
 a worker that is cut off from its coordinator could go on spending: only the worker itself can stop that.
@@ -6,6 +6,8 @@ a worker that is cut off from its coordinator could go on spending: only the wor
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from runner.record.object_store import ObjectStore
+from runner.record.place import Place
 from tests.support.cli_sweep import ENGINE, KEY, CliSweep
 from tests.support.machines import Machine, Network, need_root
 from tests.support.ray_head import RayHead, RayNode
+from tests.support.s3_server import S3Server
 from tests.support.standin import StandIn
-from tests.support.watcher import GlobWatcher
+from tests.support.watcher import BucketWatcher, GlobWatcher
 
-pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.root]
+pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.root, pytest.mark.s3]
 
 FAST_S = 0.3
 SLOW_S = 1.2
@@ -42,6 +47,12 @@ class Cluster:
     lost: RayNode
     """Ray's node on the machine to the right."""
     server: StandIn
+    environ: dict[str, str]
+
+    @property
+    def placement(self) -> list[str]:
+        """A worker on each of the two."""
+        return ["--address", self.head.address, "--workers", "2"]
 
     def calls(self, machine: Machine) -> int:
         """Return how many calls came from a machine."""
@@ -51,23 +62,72 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     need_root()
-    with Network() as net, StandIn(net.host_ip, latency_s=FAST_S, answer_bytes=500) as server:
+    with (
+        Network() as net,
+        StandIn(net.host_ip) as server,
+        S3Server(net.host_ip) as store,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         hub, left, right = net.add("hub"), net.add("left"), net.add("right")
+        environ = {**store.environ, "RUNNER_TEST_KEY": KEY, "RUNNER_STATE": str(hub.disk / "state")}
+        for name, value in {**store.environ, "RUNNER_CACHE": str(net.folder / "cache")}.items():
+            patch.setenv(name, value)
         with (
-            RayHead(0, machine=hub, RUNNER_TEST_KEY=KEY) as head,
-            RayNode(head, "left", machine=left, RUNNER_TEST_KEY=KEY),
-            RayNode(head, "right", machine=right, RUNNER_TEST_KEY=KEY) as lost,
+            RayHead(0, machine=hub, **environ) as head,
+            RayNode(head, "left", machine=left, **environ),
+            RayNode(head, "right", machine=right, **environ) as lost,
         ):
-            yield Cluster(net, head, hub, left, right, lost, server)
+            yield Cluster(net, head, hub, left, right, lost, server, environ)
+
+
+def test_disk_full_on_one_node_its_worker_lets_go_and_the_others_end_the_sweep(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    server, left, right = cluster.server, cluster.left, cluster.right
+    server.configure(latency_s=0.1, answer_bytes=500)
+    server.reset()
+    asyncio.run(ObjectStore("s3://sweeps").put("made", b""))  # SeaweedFS makes the bucket
+    url = f"s3://sweeps/{secrets.token_hex(4)}"
+    with (
+        CliSweep(
+            tmp_path,
+            server,
+            cluster.placement,
+            machine=cluster.hub,
+            environ=cluster.environ,
+            journals=list,
+            jobs=1000,
+        ) as sweep,
+        BucketWatcher(url) as watcher,
+    ):
+        sweep.directory = Place(url)
+        driver = sweep.start()
+        sweep.until(lambda: cluster.calls(left) > 30 and cluster.calls(right) > 30)
+        right.fill_disk()  # its journal lies there
+        unsealed = len(server.stats()["answered_markers"]) - watcher.rows
+        time.sleep(1.0)
+        before, elsewhere = cluster.calls(right), cluster.calls(left)
+        sweep.until(lambda: cluster.calls(left) > elsewhere + 30)
+        assert cluster.calls(right) == before
+        sweep.hurry()
+        assert driver.wait(120) == 0, sweep.screen
+        assert cluster.calls(right) == before, "a worker without a journal goes on calling"
+        right.empty_disk()
+        asyncio.run(sweep.directory.refresh())
+        sweep.check_rows()
+        sweep.check_calls(repeated_at_most=sweep.in_flight + unsealed)
+    assert not watcher.problems
+    assert watcher.rows == sweep.planned
 
 
 def test_links_cut_one_way_and_both_ways_then_a_node_lost_every_job_once_and_who_is_cut_off_stops(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     net, hub, left, right = cluster.net, cluster.hub, cluster.left, cluster.right
-    placement = ["--address", cluster.head.address, "--workers", "2"]
+    cluster.server.configure(latency_s=FAST_S, answer_bytes=500)
+    cluster.server.reset()
     with (
-        CliSweep(tmp_path, cluster.server, placement, machine=hub, jobs=3000) as sweep,
+        CliSweep(tmp_path, cluster.server, cluster.placement, machine=hub, jobs=3000) as sweep,
         GlobWatcher(sweep.directory) as watcher,
     ):
         driver = sweep.start()
