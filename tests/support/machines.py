@@ -131,6 +131,7 @@ class Network:
         self.host_ip = ""
         """Of this host, on the switch."""
         self.machines: list[Machine] = []
+        self._added = 0
         self._switch: Machine
         self._token = secrets.token_hex(3)
         # Addresses of RFC 2544, for tests of networks: no real one has them.
@@ -161,7 +162,8 @@ class Network:
         """Start a machine and plug it in."""
         machine = Machine(name, self.folder)
         self.machines.append(machine)
-        machine.ip = f"{self._net}.{len(self.machines)}"
+        self._added += 1
+        machine.ip = f"{self._net}.{self._added}"
         switch, port = self._switch, machine.port
         switch.wire("ip", "link", "add", port, "type", "veth", "peer", "name", "far")
         switch.wire("ip", "link", "set", "far", "netns", str(machine.pid), "name", "eth0")
@@ -175,9 +177,11 @@ class Network:
         return machine
 
     def crash(self, machine: Machine) -> None:
-        """Cut a machine's power; it is not seen again."""
+        """Cut a machine's power; it is not seen again, and another one may take its name."""
         machine.crash()
         self.machines.remove(machine)
+        with contextlib.suppress(RuntimeError):  # the kernel was faster
+            self._switch.wire("ip", "link", "del", machine.port)
 
     def unplug(self, machine: Machine) -> None:
         """Let nothing through, either way."""
