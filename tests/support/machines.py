@@ -172,8 +172,8 @@ class Network:
         machine.wire("ip", "link", "set", "eth0", "up")
         # Nobody forwards what goes there; programs that look which address they have find theirs.
         machine.wire("ip", "route", "add", "default", "via", self.host_ip)
-        with (self.folder / "hosts").open("a") as hosts:
-            hosts.write(f"{machine.ip} {name}\n")
+        lines = ["127.0.0.1 localhost", *(f"{m.ip} {m.name}" for m in self.machines)]
+        (self.folder / "hosts").write_text("\n".join(lines) + "\n")
         return machine
 
     def crash(self, machine: Machine) -> None:
