@@ -122,6 +122,7 @@ def test_job_killed_and_preempted_is_requeued_and_ends_with_every_job_once(
 
 
 @pytest.mark.root
+@pytest.mark.long
 def test_job_of_two_nodes_preempted_runs_on_both_by_symmetric_run_and_continues(
     tmp_path: Path, network: Network
 ) -> None:
