@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from runner.config.schema import EngineConfig, ModelConfig
 from runner.core.errors import FencedError, StorageError
@@ -35,6 +35,7 @@ from runner.dispatch.recovered import Recovered
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.steering import PAUSED, Steering
 from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
+from runner.dispatch.trouble import Trouble, Verdict
 from runner.dispatch.watch import Watch
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply
@@ -85,7 +86,7 @@ class Coordinator:
         """
         self.world = world
         self.phase = Phase.STARTING
-        self.text = ""
+        self._trouble = Trouble(patience_s=world.storage_patience_s)
         self._events: Sink = Discard()
         self._book = book
         self._models = models
@@ -102,7 +103,6 @@ class Coordinator:
         self._why = "done"
         self._detail = ""
         self._fenced: FencedError | None = None
-        self._storage_since: float | None = None
         self._cycles = 0
         self._wake = asyncio.Event()
 
@@ -224,11 +224,12 @@ class Coordinator:
                 self._fenced = error
                 return Ended(reason="fenced", detail=str(error))
             except (StorageError, OSError) as error:
-                self._on_storage(str(error), self._trouble_s())
+                with self._telling():
+                    verdict = self._trouble.own(str(error), self.world.clock.monotonic())
+                if verdict is Verdict.END:
+                    self.drain(0.0, "storage", self._trouble.text)
             else:
-                self._storage_since = None
-                if not any(w.beat.storage_error for w in self.table.workers.values()):
-                    self.text = ""
+                self._trouble.over(self.table.workers.values())
             if self._over():
                 break
             with contextlib.suppress(TimeoutError):
@@ -279,7 +280,7 @@ class Coordinator:
             self._log.state,
             now=self.world.clock.monotonic(),
             phase=Phase.PAUSED if paused else self.phase,
-            text=self.text or (PAUSED if paused else ""),
+            text=self._trouble.text or (PAUSED if paused else ""),
             lost_calls=self.salvage.lost_calls,
             quotas=self.quotas,
             budget=self.funds.progress(),
@@ -305,17 +306,22 @@ class Coordinator:
         for seal in beat.sealed:
             if seal not in known:
                 self.publisher.announced.setdefault(seal)
-        if beat.storage_error is not None:
-            self._on_storage(beat.storage_error, beat.storage_error_s)
+        with self._telling():
+            verdict = self._trouble.of_worker(beat, self.table.workers.values())
+        if verdict is Verdict.END:
+            self.drain(0.0, "storage", self._trouble.text)
         if beat.done or (beat.returned and self.table.stopped) or self.funds.waits(beat):
             self._wake.set()  # the end may be near, or somebody waits for money
         waits = self.watch.wait_until is not None or self._drain_until is not None
+        drain_s = None if self._drain_until is None else max(0.0, self._drain_until - now)
+        if verdict is Verdict.LEAVE:
+            drain_s = 0.0
         return self.desk.answer(
             beat,
             now,
-            leasing=not (waits or beat.draining or beat.done),
+            leasing=not (waits or beat.draining or beat.done or verdict is Verdict.LEAVE),
             published=known,
-            drain_s=None if self._drain_until is None else max(0.0, self._drain_until - now),
+            drain_s=drain_s,
         )
 
     # The cycle
@@ -360,18 +366,13 @@ class Coordinator:
 
     # The end
 
-    def _on_storage(self, error: str, for_s: float) -> None:
-        if error != self.text:
-            self._events.emit(Problem(where="storage", what=error))
-        self.text = error
-        if for_s > self.world.storage_patience_s:
-            self.drain(0.0, "storage", error)
-
-    def _trouble_s(self) -> float:
-        now = self.world.clock.monotonic()
-        if self._storage_since is None:
-            self._storage_since = now
-        return now - self._storage_since
+    @contextlib.contextmanager
+    def _telling(self) -> Generator[None]:
+        """Write down storage trouble that is news."""
+        before = self._trouble.text
+        yield
+        if self._trouble.text != before:
+            self._events.emit(Problem(where="storage", what=self._trouble.text))
 
     def _over(self) -> bool:
         if self._drain_until is None:

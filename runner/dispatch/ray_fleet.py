@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-from runner.core.errors import BackendError, ConfigError, RunnerError
+from runner.core.errors import BackendError, ConfigError, RunnerError, StorageError
 from runner.dispatch.ray_actors import WorkerView
 from runner.dispatch.ray_calls import ActorGoneError, CallFailedError, answer_of
 from runner.dispatch.ray_cluster import Actor, RayCluster
@@ -203,7 +203,7 @@ class Fleet:
     async def _serve(self, seat: _Seat) -> bool:
         """Load a worker and follow it to the end of its process or of its work.
 
-        Returns whether it ran at all.
+        Returns whether it ran, and ended without an error.
         """
         seat.state, seat.seen, seat.drained = _State.WAITS, 0, False
         call = seat.actor.load.remote(self._spec, seat.name, self._coordinator)
@@ -220,7 +220,7 @@ class Fleet:
         seat.state = _State.RUNS
         self._changed.set()
         await self._follow(seat, view)
-        return True
+        return seat.error is None
 
     async def _follow(self, seat: _Seat, first: WorkerView) -> None:
         while True:
@@ -267,7 +267,8 @@ class Fleet:
         """Replace a worker that ended its work, unless the sweep is ending."""
         seat.state, seat.error = _State.WAITS, view.error
         if view.error is not None:
-            self._deaths += 1
+            # A full disk of one node is no reason to end what the others do; see `check`.
+            self._deaths += not isinstance(view.error, StorageError)
             self._report(f"{seat.name} ({view.place}) ended: {view.error}")
         await asyncio.sleep(2 * self._every_s)  # the driver may be about to hear of the end
         if not self.ending:

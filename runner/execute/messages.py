@@ -135,6 +135,8 @@ class Heartbeat:
     """The journal or the output refuses writes now."""
     storage_error_s: float = 0.0
     """For how long it has."""
+    storage_is_journal: bool = False
+    """It is the journal: this node's own disk, where the output is a URL."""
     journal_lag_s: float = 0.0
     vitals: Vitals = field(default_factory=Vitals)
     gone: tuple[ProcessIdentity, ...] = ()

@@ -39,6 +39,7 @@ class Outbox:
     facts: Callable[[int], CellFacts]
     offload: Offload
     storage_trouble: Callable[[str | None], None]
+    journal_trouble: Callable[[str | None], None]
     on_sealed: Callable[[], None]
     sealed: dict[str, tuple[Job, ...]] = field(default_factory=dict[str, tuple[Job, ...]])
     """Seal name to its jobs, until published."""
@@ -124,7 +125,7 @@ class Outbox:
                     parts = await self.offload(lambda: encode_parts(rows, self.facts, attempts=own))
                 await write_seal(self.store, name, parts)
             except StorageError as error:
-                self.storage_trouble(str(error))
+                (self.storage_trouble if begun else self.journal_trouble)(str(error))
                 await self.clock.sleep(SEAL_RETRY_S)
             else:
                 break

@@ -115,7 +115,7 @@ class Worker:
             journal=self._journal,
             policy=retry,
             draw=world.rng.random,
-            storage_trouble=self._on_storage,
+            storage_trouble=self._on_journal,
             pause_group=self._pause_group,
             keep_trying=lambda: not self._giving_up,
             log=self._log,
@@ -129,6 +129,7 @@ class Worker:
             facts=book.facts,
             offload=world.offload,
             storage_trouble=self._on_storage,
+            journal_trouble=self._on_journal,
             on_sealed=self.wake,
         )
         self.jobs = Jobs(
@@ -150,6 +151,7 @@ class Worker:
         self._drain_until: float | None = None
         self._storage_error: str | None = None
         self._storage_since: float | None = None
+        self._storage_is_journal = False
         self._gone: tuple[ProcessIdentity, ...] = ()
         self._giving_up = self._leaving = False
         self._loop_lag_s = 0.0
@@ -205,7 +207,12 @@ class Worker:
             and self._outbox.unsealed_age_s() < self._engine.unsealed_max_age_s
         )
 
+    def _on_journal(self, error: str | None) -> None:
+        self._on_storage(error)
+        self._storage_is_journal = error is not None
+
     def _on_storage(self, error: str | None) -> None:
+        self._storage_is_journal = False
         if error is None:
             self._storage_since = None
         elif self._storage_since is None:
@@ -370,6 +377,7 @@ class Worker:
             spending=self._demand.spending(self._allowance, leaving=draining),
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
+            storage_is_journal=self._storage_is_journal,
             journal_lag_s=self._journal.lag_s,
             vitals=Vitals(
                 loop_lag_s=self._loop_lag_s,

@@ -93,6 +93,8 @@ class PosixDisk:
 
         def names() -> list[str]:
             try:
+                if not self._folder.is_dir():
+                    look_again(self._folder.parent, self._folder.parent)
                 return sorted(e.name for e in os.scandir(self._folder) if e.is_file())
             except FileNotFoundError:
                 return []
@@ -145,6 +147,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def look_again(folder: Path, top: Path) -> None:
+    """Make an NFS client ask its server what there is in a folder and those above it, up to `top`.
+
+    Opening a folder does that; on other file systems it changes nothing.
+    """
+    depth = len(folder.relative_to(top).parts)
+    for each in [*list(folder.parents)[:depth][::-1], folder]:
+        try:
+            os.close(os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        except (FileNotFoundError, NotADirectoryError):
+            return
 
 
 def make_folder(folder: Path) -> None:

@@ -4,11 +4,17 @@ A new object is written to `.tmp/`, synced, given its name by `link` (create) or
 and then the folder is synced: a name stands for whole, durable content or does not exist.
 Temporary files carry their writer's identity and are cleared by the first write of a later process
 on the same host, once the writer is gone. obstore's local store does not do: it never syncs.
+
+NFS: `link` and `rename` are atomic at the server, and what a client knows of a name may be stale or a
+reply lost. So a name that is missing is looked up again behind a newly opened folder, which makes the
+client ask (close-to-open; a coordinator would else miss its successor's claim for up to a minute), and an
+answer that may be that of a call sent twice is settled by what is there now.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -21,7 +27,7 @@ from urllib.parse import quote, unquote
 from runner.core.errors import StorageError
 from runner.core.process import LinuxProcesses
 from runner.core.seams import KeyExistsError, KeyMissingError, Processes, ProcessIdentity
-from runner.record.disk import make_folder, sync_folder
+from runner.record.disk import look_again, make_folder, sync_folder
 from runner.record.layout import TEMPORARY, checked_key
 
 T = TypeVar("T")
@@ -66,7 +72,8 @@ class PosixStore:
             try:
                 os.link(temporary, path)
             except FileExistsError as error:
-                raise KeyExistsError(key) from error
+                if temporary.stat().st_nlink < 2:  # else it is ours, and the first reply was lost
+                    raise KeyExistsError(key) from error
             finally:
                 temporary.unlink(missing_ok=True)
             sync_folder(path.parent)
@@ -81,9 +88,10 @@ class PosixStore:
             temporary = self._write(path, data)
             try:
                 temporary.replace(path)
-            except OSError:
-                temporary.unlink(missing_ok=True)
-                raise
+            except OSError as error:
+                if error.errno != errno.ENOENT or temporary.exists():
+                    temporary.unlink(missing_ok=True)
+                    raise  # else nobody but this call can have taken it, and a reply was lost
             sync_folder(path.parent)
 
         await self._run(work, path)
@@ -93,7 +101,10 @@ class PosixStore:
         path = self._path(key)
 
         def work() -> bytes:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                return path.read_bytes()
             try:
+                look_again(path.parent, self._root)
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise KeyMissingError(key) from error
@@ -106,7 +117,13 @@ class PosixStore:
             msg = f"a folder to list ends in '/', got {prefix!r}"
             raise ValueError(msg)
         folder = self._path(prefix.rstrip("/")) if prefix else self._root
-        return sorted(await self._run(lambda: list(self._below(folder, prefix)), folder))
+
+        def work() -> list[str]:
+            if not folder.is_dir():
+                look_again(folder.parent, self._root)
+            return list(self._below(folder, prefix))
+
+        return sorted(await self._run(work, folder))
 
     async def move(self, source: str, target: str) -> bool:
         """Consume the source; see `core.seams.Store.move`.
@@ -118,6 +135,7 @@ class PosixStore:
 
         def work() -> bool:
             make_folder(to.parent)
+            look_again(to.parent, self._root)
             moved = self._move(from_, to)
             # Also where there was nothing to move: a rename seen is not a rename that is durable.
             for folder in {from_.parent, to.parent}:
@@ -165,15 +183,16 @@ class PosixStore:
 
     @staticmethod
     def _move(source: Path, target: Path) -> bool:
+        there = source.exists()
         try:
-            if target.exists() and source.exists():
+            if there and target.exists():
                 if source.read_bytes() != target.read_bytes():
                     raise FileExistsError(errno.EEXIST, "exists with other content", str(target))
                 source.unlink(missing_ok=True)
                 return True
             source.rename(target)
         except FileNotFoundError:
-            return False
+            return there and target.exists()  # moved all the same, if a reply was lost
         return True
 
     @staticmethod

@@ -1,221 +1,79 @@
-"""A seeded campaign of faults against real sweeps on a real Ray of two raylets.
+"""A seeded campaign of faults against real sweeps, on a Ray of three machines with real links.
 
     .venv/bin/python -m tests.chaos.campaign --faults 200            # make chaos FAULTS=200
     .venv/bin/python -m tests.chaos.campaign --seed 7 --only 3       # one round of a campaign again
 
-Rounds of a few faults each, drawn from the seed alone: what, when (after how many calls) and for how
-long. After each round: every planned job exactly once by a plain glob that looked all the while, no
-job lost, calls repeated within what the faults allow (counted at the server), `runner verify` clean,
-nothing left running. One raylet's hosts have a wall clock that is an hour off. A round that fails is
-printed with the command that runs it again; moments differ by milliseconds, the order does not.
+Rounds of a few faults each, drawn from the seed alone (faults.py): what, where, when (after how many
+calls) and for how long. After each round: every planned job exactly once by a plain glob that looked all
+the while, no job lost, paid calls repeated within what the faults allow (rounds.py; counted at the
+server), `runner verify` clean, nothing left running. A round that fails is printed with the command that
+runs it again; moments differ by milliseconds, the order does not. Needs root (tests/support/machines.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import asyncio
 import os
-import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.cli_sweep import KEY, CliSweep
-from tests.support.ray_head import RayHead, RayNode
-from tests.support.standin import StandIn
-from tests.support.watcher import GlobWatcher
+from runner.record.object_store import ObjectStore
+from runner.record.place import Place
+from tests.chaos.faults import FAULTS_A_ROUND, JOBS, ON_RAY, Fault, on_store, schedule
+from tests.chaos.lab import Lab
+from tests.chaos.rounds import Round
+from tests.support.cli_sweep import CliSweep
+from tests.support.watcher import BucketWatcher, GlobWatcher
 
-JOBS = 1200
-WORKERS = 2
-FAULTS_A_ROUND = 5
-KINDS = {
-    "worker": 10,
-    "pause": 2,
-    "coordinator": 2,
-    "driver": 2,
-    "raylet": 1,
-    "everything": 1,
-    "head": 1,
-}
-"""Kind to weight. All but `worker` and `pause` are faults of Ray's own processes or of the driver."""
-OFFSET = {
-    "PYTHONPATH": str(Path(__file__).parents[1] / "support" / "offset_clock"),
-    "RUNNER_TEST_WALL_OFFSET_S": "3600",
-}
+BUCKET = "s3://sweeps"
+ENGINE = {"suspect_deaths": 20}
+"""Workers are killed at random here: that a job was there twice says nothing about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that goes wrong."""
+def run_round(lab: Lab, faults: list[Fault], folder: Path, *, bucket: bool) -> tuple[int, int]:
+    """Run one sweep through its faults and look at what is left.
 
-    kind: str
-    after: int
-    """Calls since the last fault, or since the round's start."""
-    for_s: float
-    """Of a pause: some below the lease time of 3 s, some beyond."""
-
-
-def schedule(seed: int, number: int) -> list[Fault]:
-    """Return the faults of one round."""
-    rng = random.Random(f"{seed}/{number}")
-    kinds = rng.choices(list(KINDS), list(KINDS.values()), k=FAULTS_A_ROUND)
-    most = JOBS // (FAULTS_A_ROUND + 2)
-    return [Fault(kind, rng.randint(10, most), rng.uniform(1.0, 7.0)) for kind in kinds]
-
-
-class Lab:
-    """A head, a node with a wrong clock, and a model API; any of the first two may be lost."""
-
-    def __init__(self) -> None:
-        """Start nothing yet."""
-        self._stack = contextlib.ExitStack()
-        self._rays = contextlib.ExitStack()
-        self.head: RayHead
-        self.node: RayNode
-        self.server: StandIn
-
-    def __enter__(self) -> Lab:
-        self.server = self._stack.enter_context(StandIn(latency_s=0.1, answer_bytes=500))
-        self.new_head()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._rays.close()
-        self._stack.close()
-
-    def new_head(self) -> None:
-        """Start a cluster anew; what there was is gone."""
-        self._rays.close()
-        self.head = self._rays.enter_context(RayHead(cpus=1, RUNNER_TEST_KEY=KEY))
-        self.new_node()
-
-    def new_node(self) -> None:
-        """Give the cluster its second node."""
-        self.node = self._rays.enter_context(
-            RayNode(self.head, "second", RUNNER_TEST_KEY=KEY, **OFFSET)
-        )
-
-    @property
-    def placement(self) -> list[str]:
-        """Where a sweep runs now."""
-        return ["--address", self.head.address, "--workers", str(WORKERS)]
-
-
-class Round:
-    """One sweep and its faults."""
-
-    def __init__(self, lab: Lab, sweep: CliSweep) -> None:
-        """Take a sweep that has not begun."""
-        self.lab = lab
-        self.sweep = sweep
-        self.allowed = 0
-        """Calls that may be repeated after all faults so far."""
-        self._session = sweep.start()
-        self._strike: dict[str, Callable[[Fault], None]] = {
-            "worker": self._worker,
-            "pause": self._pause,
-            "coordinator": self._coordinator,
-            "driver": self._driver,
-            "raylet": self._raylet,
-            "everything": self._everything,
-            "head": self._head,
-        }
-
-    def run(self, faults: list[Fault]) -> None:
-        """Let everything happen, and let the sweep end."""
-        for fault in faults:
-            target = self.lab.server.stats()["total"] + fault.after
-            self._until(lambda target=target: self.lab.server.stats()["total"] >= target)
-            if self._session.poll() is None:
-                self._strike[fault.kind](fault)
-        self.sweep.hurry()
-        self._until(lambda: False)
-
-    def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition or for the sweep's end; start it again where it died."""
-        deadline = time.monotonic() + 180
-        while not condition():
-            assert time.monotonic() < deadline, f"took too long:\n{self.sweep.screen[-3000:]}"
-            code = self._session.poll()
-            if code == 0:
-                return
-            if code is not None:
-                self._session = self.sweep.start("--take-over")
-            time.sleep(0.05)
-
-    def _worker(self, _: Fault) -> None:
-        self._kill_one(self.sweep.workers())
-
-    def _coordinator(self, _: Fault) -> None:
-        self._kill_one([self.sweep.coordinator()], flying=0)
-
-    def _driver(self, _: Fault) -> None:
-        os.kill(self._session.pid, signal.SIGKILL)
-        self._session.wait()
-        self.allowed += self.sweep.in_flight  # its workers end with it, in order or not
-
-    def _pause(self, fault: Fault) -> None:
-        pids = self.sweep.workers()
-        if pids:
-            with _stopped(pids[0]):
-                time.sleep(fault.for_s)
-            self.allowed += self.sweep.in_flight
-
-    def _raylet(self, _: Fault) -> None:
-        self.lab.node.kill()
-        self.allowed += self.sweep.in_flight
-        self.lab.new_node()
-
-    def _everything(self, _: Fault) -> None:
-        self.sweep.kill_all()
-        self.allowed += self.sweep.in_flight
-
-    def _head(self, _: Fault) -> None:
-        self.lab.head.kill()
-        self.allowed += self.sweep.in_flight
-        os.kill(self._session.pid, signal.SIGKILL)
-        self._session.wait()
-        self.lab.new_head()
-        self.sweep.move(self.lab.placement)
-
-    def _kill_one(self, pids: list[int], flying: int | None = None) -> None:
-        if pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pids[0], signal.SIGKILL)
-            self.allowed += self.sweep.in_flight if flying is None else flying
-
-
-@contextlib.contextmanager
-def _stopped(pid: int) -> Iterator[None]:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
-
-
-def run_round(lab: Lab, faults: list[Fault], folder: Path) -> int:
-    """Run one sweep through its faults and look at what is left; returns the repeated calls.
+    Returns the calls that were repeated, and how many might have been.
 
     Raises:
         AssertionError: something that must hold does not.
     """
     lab.server.configure(latency_s=0.1, answer_bytes=500)
     lab.server.reset()
-    with (
-        CliSweep(folder, lab.server, lab.placement, jobs=JOBS) as sweep,
-        GlobWatcher(sweep.directory) as watcher,
-    ):
-        found = Round(lab, sweep)
+    lab.clear()
+    with ExitStack() as stack:
+        sweep = CliSweep(
+            folder,
+            lab.server,
+            lab.placement,
+            machine=lab.hub,
+            environ=lab.environ,
+            journals=lab.journals if bucket else None,
+            jobs=JOBS,
+            engine=ENGINE,
+        )
+        stack.enter_context(sweep)
+        watcher: GlobWatcher
+        if bucket:
+            sweep.directory = Place(f"{BUCKET}/{folder.name}")
+            watcher = watching = BucketWatcher(str(sweep.directory))
+            unsealed = lambda: _unsealed(sweep, watching)  # noqa: E731
+        else:
+            watcher = GlobWatcher(sweep.directory)
+            unsealed = lambda: 0  # noqa: E731  # every journal lies where all read it
+        stack.enter_context(watcher)
+        stack.callback(lab.bury)
+        found = Round(lab, sweep, unsealed)
         found.run(faults)
+        lab.bury()
+        if bucket:
+            asyncio.run(sweep.directory.refresh())
         sweep.check_rows()
         repeated = sweep.check_calls(repeated_at_most=found.allowed)
         verify = [sys.executable, "-m", "runner", "verify", str(sweep.directory)]
@@ -227,35 +85,52 @@ def run_round(lab: Lab, faults: list[Fault], folder: Path) -> int:
             time.sleep(0.2)
     assert not watcher.problems, watcher.problems
     assert watcher.rows == sweep.planned
-    return repeated
+    return repeated, found.allowed
 
 
-def campaign(seed: int, faults: int, only: int | None = None) -> int:
+def _unsealed(sweep: CliSweep, watcher: BucketWatcher) -> int:
+    """Return the most jobs that can be answered and in no seal at this moment."""
+    stats = sweep.server.stats()
+    again = sum(n - 1 for turns in stats["conversations"].values() for n in turns.values())
+    sealed = watcher.rows + watcher.waiting() - again  # a job may be in two seals by then
+    return max(0, len(stats["answered_markers"]) - sealed)
+
+
+def campaign(seed: int, faults: int, only: int | None = None, start: int = 0) -> int:
     """Run rounds until so many faults have struck; returns how many rounds failed."""
-    rounds = [only] if only is not None else list(range(-(-faults // FAULTS_A_ROUND)))
+    rounds = range(start, start + -(-faults // FAULTS_A_ROUND)) if only is None else [only]
     struck: Counter[str] = Counter()
     failed = repeated = 0
     with Lab() as lab:
+        asyncio.run(ObjectStore(BUCKET).put("made", b""))  # SeaweedFS makes the bucket
         for number in rounds:
             planned = schedule(seed, number)
             kinds = ", ".join(f.kind for f in planned)
+            where = "bucket" if on_store(number) else "folder"
             began = time.monotonic()
             with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
                 try:
-                    again = run_round(lab, planned, Path(folder))
-                except AssertionError as error:
+                    again, most = run_round(lab, planned, Path(folder), bucket=on_store(number))
+                except Exception as error:  # noqa: BLE001  # whatever it was, the others are run
                     failed += 1
-                    print(f"round {number} FAILED ({kinds}): {error}", flush=True)
+                    what = f"{type(error).__name__}: {error}"
+                    print(f"round {number} FAILED ({where}: {kinds}): {what}", flush=True)
                     print(f"again: python -m tests.chaos.campaign --seed {seed} --only {number}")
-                    lab.new_head()
+                    lab.renew()
                     continue
             struck.update(f.kind for f in planned)
             repeated += again
             took = time.monotonic() - began
-            print(f"round {number}: {kinds}; {again} calls repeated, {took:.0f} s", flush=True)
+            print(
+                f"round {number} ({where}): {kinds}; {again} calls repeated (bound {most}), "
+                f"{took:.0f} s",
+                flush=True,
+            )
     total = ", ".join(f"{kind} {n}" for kind, n in struck.most_common())
+    on_ray = sum(n for kind, n in struck.items() if kind in ON_RAY)
     print(
-        f"{struck.total()} faults survived in {len(rounds) - failed} rounds of {JOBS} jobs ({total}); "
+        f"{struck.total()} faults survived in {len(rounds) - failed} rounds of {JOBS} jobs, "
+        f"{on_ray} of them on Ray ({total}); "
         f"{repeated} calls repeated, 0 rows lost, 0 twice; {failed} rounds failed"
     )
     return failed
@@ -266,9 +141,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.campaign", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--start", type=int, default=0, metavar="ROUND", help="from this round on")
     parser.add_argument("--only", type=int, metavar="ROUND", help="this round alone")
     options = parser.parse_args()
-    sys.exit(1 if campaign(options.seed, options.faults, options.only) else 0)
+    if os.geteuid() != 0:
+        sys.exit("tests.chaos.campaign makes network namespaces: run it as root")
+    sys.exit(1 if campaign(options.seed, options.faults, options.only, options.start) else 0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import pytest
 
@@ -13,6 +14,7 @@ from runner.record.posix_store import PosixStore
 from tests.dst.store import SimStore, StoreState
 from tests.dst.world import SimProcess, World
 from tests.support.memory_store import MemoryStore
+from tests.support.nfs_shim import NfsMount, OnClient
 
 Main = Callable[[Callable[[], Store]], Awaitable[None]]
 """A test's body; its argument opens the same store once more, as another process would."""
@@ -32,6 +34,7 @@ def _simulated(main: Main, *, copy_moves: bool) -> None:
 @pytest.fixture(
     params=[
         "posix",
+        "nfs",
         "memory",
         "simulated",
         "simulated-copying",
@@ -45,6 +48,11 @@ def run(request, tmp_path):
         match request.param:
             case "posix":
                 asyncio.run(main(lambda: PosixStore(tmp_path / "sweep")))
+            case "nfs":
+                clients = (f"client-{n}" for n in count())
+                with NfsMount(tmp_path / "sweep", lose_every=3).mounted():
+                    opened = lambda: OnClient(PosixStore(tmp_path / "sweep"), next(clients))  # noqa: E731
+                    asyncio.run(main(opened))
             case "memory":
                 store = MemoryStore()
                 asyncio.run(main(lambda: store))
@@ -109,6 +117,23 @@ def test_get_of_nothing_raises_key_missing(run):
         for key in ("k", "parts/k", "parts/k/deeper"):
             with pytest.raises(KeyMissingError):
                 await open_store().get(key)
+
+    run(main)
+
+
+def test_name_that_was_missing_is_seen_once_another_process_has_written_it(run):
+    """A coordinator looks for its successor's claim every second: it must not miss it."""
+
+    async def main(open_store):
+        here, there = open_store(), open_store()
+        for number in range(4):
+            key = f"manifest/{number}"
+            with pytest.raises(KeyMissingError):
+                await here.get(key)
+            assert key not in await here.list("manifest/")
+            await there.create(key, b"claim")
+            assert await here.get(key) == b"claim"
+            assert key in await here.list("manifest/")
 
     run(main)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -9,13 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from runner.core.errors import StorageError
 from runner.record.frames import Header, scan
+from runner.record.holder import decode_holder
+from runner.record.layout import EVENTS
+from runner.record.place import open_store
+from tests.support.machines import Machine, pid_here
 from tests.support.standin import StandIn
 
 KEY = "sk-test-5f0c9d"
@@ -59,11 +65,32 @@ class CliSweep:
     """One sweep directory and the command line that writes it; a context manager that reaps."""
 
     def __init__(
-        self, folder: Path, server: StandIn, placement: list[str], **configured: Any
+        self,
+        folder: Path,
+        server: StandIn,
+        placement: list[str],
+        *,
+        machine: Machine | None = None,
+        environ: Mapping[str, str] | None = None,
+        journals: Callable[[], Iterable[Path]] | None = None,
+        **configured: Any,
     ) -> None:
-        """Write the configuration; `placement` is e.g. `["--workers", "2"]`."""
+        """Write the configuration.
+
+        Args:
+            folder: of the sweep's directory, configuration and screen.
+            server: the model API.
+            placement: e.g. `["--workers", "2"]`.
+            machine: where the driver runs; the workers may be elsewhere. None: on this one.
+            environ: of the driver, beyond this process's.
+            journals: returns the folders where journals lie, if not in the directory.
+            configured: see `configuration`.
+        """
         self.directory = folder / "out"
         self.server = server
+        self._machine = machine
+        self._environ = {**os.environ, "RUNNER_TEST_KEY": KEY, **(environ or {})}
+        self._journals = journals or (lambda: [self.directory / "journal"])
         self.config = configuration(server.url, **configured)
         self.planned = 2 * self.config["seeds"]
         self.in_flight = self.config["models"][0]["max_in_flight"]
@@ -80,15 +107,13 @@ class CliSweep:
 
     def __exit__(self, *_: object) -> None:
         for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            self._kill(process)
         for pid in self._workers | set(self.workers()):
             _kill(pid)
 
-    def move(self, placement: list[str]) -> None:
+    def move(self, placement: list[str], machine: Machine | None = None) -> None:
         """Run somewhere else from the next start on."""
-        self._placement = placement
+        self._placement, self._machine = placement, machine
 
     @property
     def screen(self) -> str:
@@ -99,12 +124,14 @@ class CliSweep:
         """Start `runner sweep` in a process group of its own."""
         command = [sys.executable, "-m", "runner", "sweep", str(self._file)]
         command += [f"output={self.directory}", *self._placement, *extra]
+        if self._machine is not None:
+            command = self._machine.enter(*command)
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 command,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "RUNNER_TEST_KEY": KEY},
+                env=self._environ,
                 start_new_session=True,
             )
         self._running.append(process)
@@ -135,28 +162,41 @@ class CliSweep:
 
     def coordinator(self) -> int:
         """Return the pid of the process that holds the sweep."""
-        last = max((self.directory / "events").glob("holder-*.json"))
-        return json.loads(last.read_bytes())["process"]["pid"]
+        store = open_store(self.directory)
+        last = max(k for k in asyncio.run(store.list(EVENTS)) if "/holder-" in k)
+        holder = decode_holder(asyncio.run(store.get(last)), last).process
+        return pid_here(holder) or holder.pid
 
     def workers(self) -> list[int]:
         """Return the pids of worker processes that run and have a journal."""
         found: set[int] = set()
-        for path in (self.directory / "journal").glob("*.wal"):
+        for path in [p for folder in self._journals() for p in folder.glob("*.wal")]:
             with contextlib.suppress(FileNotFoundError):
                 for frame in scan(path.read_bytes()[:4096]).frames[:1]:
-                    if isinstance(frame, Header) and Path(f"/proc/{frame.process.pid}").exists():
-                        found.add(frame.process.pid)
+                    if isinstance(frame, Header) and (pid := pid_here(frame.process)):
+                        found.add(pid)
         self._workers |= found
         return sorted(found)
 
     def kill_all(self) -> None:
         """Kill driver, coordinator and workers with one blow, as far as they are there yet."""
-        pids = {self._running[-1].pid, *self.workers()}
-        with contextlib.suppress(ValueError, FileNotFoundError):
+        pids = {*self.workers()}
+        with contextlib.suppress(ValueError, StorageError):  # not begun; the store is away
             pids.add(self.coordinator())
         for pid in pids:
             _kill(pid)
-        self._running[-1].wait()
+        self.kill_driver()
+
+    def kill_driver(self) -> None:
+        """Kill the command alone."""
+        self._kill(self._running[-1])
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None and self._machine is not None:
+            os.killpg(process.pid, signal.SIGKILL)  # with `nsenter`, which is no more than the door
+        elif process.poll() is None:
+            process.kill()
+        process.wait()
 
     # What must hold in the end
 

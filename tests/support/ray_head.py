@@ -1,6 +1,6 @@
-"""A real Ray for tests, of one node or more: started by its own command line, on loopback only.
+"""A real Ray for tests, of one node or more: started by its own command line.
 
-Unlike `ray.init()` its ports are given, so that a busy machine does not run into the 15 s that
+All on loopback, or each node on a machine of its own (machines.py). Unlike `ray.init()` its ports are given, so that a busy machine does not run into the 15 s that
 Ray 2.60 allows its agent to announce them.
 """
 
@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.support.machines import Machine
+
 START_S = 120.0
 SETTINGS = {
     "RAY_worker_niceness": "0",
@@ -28,9 +30,11 @@ SETTINGS = {
 class _Node:
     """One `ray start --block`; a context manager."""
 
-    def __init__(self, cpus: int, environ: dict[str, str]) -> None:
+    def __init__(self, cpus: int, environ: dict[str, str], machine: Machine | None) -> None:
         self._cpus = cpus
         self._environ = environ
+        self.machine = machine
+        self.ip = machine.ip if machine else "127.0.0.1"
         self.folder = Path()
         """Of logs. A short path, since sockets lie below it."""
         self.process: subprocess.Popen[bytes]
@@ -40,15 +44,17 @@ class _Node:
     def _start(self, *arguments: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         grpc, http, export, envs = free_ports(4)
-        self.metrics = f"http://127.0.0.1:{export}/metrics"
+        self.metrics = f"http://{self.ip}:{export}/metrics"
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments),
-            *("--node-ip-address=127.0.0.1", f"--num-cpus={self._cpus}"),
+            *(f"--node-ip-address={self.ip}", f"--num-cpus={self._cpus}"),
             *(f"--dashboard-agent-grpc-port={grpc}", f"--dashboard-agent-listen-port={http}"),
             *(f"--metrics-export-port={export}", f"--runtime-env-agent-port={envs}"),
             *("--object-store-memory=80000000", "--disable-usage-stats"),
         ]
-        if "--head" in arguments:  # the others take it from the head
+        if self.machine is not None:
+            command = self.machine.enter(*command)
+        elif "--head" in arguments:  # the others take it from the head
             command.append(f"--temp-dir={self.folder}")
         with (self.folder / "start.log").open("wb") as log:
             self.process = subprocess.Popen(
@@ -89,8 +95,15 @@ class _Node:
 class RayHead(_Node):
     """The head; `address` is what `--address` takes."""
 
-    def __init__(self, cpus: int = 4, *, dashboard: bool = False, **environ: str) -> None:
-        super().__init__(cpus, environ)
+    def __init__(
+        self,
+        cpus: int = 4,
+        *,
+        dashboard: bool = False,
+        machine: Machine | None = None,
+        **environ: str,
+    ) -> None:
+        super().__init__(cpus, environ, machine)
         self.address = ""
         self.dashboard = ""
         """Address of its job API, where it has one."""
@@ -105,10 +118,10 @@ class RayHead(_Node):
 
     def _begin(self) -> None:
         gcs, http = free_ports(2)
-        self.address = f"127.0.0.1:{gcs}"
+        self.address = f"{self.ip}:{gcs}"
         shown = ["--include-dashboard=false"]
         if self._has_dashboard:
-            self.dashboard = f"http://127.0.0.1:{http}"
+            self.dashboard = f"http://{self.ip}:{http}"
             shown = ["--include-dashboard=true", f"--dashboard-port={http}"]
         self._start("--head", f"--port={gcs}", *shown)
 
@@ -116,8 +129,16 @@ class RayHead(_Node):
 class RayNode(_Node):
     """A further node of a head; `mark` is a resource that only it has."""
 
-    def __init__(self, head: RayHead, mark: str, cpus: int = 1, **environ: str) -> None:
-        super().__init__(cpus, environ)
+    def __init__(
+        self,
+        head: RayHead,
+        mark: str,
+        cpus: int = 1,
+        *,
+        machine: Machine | None = None,
+        **environ: str,
+    ) -> None:
+        super().__init__(cpus, environ, machine)
         self._head = head
         self._mark = mark
 

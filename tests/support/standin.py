@@ -1,6 +1,6 @@
 """A fast HTTP server that stands in for a model API: Messages API and chat completions.
 
-`python -m tests.support.standin --port 0 [--config JSON]` prints the port in one line and serves
+`python -m tests.support.standin [--host H] [--port 0] [--config JSON]` prints the port in one line and serves
 until its standard input closes or it is killed (`--forever`: only killed). `StandIn` runs it in a process of its own,
 `serving()` inside the running event loop.
 
@@ -67,6 +67,8 @@ class State:
         self.answered_markers: Counter[str] = Counter()
         self.conversations: dict[str, Counter[int]] = {}
         self.outcomes: Counter[str] = Counter()
+        self.callers: Counter[str] = Counter()
+        """By address: which machine sends."""
 
     def stats(self) -> bytes:
         """Return all counts as JSON."""
@@ -83,6 +85,7 @@ class State:
                 "answered_markers": self.answered_markers,
                 "conversations": self.conversations,
                 "outcomes": self.outcomes,
+                "callers": self.callers,
             },
             option=orjson.OPT_NON_STR_KEYS,
         )
@@ -144,6 +147,7 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         self._state.connections += 1
+        self._caller = str(transport.get_extra_info("peername")[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop what is still being answered."""
@@ -178,6 +182,7 @@ class Connection(asyncio.Protocol):
         state = self._state
         if path.endswith((b"/messages", b"/chat/completions")):
             call = _Call(state, path.endswith(b"/chat/completions"), head, body)
+            state.callers[self._caller] += 1
             plain = call.fault is None or call.fault.kind not in {"hang", "slow"}
             state.in_flight += 1
             state.max_in_flight = max(state.max_in_flight, state.in_flight)
@@ -335,7 +340,8 @@ async def serving(**settings: Any) -> AsyncIterator[tuple[str, State]]:
 class StandIn:
     """The server in a process of its own; a context manager."""
 
-    def __init__(self, *, port: int = 0, **settings: Any) -> None:
+    def __init__(self, host: str = "127.0.0.1", *, port: int = 0, **settings: Any) -> None:
+        self._host = host
         self._settings = settings
         self._port = port
         self.process: subprocess.Popen[str]
@@ -344,7 +350,10 @@ class StandIn:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.support.standin"]
         self.process = subprocess.Popen(
-            [*command, "--port", str(self._port), "--config", json.dumps(self._settings)],
+            [
+                *(*command, "--host", self._host, "--port", str(self._port)),
+                *("--config", json.dumps(self._settings)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -356,7 +365,7 @@ class StandIn:
             self.process.kill()
             msg = f"the stand-in did not start: {line!r}"
             raise RuntimeError(msg)
-        self.url = f"http://127.0.0.1:{int(line)}"
+        self.url = f"http://{self._host}:{int(line)}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -385,10 +394,10 @@ class StandIn:
             return json.load(response)
 
 
-async def _serve(port: int, settings: Settings, forever: bool) -> None:
+async def _serve(host: str, port: int, settings: Settings, forever: bool) -> None:
     loop = asyncio.get_running_loop()
     state = State(settings)
-    server = await loop.create_server(lambda: Connection(state), "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(lambda: Connection(state), host, port, backlog=4096)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     if forever:
@@ -400,6 +409,7 @@ async def _serve(port: int, settings: Settings, forever: bool) -> None:
 def main() -> None:
     """Serve until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--config", default="{}", help="JSON of Settings")
     parser.add_argument("--forever", action="store_true", help="ignore standard input")
@@ -410,7 +420,7 @@ def main() -> None:
         run = asyncio.run
     else:
         run = uvloop.run
-    run(_serve(args.port, Settings.of(json.loads(args.config)), args.forever))
+    run(_serve(args.host, args.port, Settings.of(json.loads(args.config)), args.forever))
 
 
 if __name__ == "__main__":
