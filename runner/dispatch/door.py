@@ -263,4 +263,8 @@ async def _read(reader: asyncio.StreamReader) -> object:
         msg = f"a message of {size} bytes"
         raise OSError(msg)
     data = await reader.readexactly(size)
-    return pickle.loads(data)  # noqa: S301  # only processes of this user can connect
+    try:
+        return pickle.loads(data)  # noqa: S301  # only processes of this user can connect
+    except Exception as error:
+        msg = f"a message of another version of runner ({type(error).__name__})"
+        raise OSError(msg) from error
