@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -58,9 +59,11 @@ class There:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    return "/somewhere/out"
+def place(monkeypatch):
+    # A socket's path has at most 107 characters; pytest's own folders are longer under xdist.
+    with tempfile.TemporaryDirectory(prefix="door-") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield "/somewhere/out"
 
 
 def peer(place: str) -> GuestPeer:
