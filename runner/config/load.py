@@ -86,7 +86,7 @@ def load_config(
     _fill_in(config)
     fill_in(config, judge)
     text = dump_resolved(config)
-    return Loaded(config=config, seeds=seeds, source=source, digest=digest_of(config), text=text)
+    return Loaded(config=config, seeds=seeds, source=source, digest=digest_of(text), text=text)
 
 
 def load_graders(path: str | Path, *, environ: Mapping[str, str] | None = None) -> SweepConfig:

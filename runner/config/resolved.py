@@ -48,9 +48,9 @@ def dump_plain(config: SweepConfig) -> str:
     return write(_spare(config))
 
 
-def digest_of(config: SweepConfig) -> str:
-    """Return the SHA-256, in hex, of the resolved text without facts."""
-    return hashlib.sha256(dump_resolved(config).encode()).hexdigest()
+def digest_of(text: str) -> str:
+    """Return the SHA-256, in hex, of a resolved text without facts."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_resolved(

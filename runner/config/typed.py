@@ -1,9 +1,9 @@
 """From a tree of plain values to the dataclasses of `schema.py`. The only home of OmegaConf.
 
 First every key and type is checked against the schema, so that all problems come at once, each
-with its place; then OmegaConf merges what is left into the structured configuration. Texts go
-through OmegaConf as placeholders, so that nothing in them (`$`, braces, backslashes, `???`) can
-mean anything to it.
+with its place; then OmegaConf merges what is left into the structured configuration. Texts, and
+values that may be anything, go through OmegaConf as placeholders, so that nothing in them (`$`,
+braces, backslashes, `???`) can mean anything to it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from runner.config.schema import NAMED_LISTS, ProviderKind, Streaming, SweepConfig
+from runner.config.schema import NAMED_LISTS, SweepConfig
 from runner.config.source import Problems, Where, nearest
 from runner.config.yaml_tree import Node, Plain, name_of
 
 _SECRET_WORDS = ("api_key", "apikey", "key", "token", "auth_token", "secret", "password", "bearer")
-_ENUM_NAMES = frozenset((*ProviderKind, *Streaming))
 _OUTSIDE = ("extends", "model_defaults")
 """Top-level keys that are resolved before typing; here only for suggestions."""
 
@@ -40,7 +40,7 @@ class Typing:
 
     def fields_of(self, node: Node, cls: type, at: str) -> dict[str, Plain]:
         """Return the entries that fit the dataclass; the others are noted and left out."""
-        hints = typing.get_type_hints(cls)
+        hints = _hints(cls)
         kept: dict[str, Plain] = {}
         if not isinstance(node.value, dict):
             text = f"needs `key: value` lines, not {_shown(node.value)}."
@@ -138,46 +138,55 @@ class Typing:
 
 def to_config(plain: dict[str, Plain]) -> SweepConfig:
     """Merge checked values into the structured configuration."""
-    texts: dict[str, str] = {}
-    masked = {k: _mask(v, texts) for k, v in plain.items()}
-    merged = OmegaConf.merge(OmegaConf.structured(SweepConfig), OmegaConf.create(masked))
+    kept: dict[str, Plain] = {}
+    masked: dict[str, Any] = _mask(plain, SweepConfig, kept)
+    # Nobody else has these two, so that the merge need not copy them first.
+    merged = OmegaConf.unsafe_merge(OmegaConf.structured(SweepConfig), OmegaConf.create(masked))
     config = OmegaConf.to_object(merged)
     assert isinstance(config, SweepConfig)
-    _unmask_fields(config, texts)
+    _unmask_fields(config, kept)
     return config
 
 
-def _mask(value: Plain, texts: dict[str, str]) -> Plain:
-    if isinstance(value, str):
-        if value in _ENUM_NAMES:
-            return value
-        token = f"text {len(texts)}"
-        texts[token] = value
+def _mask(value: Plain, hint: Any, kept: dict[str, Plain]) -> Any:
+    """Put a placeholder for every text, and for whatever may be anything, with all below it."""
+    hint = _plain_hint(hint)
+    if hint is Any or (isinstance(value, str) and not issubclass(hint, StrEnum)):
+        token = f"kept {len(kept)}"
+        kept[token] = value
         return token
     if isinstance(value, dict):
-        return {k: _mask(v, texts) for k, v in value.items()}
+        if is_dataclass(hint):
+            hints = _hints(cast("type", hint))
+            return {k: _mask(v, hints[k], kept) for k, v in value.items()}
+        return {k: _mask(v, typing.get_args(hint)[1], kept) for k, v in value.items()}
     if isinstance(value, list):
-        return [_mask(v, texts) for v in value]
+        return [_mask(v, typing.get_args(hint)[0], kept) for v in value]
     return value
 
 
-def _unmask_fields(config: object, texts: Mapping[str, str]) -> None:
+def _unmask_fields(config: object, kept: Mapping[str, Plain]) -> None:
     for f in fields(cast("Any", config)):
-        setattr(config, f.name, _unmask(getattr(config, f.name), texts))
+        setattr(config, f.name, _unmask(getattr(config, f.name), kept))
 
 
-def _unmask(value: Any, texts: Mapping[str, str]) -> Any:
+def _unmask(value: Any, kept: Mapping[str, Plain]) -> Any:
     if isinstance(value, StrEnum):
         return value
     if isinstance(value, str):
-        return texts.get(value, value)
+        return kept.get(value, value)
     if isinstance(value, dict):
-        return {k: _unmask(v, texts) for k, v in cast("dict[str, Any]", value).items()}
+        return {k: _unmask(v, kept) for k, v in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_unmask(v, texts) for v in cast("list[Any]", value)]
+        return [_unmask(v, kept) for v in cast("list[Any]", value)]
     if is_dataclass(value):
-        _unmask_fields(value, texts)
+        _unmask_fields(value, kept)
     return value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _plain_hint(hint: Any) -> Any:

@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import orjson
+
 from runner.core.values import (
     Answer,
     Conversation,
@@ -303,7 +305,7 @@ class SimProvider:
 
 
 def _numbers(content: object) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(int(n) for n in CALL.findall(json.dumps(content).encode())))
+    return tuple(dict.fromkeys(int(n) for n in CALL.findall(orjson.dumps(content))))
 
 
 def _history(messages: list[dict[str, object]]) -> tuple[int, ...]:
@@ -330,7 +332,7 @@ def prepare(model: str, conversation: Conversation, seed: int) -> Prepared:
 
 def read(body: bytes) -> Reply | Failure:
     """Read an answer; pure. The call's number is in the content whatever the end state."""
-    value = json.loads(body)
+    value = orjson.loads(body)
     stop = value["stop"]
     blocks = [{"type": "text", "text": value["text"]}] if value["text"] else []
     blocks.append({"type": "thinking", "thinking": value["id"], "signature": "s"})

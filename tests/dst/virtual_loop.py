@@ -60,11 +60,7 @@ class VirtualTask(_OrderedHash, asyncio.Task):  # type: ignore[type-arg]
 
 
 class VirtualFuture(_OrderedHash, asyncio.Future):  # type: ignore[type-arg]
-    """A future that hashes by creation order."""
-
-    def __init__(self, order: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._order = order
-        super().__init__(loop=loop)
+    """A future that hashes by creation order, which `VirtualLoop.create_future` tells it."""
 
 
 class VirtualHandle(asyncio.Handle):
@@ -171,7 +167,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         pass  # a cancelled timer is dropped when its time comes
 
     def create_future(self) -> asyncio.Future[Any]:
-        return VirtualFuture(next(self._order), self)
+        future = VirtualFuture(loop=self)
+        future._order = next(self._order)
+        return future
 
     def create_task(
         self,

@@ -21,6 +21,7 @@ UNSEEN = {"ordinary", "no_action", "declined", "unsent_threat"}
 """Outcomes of personas that are `other` to the graders of the stories."""
 ACTORS = {"safeguards-small": "filter", "dialogue-small": "people"}
 """Sweeps in which another model plays somebody, or judges."""
+BRISK = ("engine.heartbeat_s=0.1", "engine.publish_s=0.1")
 COUNTED = {"episodes-small", "money-making-small"}
 """With tools, and scripted; tests/unit/simulate/test_deeds.py goes through every story."""
 
@@ -37,7 +38,7 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
-    given = [f"models.opus-4-5.base_url={url}", "seeds=1", "output=out"]
+    given = [f"models.opus-4-5.base_url={url}", "seeds=1", "output=out", *BRISK]
     given.append(f"models.opus-4-5.model={name}")
     if name in ACTORS:
         given.append(f"actors.{ACTORS[name]}.base_url={url}")
