@@ -53,7 +53,9 @@ def left_behind(config: SweepConfig) -> Iterator[str]:
     """Yield a line for each file that the configuration only names, and that does not travel with it."""
     named = [(f"scenarios.{s.name}.python", s.python) for s in config.scenarios]
     named += [(f"graders.{g.name}.use", g.use) for g in config.graders]
-    named += [(f"models.{m.name}.local.gguf", m.local.gguf) for m in called(config)]
+    for m in called(config):
+        named += [(f"models.{m.name}.local.gguf", m.local.gguf)]
+        named += [(f"models.{m.name}.local.chat_template", m.local.chat_template)]
     for key, value in named:
         file = value.rpartition(":")[0] if value and ".py:" in value else value
         if file and Path(file).is_absolute():

@@ -20,7 +20,7 @@ from runner.core.identity import CellForm, canonical_json
 from runner.core.money import Tariff
 from runner.core.seeds import SeedSet
 from runner.core.values import TARGET
-from runner.core.weights import find_gguf, weights_sha256
+from runner.core.weights import local_revision
 from runner.plan.cells import Cell, Plan, cell_name
 from runner.plan.diff import assign_numbers
 from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_axes
@@ -163,7 +163,7 @@ def local_revisions(models: Iterable[ModelConfig], findings: Findings) -> dict[s
     for model in models:
         if model.provider is ProviderKind.local and not model.revision:
             try:
-                hashes[model.name] = weights_sha256(find_gguf(model.local.gguf))
+                hashes[model.name] = local_revision(model.local.gguf, model.local.chat_template)
             except ConfigError as error:
                 findings.error(f"models.{model.name}", str(error).partition(": ")[2])
     return hashes

@@ -56,7 +56,7 @@ def lint(
     check_names("models", [m.name for m in config.models], findings)
     read_seeds(config, findings)
     # Files stand for their hashes: lint tells models apart without reading weights.
-    weights = {m.name: f"file {m.local.gguf}" for m in called(config)}
+    weights = {m.name: f"file {m.local.gguf} {m.local.chat_template}" for m in called(config)}
     read_targets(config.models, weights, findings)
     read_actors(config, weights, findings)
     check_casts(config, findings)
