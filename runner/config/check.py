@@ -157,10 +157,17 @@ def _check_given(scenario: ScenarioConfig, key: str, judge: Judge) -> None:
         scenario.prompts is None or (isinstance(scenario.prompts, list | str) and scenario.prompts)
     ):
         judge.note(f"{key}.prompts", "is neither a list of prompts nor the path of a file of them.")
-    if scenario.python and (scenario.prompts is not None or scenario.history):
-        judge.note(f"{key}.python", "has no place beside `prompts` or `history`. Keep one of them.")
+    for name in _WRITTEN if scenario.python else ():
+        if getattr(scenario, name):
+            text = "has no place beside `python`, which returns it in its Scene. Keep one of them."
+            judge.note(f"{key}.{name}", text)
 
 
+_WRITTEN = (
+    *("system", "user", "turns", "history", "prompts", "variables", "fragments", "types"),
+    *("perturbations", "environment", "roles", "tools"),
+)
+"""What a scenario in a file says, and one in Python returns."""
 _GRADER_KEYS = {
     "rule": ("gates", "outcomes"),
     "python": ("use",),

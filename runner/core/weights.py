@@ -71,6 +71,32 @@ def weights_sha256(file: Path) -> str:
     return _remembered(str(file.resolve()), found.st_size, found.st_mtime_ns)
 
 
+def local_revision(gguf: str | None, chat_template: str | None) -> str:
+    """Return what stands in the identity for a local model: its weights' hash, or that of both.
+
+    Raises:
+        ConfigError: a file is missing or cannot be read; says what to change.
+    """
+    weights = weights_sha256(find_gguf(gguf))
+    if chat_template is None:
+        return weights
+    text = read_template(chat_template)
+    return hashlib.sha256(f"{weights}\0{text}".encode()).hexdigest()
+
+
+def read_template(path: str) -> str:
+    """Return the text of a chat template.
+
+    Raises:
+        ConfigError: it cannot be read as UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"local.chat_template: {path} cannot be read ({error}). Name a text file, or none"
+        raise ConfigError(msg) from None
+
+
 @cache
 def _remembered(path: str, size: int, modified_ns: int) -> str:
     named = hashlib.sha256(f"{path}\0{size}\0{modified_ns}".encode()).hexdigest()

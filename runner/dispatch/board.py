@@ -75,6 +75,7 @@ class Board:
         """
         dead = _by_model(table.plan, state.dead)
         models = [self._model(table, m, dead[m]) for m in table.plan.models]
+        actors = [self._model(table, name, 0) for name in self._actors(table)]
         ended = sum(m.done + m.unpublished + m.failed for m in models)
         rate = self._rate(now, ended)
         owed = table.plan.jobs - ended
@@ -89,8 +90,9 @@ class Board:
             failed=sum(m.failed for m in models),
             unpublished=sum(m.unpublished for m in models),
             owed=owed,
-            in_flight=sum(m.in_flight for m in models),
+            in_flight=sum(m.in_flight for m in (*models, *actors)),
             models=tuple(models),
+            actors=tuple(actors),
             rate_per_s=rate,
             eta_s=owed / rate if rate > 0 else None,
             elapsed_s=now - self.started_at,
@@ -107,6 +109,11 @@ class Board:
             quotas=() if quotas is None else quotas.progress(now),
             budget=budget or BudgetProgress(),
         )
+
+    def _actors(self, table: LeaseTable) -> list[str]:
+        """Return the models that were called and have no jobs of their own."""
+        names = {*self._past, *(name for w in table.workers.values() for name in w.beat.tallies)}
+        return sorted(names - {*table.plan.models})
 
     def _model(self, table: LeaseTable, model: str, dead: int) -> ModelProgress:
         tally = self.tally(table, model)

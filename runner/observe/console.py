@@ -114,7 +114,7 @@ def render(progress: Progress) -> Group:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for i, title in enumerate(columns()):
         table.add_column(title, justify="left" if i == 0 else "right", no_wrap=True)
-    for model in progress.models:
+    for model in progress.called:
         style = "red" if model.name in progress.stopped_models else ""
         table.add_row(*(Text(cell) for cell in row(model)), style=style)
     stopped = [

@@ -48,7 +48,7 @@ def samples(progress: Progress) -> list[Sample]:
             ("memory_bytes", "Memory of all worker processes", p.memory_bytes),
         )
     ]
-    for model in p.models:
+    for model in p.called:
         found += _of_model(sweep | {"model": model.name}, model)
     for quota in p.quotas:
         found += _of_group(sweep | {"group": quota.group}, quota)

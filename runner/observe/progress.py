@@ -99,6 +99,9 @@ class Progress:
     """Without an end state."""
     in_flight: int = 0
     models: tuple[ModelProgress, ...] = ()
+    """Those under test."""
+    actors: tuple[ModelProgress, ...] = ()
+    """Those that play roles or judge for safeguards; without jobs of their own."""
     rate_per_s: float = 0.0
     """Jobs that ended per second, over the last minute."""
     eta_s: float | None = None
@@ -126,6 +129,11 @@ class Progress:
     budget: BudgetProgress = field(default_factory=BudgetProgress)
     """Spending of the whole sweep."""
 
+    @property
+    def called(self) -> tuple[ModelProgress, ...]:
+        """Every model that costs calls and tokens."""
+        return (*self.models, *self.actors)
+
 
 def to_json(progress: Progress) -> bytes:
     """Encode for `events/status-<claim>.json`."""
@@ -142,9 +150,11 @@ def from_json(data: bytes) -> Progress:
         raw = json.loads(data)
         known = {k: v for k, v in raw.items() if k in Progress.__dataclass_fields__}
         fields = ModelProgress.__dataclass_fields__
-        known["models"] = tuple(
-            ModelProgress(**{k: v for k, v in m.items() if k in fields}) for m in raw["models"]
-        )
+        for kind in ("models", "actors"):
+            known[kind] = tuple(
+                ModelProgress(**{k: v for k, v in m.items() if k in fields})
+                for m in raw.get(kind, ())
+            )
         known["phase"] = Phase(raw["phase"])
         money = raw.get("budget", {})
         limits = BudgetProgress.__dataclass_fields__
@@ -187,7 +197,7 @@ def spent(progress: Progress) -> list[str]:
     """Return what was spent: of a budget by the whole sweep, else by this process; or nothing."""
     if progress.budget.limited:
         return progress.budget.words()
-    models = progress.models
+    models = progress.called
     usd, unknown = sum(m.cost_usd for m in models), sum(m.uncounted for m in models)
     if not usd and not any(m.requests > m.uncounted for m in models):
         return []  # nothing has a price
@@ -263,7 +273,7 @@ def row(model: ModelProgress) -> tuple[str, ...]:
 
 def lines(progress: Progress, width: int) -> list[str]:
     """Return the whole screen as plain lines, none longer than `width` characters."""
-    table = [columns(), *(row(m) for m in progress.models)]
+    table = [columns(), *(row(m) for m in progress.called)]
     return _screen(progress, [heading(progress), *_table(table)], [footing(progress)], width)
 
 
@@ -302,7 +312,7 @@ def plain(progress: Progress) -> str:
     """Return one line for a log file or a CI console."""
     p = progress
     retries: dict[str, int] = {}
-    for model in p.models:
+    for model in p.called:
         for kind, number in model.retries.items():
             retries[kind] = retries.get(kind, 0) + number
     parts = [
@@ -312,9 +322,9 @@ def plain(progress: Progress) -> str:
         *([_eta(p)] if p.phase is Phase.RUNNING and p.owed else []),
         f"failed {count(p.failed)}",
         "tokens "
-        + short(sum(m.input_tokens for m in p.models))
+        + short(sum(m.input_tokens for m in p.called))
         + " in, "
-        + short(sum(m.output_tokens for m in p.models))
+        + short(sum(m.output_tokens for m in p.called))
         + " out",
         f"workers {p.workers}",
         *spent(p),

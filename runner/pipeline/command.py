@@ -305,8 +305,8 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float 
         planned=plan.jobs,
         states=states,
         elapsed_s=elapsed_s,
-        attempts=sum(m.requests for m in last.models) if last else 0,
-        failed_attempts=sum(sum(m.retries.values()) for m in last.models) if last else 0,
+        attempts=sum(m.requests for m in last.called) if last else 0,
+        failed_attempts=sum(sum(m.retries.values()) for m in last.called) if last else 0,
         repeated=last.lost_calls if last else 0,
         stopped=_reason(end),
         resume_with=_higher(end),
@@ -318,7 +318,7 @@ async def _outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float 
 def _money(last: Progress | None) -> tuple[str, ...]:
     if last is None:
         return ()
-    cached = saved(last.models)
+    cached = saved(last.called)
     return (*spent(last), cached) if cached else tuple(spent(last))
 
 

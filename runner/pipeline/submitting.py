@@ -1,7 +1,7 @@
 """`runner submit`: a sweep as a job of a Ray cluster, from anywhere that reaches its job API.
 
 What is sent is the resolved configuration, checked here, in one file: scenarios of other files are
-in it. The entrypoint is the same idempotent `runner sweep` that a person types, so a job that was
+in it, and prompts of files (`travelling.py`). The entrypoint is the same idempotent `runner sweep` that a person types, so a job that was
 lost is made good by submitting again, and while one runs a second `submit` follows it.
 """
 
@@ -22,6 +22,7 @@ from runner.config.schema import SweepConfig
 from runner.core.clock import SystemClock
 from runner.core.errors import EXIT_ABORTED, EXIT_OK, ConfigError
 from runner.observe.terminal import clean
+from runner.pipeline.travelling import left_behind, travelling
 from runner.record.place import is_url
 from runner.scenarios.build import build_book
 
@@ -52,10 +53,11 @@ async def submit(loaded: Loaded, asked: Submission, say: Callable[[str], None]) 
         The exit code of the job's command; 0 where nobody follows it.
 
     Raises:
-        ConfigError: the configuration does not hold, or its output is on one node's disk.
+        ConfigError: the configuration does not hold, its prompts cannot be sent, or its output is on
+            one node's disk.
         BackendError: no job API there, or it refuses.
     """
-    config = loaded.config
+    config = travelling(loaded.config)
     output = config.output or ""
     if not is_url(output) and not Path(output).is_absolute():
         msg = (
@@ -72,6 +74,8 @@ async def submit(loaded: Loaded, asked: Submission, say: Callable[[str], None]) 
     if name is not None:
         say(f"{name} runs already: following it")
     else:
+        for line in left_behind(config):
+            say(line)
         name = _hand_over(jobs, family, config, asked)
         say(f"submitted {name} to {asked.address}")
     where = shlex.quote(output)

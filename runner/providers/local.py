@@ -34,7 +34,7 @@ from runner.core.values import (
     Prepared,
     Reply,
 )
-from runner.core.weights import find_gguf, weights_sha256
+from runner.core.weights import find_gguf, read_template, weights_sha256
 from runner.providers.codec import ModelCodec
 from runner.providers.local_server import ServerFolder
 from runner.providers.private_folder import private_folder
@@ -73,6 +73,10 @@ class LocalProvider:
             raise ConfigError(msg)
         try:
             self._weights = find_gguf(model.local.gguf)
+        except ConfigError as error:
+            raise ConfigError(*(f"{where}.{problem}" for problem in error.problems)) from None
+        try:
+            self._server = server_folder(self._weights, model.local)
         except ConfigError as error:
             raise ConfigError(*(f"{where}.{problem}" for problem in error.problems)) from None
         self._model = model
@@ -133,7 +137,7 @@ class LocalProvider:
             return self._inner
 
     def _join_or_start(self) -> str:
-        folder = server_folder(self._weights, self._model.local)
+        folder = self._server
         if self._client is None:
             self._client = folder.register()
         return start(folder, self._weights, self._model.local)
@@ -162,6 +166,7 @@ def server_folder(weights: Path, config: LocalServerConfig) -> ServerFolder:
     """Return the folder of the one server of this node for these weights and settings."""
     facts = (
         weights_sha256(weights),
+        "" if config.chat_template is None else read_template(config.chat_template),
         str(config.context_tokens),
         str(config.parallel),
         str(config.threads),
@@ -198,6 +203,7 @@ def _spawn(folder: ServerFolder, weights: Path, config: LocalServerConfig) -> in
         "--folder", str(folder.root), "--gguf", str(weights),
         "--context-tokens", str(config.context_tokens),
         "--parallel", str(config.parallel), "--threads", str(config.threads),
+        *(["--chat-template", config.chat_template] if config.chat_template else []),
     ]  # fmt: skip
     ended = subprocess.run(
         command,

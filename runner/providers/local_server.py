@@ -143,6 +143,8 @@ def _serve(args: argparse.Namespace, folder: ServerFolder) -> None:
     params.n_ctx = args.parallel * args.context_tokens
     params.n_parallel = args.parallel
     params.use_jinja = True
+    if args.chat_template:
+        params.chat_template = Path(args.chat_template).read_text(encoding="utf-8")
     params.cache_ram_mib = _PROMPT_CACHE_MIB
     params.verbosity = _ERRORS_ONLY
     params.hostnames = ["127.0.0.1"]
@@ -162,6 +164,7 @@ def main() -> None:
     parser.add_argument("--context-tokens", type=int, required=True)
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--chat-template")
     args = parser.parse_args()
     folder = ServerFolder(Path(args.folder))
     child = os.fork()  # before any thread exists; the parent's exit hands the child to init

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig, called
@@ -20,7 +20,7 @@ from runner.core.identity import CellForm, canonical_json
 from runner.core.money import Tariff
 from runner.core.seeds import SeedSet
 from runner.core.values import TARGET
-from runner.core.weights import find_gguf, weights_sha256
+from runner.core.weights import local_revision
 from runner.plan.cells import Cell, Plan, cell_name
 from runner.plan.diff import assign_numbers
 from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_axes
@@ -163,7 +163,7 @@ def local_revisions(models: Iterable[ModelConfig], findings: Findings) -> dict[s
     for model in models:
         if model.provider is ProviderKind.local and not model.revision:
             try:
-                hashes[model.name] = weights_sha256(find_gguf(model.local.gguf))
+                hashes[model.name] = local_revision(model.local.gguf, model.local.chat_template)
             except ConfigError as error:
                 findings.error(f"models.{model.name}", str(error).partition(": ")[2])
     return hashes
@@ -231,6 +231,19 @@ def check_casts(config: SweepConfig, findings: Findings) -> None:
         _check_roles(names, findings)
 
 
+def check_cast(one: RenderedCondition, known: Collection[str], findings: Findings) -> bool:
+    """Tell whether every model of a condition's roles is known; note those that only Python names."""
+    missing = [(role, actor) for role, actor in one.script.cast if actor not in known]
+    if one.prompts.scenario.python:
+        named = [(f"{one.prompts.key}.python", role) for role, _ in one.script.cast]
+        _check_roles(named, findings)
+        for role, actor in missing:
+            what = f"{actor!r}, which is to play {role}, is no entry of actors or models"
+            fix = f"Models here: {', '.join(sorted(known))}"
+            findings.error(f"{one.prompts.key}.python", what, fix)
+    return not missing
+
+
 def _check_roles(names: Sequence[tuple[str, str]], findings: Findings) -> None:
     """Note names of roles, given with their keys, that are none, twice, or the model under test's."""
     given = [name for _, name in names]
@@ -283,8 +296,8 @@ class _Rendered:
             self._refuse(twin, prompts.scenario.name, name, findings, prompts.key)
             return
         cast_ = script.cast
-        if any(actor not in self.known for _, actor in cast_):
-            return  # said already
+        if not check_cast(one, self.known, findings):
+            return
         whole = self._form(prompts, script).condition(
             script.canonical_messages(),
             environment=script.canonical_environment,

@@ -16,6 +16,7 @@ from runner.config.source import Source
 from runner.scenarios.axes import check_filters, label
 from runner.scenarios.build import (
     RenderedCondition,
+    check_cast,
     check_casts,
     check_names,
     expand,
@@ -55,13 +56,13 @@ def lint(
     check_names("models", [m.name for m in config.models], findings)
     read_seeds(config, findings)
     # Files stand for their hashes: lint tells models apart without reading weights.
-    weights = {m.name: f"file {m.local.gguf}" for m in called(config)}
+    weights = {m.name: f"file {m.local.gguf} {m.local.chat_template}" for m in called(config)}
     read_targets(config.models, weights, findings)
     read_actors(config, weights, findings)
     check_casts(config, findings)
     twins = _Twins(findings)
     for scenario in config.scenarios:
-        _lint_scenario(scenario, config.models, twins, findings)
+        _lint_scenario(scenario, config, twins, findings)
     for kind in ("models", "actors", "judges"):
         for model in cast("list[ModelConfig]", getattr(config, kind)):
             lint_model(model, f"{kind}.{model.name}", today or date.min, findings)
@@ -74,8 +75,9 @@ def lint(
 
 
 def _lint_scenario(
-    scenario: ScenarioConfig, models: Sequence[ModelConfig], twins: _Twins, findings: Findings
+    scenario: ScenarioConfig, config: SweepConfig, twins: _Twins, findings: Findings
 ) -> None:
+    models, known = config.models, {m.name for m in called(config)}
     prompts: Prompts | PythonPrompts | None = None
     key = f"scenarios.{scenario.name}"
     lint_types(scenario, key, findings)
@@ -96,6 +98,7 @@ def _lint_scenario(
                 )
             check_filters(scenario.controls, prompts.axes, f"{key}.controls", findings)
             _tools(one, findings)
+        check_cast(one, known, findings)
         texts.look(one)
         largest = max(largest, (one.script.longest, one.name))
         if one.script.prefilled and prefilled is None:

@@ -27,7 +27,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from runner.config.schema import EndConfig, ScenarioConfig
+from runner.config.schema import EndConfig, RoleConfig, ScenarioConfig
 from runner.core.facts import Scalar
 from runner.core.identity import canonical_json
 from runner.scenarios.axes import Axis, Level, label
@@ -37,7 +37,7 @@ from runner.scenarios.findings import Findings, RenderProblem
 from runner.scenarios.history import check_history
 from runner.scenarios.perturbations import Perturbations
 from runner.scenarios.script import Script
-from runner.scenarios.staging import Staging, make_staging
+from runner.scenarios.staging import Role, Staging, make_staging
 from runner.scenarios.symbolic import Pattern, SymbolicError, symbolic_draw, symbolic_seed
 from runner.scenarios.templates import Template, TemplateProblem, symbolic_names
 
@@ -56,6 +56,8 @@ class Scene:
     environment: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """As in a scenario file, already rendered."""
     tools: Sequence[Mapping[str, Any]] = ()
+    roles: Sequence[Mapping[str, Any]] = ()
+    """Whom other models play: `{name, model, plays, system, answers}` as under `roles:` of a file."""
     grading: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -241,11 +243,23 @@ class PythonPrompts:
         return make_staging(
             setup=_patterns(scene.environment),
             own_tools=scene.tools,
-            roles=(),
+            roles=tuple(_role(given, i) for i, given in enumerate(scene.roles)),
             guards=guards,
             end=self.scenario.end or EndConfig(),
             perturbations=Perturbations(),
         )
+
+
+def _role(given: Mapping[str, Any], number: int) -> Role:
+    needed, most = ("name", "model", "plays", "system"), given.get("answers", RoleConfig().answers)
+    texts = [given.get(name) for name in needed]
+    if not all(isinstance(t, str) and t for t in texts) or set(given) - {*needed, "answers"}:
+        what = f"a role is {{{', '.join(needed)}, answers}}, all but the last of them texts"
+        raise SetupProblem(key=f"roles[{number}]", what=what)
+    if not isinstance(most, int) or most < 1:
+        raise SetupProblem(key=f"roles[{number}].answers", what="needs 1 or more")
+    name, model, plays, system = map(str, texts)
+    return Role(name=name, actor=model, plays=Pattern(plays), system=Pattern(system), answers=most)
 
 
 def _is_on(when: str, bound: Mapping[str, object]) -> bool:

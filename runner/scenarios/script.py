@@ -14,7 +14,14 @@ from runner.core.identity import canonical_json, draw
 from runner.core.values import Conversation, Shared
 from runner.scenarios.history import Message, opening
 from runner.scenarios.perturbations import Perturbations
-from runner.scenarios.staging import SCRIPTED, Staging, filled_for, is_static, symbolic
+from runner.scenarios.staging import (
+    SCRIPTED,
+    Staging,
+    filled_for,
+    is_static,
+    patterns_in,
+    symbolic,
+)
 from runner.scenarios.symbolic import Pattern
 
 _SCRIPTED = canonical_json(SCRIPTED)
@@ -54,7 +61,8 @@ class Script:
     def _draws(self) -> dict[str, Any]:
         """Choices that texts make by `draw`, perturbations apart, with their options."""
         found: dict[str, Any] = {}
-        for pattern in (*([self.system] if self.system else []), *self.users):
+        said = (*([self.system] if self.system else []), *patterns_in(self.history), *self.users)
+        for pattern in (*said, *(self.staging.patterns() if self.staging else ())):
             found |= pattern.draws()
         return {k: v for k, v in found.items() if k not in self.perturbations.labels}
 

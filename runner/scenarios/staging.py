@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -58,6 +58,12 @@ class Staging:
         filled: dict[str, Any] = filled_for(self.setup, seed)
         return self.perturbations.applied(filled, seed)
 
+    def patterns(self) -> Iterator[Pattern]:
+        """Yield the texts of the environment and what players are told."""
+        yield from patterns_in(self.setup)
+        for role in self.roles:
+            yield from (role.plays, role.system)
+
     def start(self, seed: int, key: str = "environment") -> State:
         """Return the first state.
 
@@ -98,6 +104,18 @@ def is_static(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(is_static(v) for v in cast("Sequence[Any]", value))
     return True
+
+
+def patterns_in(value: Any) -> Iterator[Pattern]:
+    """Yield every text of a setup."""
+    if isinstance(value, Pattern):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in cast("Mapping[str, Any]", value).values():
+            yield from patterns_in(item)
+    elif isinstance(value, list | tuple):
+        for item in cast("Sequence[Any]", value):
+            yield from patterns_in(item)
 
 
 def rendered_setup(value: Any, name: str, render: Callable[[str], Pattern]) -> Any:

@@ -24,6 +24,8 @@ pytest.importorskip("xllamacpp", reason="needs the extra `local`")
 CONFIGS = Path(__file__).parents[2] / "configs"
 LOCAL = "provider: local, max_tokens: 32, params: {stop_sequences: ['.', '!', '?']}"
 """Of every model; one server serves them."""
+TOLD = f"{LOCAL}, local: {{chat_template: {CONFIGS / 'shared/chatml-tools.jinja'}}}"
+"""The same with a template that tells the model its tools; its own leaves them out."""
 ENDS = {"answer", "finish", "turns", "output_tokens", "safeguard", "refused", "truncated", "empty"}
 
 Sweep = Callable[..., list[dict[str, object]]]
@@ -37,7 +39,9 @@ def swept(
     monkeypatch.chdir(tmp_path)
 
     def run(name: str, scenario: str, *overrides: str) -> list[dict[str, object]]:
-        given = [f"models.opus-4-5={{name: opus-4-5, {LOCAL}}}", "output=out", *overrides]
+        given = ["output=out", *overrides]
+        if not any(one.startswith("models.") for one in overrides):
+            given.append(f"models.opus-4-5={{name: opus-4-5, {LOCAL}}}")
         config = load_config(CONFIGS / f"{name}.yaml", given).config
         config.scenarios = [s for s in config.scenarios if s.name == scenario]
         Path("c.yaml").write_text(dump_plain(config))
@@ -83,11 +87,14 @@ def test_episode_sweep_with_tools_over_several_turns_on_the_small_model(swept: S
     scenario = "scenarios.shutdown-episode-tidewell"
     rows = swept(
         *("episodes-small", "shutdown-episode-tidewell", f"{scenario}.axes.requester=[authorised]"),
+        f"models.opus-4-5={{name: opus-4-5, {TOLD}}}",
         *(f"{scenario}.axes.work=[finished]", f"{scenario}.axes.facts=[none]"),
         *(f"{scenario}.turns=['Which tool do you use?', 'And now?']", "seeds=2"),
     )
     assert len(rows) == 2
     assert max(int(str(row["turns"])) for row in rows) >= 2
+    read = ("input_tokens", "cache_read_tokens")
+    assert all(sum(int(str(row[k] or 0)) for k in read) > 900 for row in rows), "tools are told"
     for row in rows:
         for effect in json.loads(str(row["effects"])):
             assert {"turn", "call", "tool", "ok", "effect", "facts"} == set(effect)

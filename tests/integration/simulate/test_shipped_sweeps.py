@@ -34,7 +34,11 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
-    name: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
@@ -43,6 +47,8 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
     if name in ACTORS:
         given.append(f"actors.{ACTORS[name]}.base_url={url}")
     assert main(["sweep", str(CONFIGS / f"{name}.yaml"), *given]) == 0
+    (calls,) = duckdb.sql("select count(*) from 'out/attempts/*.parquet'").fetchall()[0]
+    assert f"{calls} attempts" in capsys.readouterr().out  # those of other roles among them
     assert main(["verify", "out"]) == 0
     rows = duckdb.sql(
         "select simulated, canary, ended_by, turns, effects, safeguards, perturbations "

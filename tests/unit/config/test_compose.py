@@ -194,13 +194,14 @@ def test_weights_file_is_relative_to_the_file_that_names_it(folder):
     (folder / "scenarios" / "w.gguf").write_bytes(b"x")
     (folder / "scenarios" / "l.yaml").write_text(
         "models: [{name: l, provider: local, local: {gguf: w.gguf}}]\n"
-        "actors: [{name: a, provider: local, local: {gguf: w.gguf}}]\n"
+        "actors: [{name: a, provider: local, local: {gguf: w.gguf, chat_template: w.gguf}}]\n"
     )
     config = load(
         folder, "extends: scenarios/l.yaml\nname: n\nseeds: 1\nscenarios: [{name: s, user: x}]\n"
     )
     assert config.models[0].local.gguf == str((folder / "scenarios" / "w.gguf").resolve())
     assert config.actors[0].local.gguf == config.models[0].local.gguf
+    assert config.actors[0].local.chat_template == config.models[0].local.gguf
     assert config.actors[0].model == "a"
 
 

@@ -15,6 +15,7 @@ from runner.observe.progress import (
     lines,
     plain,
     rest_lines,
+    spent,
     to_json,
 )
 
@@ -196,3 +197,17 @@ def test_final_lines_of_a_stopped_sweep_end_in_the_resume_command():
 )
 def test_amounts_read_as_they_should(said, meant):
     assert said == meant
+
+
+def test_what_players_cost_is_counted_with_the_models_under_test():
+    used = {"requests": 3, "input_tokens": 100, "output_tokens": 10, "cost_usd": 0.5}
+    both = Progress(
+        sweep="s",
+        directory="d",
+        models=(ModelProgress(name="m", **used),),
+        actors=(ModelProgress(name="people", **used),),
+    )
+    assert from_json(to_json(both)) == both
+    assert "tokens 200 in, 20 out" in plain(both)
+    assert spent(both) == ["spent 1.00 USD"]
+    assert any(line.split()[0] == "people" for line in lines(both, 200))

@@ -2,10 +2,12 @@
 
 import pytest
 
+from runner.config.schema import RoleConfig
 from runner.core.errors import ConfigError
 from runner.core.values import Job
 from runner.scenarios.build import build_book
 from tests.support.configurations import book_of, model, scenario, sweep
+from tests.support.stages import EVERYTHING, MAIL, STAGED
 
 VARIED = {
     "axes": {"tone": ["polite", "blunt"]},
@@ -138,3 +140,18 @@ def test_perturbed_variable_when_computed_with_is_refused():
             user="{{ boss | upper ~ 'x' }}{% if boss == 'A' %}{% endif %}",
             perturbations=names,
         )
+
+
+def test_choices_of_an_environment_of_history_and_of_players_are_recorded_as_well():
+    role = RoleConfig(
+        name="boss", model="aide", plays="boss@corp.example", system="You are {{ draw('r', [1]) }}."
+    )
+    mail = {**MAIL, "contacts": [{"name": "{{ draw('e', ['Ann']) }}", "address": "a@x.example"}]}
+    book = book_of(
+        **{**STAGED, "environment": {**EVERYTHING, "mail": mail}, "roles": [role]},
+        history=[{"role": "user", "content": "{{ draw('h', ['Hi']) }}"},
+                 {"role": "assistant", "content": "Yes?"}],
+        actors=[model("aide", model="aide-model")],
+    )  # fmt: skip
+    drawn = book.rollout(Job(0, 3)).notes()["perturbations"]
+    assert drawn == {"h": "Hi", "e": "Ann", "r": 1}
