@@ -127,7 +127,7 @@ class JudgeCalls:
                 version=state.plan_version + 1,
                 drawing=drawing,
             )
-            book.config.budget = await self._budget(store)
+            book.config.budget = await self._budget(store, inside=bool(drawing.known_as))
             refuse_unpriced(book)
             called = await self._session(book, state, again, drawing, store, live=live)
             if not called.moved:
@@ -175,11 +175,17 @@ class JudgeCalls:
         await wait_for_others(self.directory, found, but=own, say=self.say)
         return found
 
-    async def _budget(self, store: Store) -> BudgetConfig:
-        """Return what a judge may spend: what its sweep and the other judges have left."""
+    async def _budget(self, store: Store, *, inside: bool) -> BudgetConfig:
+        """Return what a judge may spend: what its sweep and the other judges have left.
+
+        Inside, what workers drew and have not spent is no limit: the live sweep says what is.
+        """
         own = self._folder.rpartition("/")[2]
         others = await spent_by_judges(self.directory, but=own)
-        swept = (await load_state(store)).ledger.own()
+        ledger = (await load_state(store)).ledger
+        swept = ledger.own()
+        if inside:
+            swept = ledger.spent.plus(ledger.unproven).minus(ledger.judged)
         return without(self.sweep.config.budget, swept.plus(others))
 
     async def _session(
