@@ -265,8 +265,8 @@ class JudgeCalls:
                 why = "" if last is None else "; ".join(last.stopped_models.values())
                 why = why or detail
                 return AbortSweepError(
-                    f"judge {name} stopped: {why}. What it had answered is kept: mend this and run the "
-                    "same command again."
+                    f"judge {name} stopped: {why}\nWhat it had answered is kept: mend this and run the same "
+                    "command again."
                 )
             case "storage":
                 return StorageError(f"judge {name}: {detail}")
