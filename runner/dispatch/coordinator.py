@@ -158,7 +158,7 @@ class Coordinator:
             allow=self.funds.answer,
             scarce=self.funds.is_scarce,
         )
-        self.guests = Guests(desk=self.desk, processes=world.processes)
+        self.guests = Guests(desk=self.desk, funds=self.funds, processes=world.processes)
         recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
             store=world.store,
@@ -200,7 +200,7 @@ class Coordinator:
             events=self._events,
         )
         self._events.emit(started(self._book.config.name, self._number, state, self.table))
-        await self.watch.begin(wait_s=self._engine.lease_ttl_s + VERIFY_S, first=before is None)
+        await self.watch.begin(before, self._claim, wait_s=self._engine.lease_ttl_s + VERIFY_S)
         self.phase = Phase.RUNNING
 
     async def run(self) -> Ended:
@@ -270,6 +270,8 @@ class Coordinator:
             PeerUnreachableError: as `heartbeat`.
         """
         now = self._sure()
+        if self.funds.waits(said.beat):
+            self._wake.set()
         return self.guests.answer(said, now, leasing=self.watch.wait_until is None)
 
     def progress(self) -> Progress:

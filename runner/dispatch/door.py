@@ -27,11 +27,13 @@ from typing import TypeVar
 
 from runner.config.schema import ModelConfig
 from runner.core.errors import ConfigError
+from runner.core.values import NOTHING, Amount
 from runner.dispatch.guests import GuestBeat
 from runner.dispatch.quota_plan import QuotaPlan
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.terms import Peer, PeerUnreachableError
 from runner.limits.authority import GRACE_S, LEAD_S, MESSAGE_S
+from runner.limits.ledger import GUEST
 from runner.providers.private_folder import private_folder
 
 _LEFT_AFTER = 3
@@ -148,6 +150,8 @@ class GuestPeer:
     """It, by that name."""
     left: bool = False
     """The judged sweep answers no more."""
+    _allowed: Amount = NOTHING
+    """By the judged sweep, since the worker started."""
     _failures: int = 0
     _claim: int = 0
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = field(
@@ -173,6 +177,7 @@ class GuestPeer:
             if not began or there is None:
                 return replace(
                     reply,
+                    allowance=self._both(reply.allowance),
                     slots=dict.fromkeys(reply.slots, 0),
                     permits=(),
                     holds={self.model: LEAD_S + GRACE_S},
@@ -181,12 +186,14 @@ class GuestPeer:
 
     def _translated(self, beat: Heartbeat) -> Heartbeat:
         """Return what the judged sweep is told: no jobs, and the model by its name there."""
+        spending = beat.spending
 
         def named(values: Mapping[str, V]) -> dict[str, V]:
             return {self.known_as: values[self.model]} if self.model in values else {}
 
         return replace(
             beat,
+            incarnation=GUEST + beat.incarnation,
             held=(),
             returned=(),
             sealed=(),
@@ -198,15 +205,18 @@ class GuestPeer:
             stopped_models={},
             unreachable={},
             quota=named(beat.quota),
-            spending=None,
+            spending=None if spending is None else replace(spending, broke=frozenset()),
             gone=(),
         )
 
     def _joined(self, reply: HeartbeatReply, there: HeartbeatReply) -> HeartbeatReply:
         """Return what the worker is to obey: jobs by one, calls by the other."""
         places = there.slots.get(self.known_as, 0)
+        if there.allowance is not None:
+            self._allowed = there.allowance
         return replace(
             reply,
+            allowance=self._both(reply.allowance),
             slots={name: min(number, places) for name, number in reply.slots.items()},
             permits=tuple(
                 replace(block, model=self.model)
@@ -217,6 +227,10 @@ class GuestPeer:
             outages=frozenset({self.model} if self.known_as in there.outages else ()),
             quota_notes={self.model: there.quota_notes.get(self.known_as, "")},
         )
+
+    def _both(self, own: Amount | None) -> Amount | None:
+        """Return what both budgets allow: its own account lasts, the judged sweep's is the limit."""
+        return None if own is None else own.least(self._allowed)
 
     async def _ask(self, said: GuestBeat) -> HeartbeatReply:
         if self._streams is None:

@@ -95,6 +95,13 @@ class Funds:
         new = beat.spending is not None and beat.spending.exposure.tokens == 0
         return self.budget.limited and new and beat.incarnation not in self.ledger.drawn
 
+    def answer_guest(self, beat: Heartbeat) -> Amount | None:
+        """Do the same for a judge; where money is scarce the sweep's own jobs go first."""
+        if beat.spending is None:
+            return None
+        word = replace(beat.spending, needs=None, short=False)
+        return self.answer(replace(beat, spending=word), owing=False)
+
     def lost(self, incarnation: str) -> None:
         """A worker fell silent."""
         self._treasury.lost(incarnation)

@@ -3,10 +3,11 @@
 A guest is a judge: a sweep of its own, with a coordinator, journal and manifest of its own, but neither
 quota nor places. Its worker's heartbeats come here too, under the names that this sweep has for what it
 calls, and are settled and answered by the same desk as those of workers: same permits, same bound on
-calls in flight, same breaker, same pauses.
+calls in flight, same breaker, same pauses, and an account of its own in the same budget.
 
 Failure cases, as for workers: a message is lost (sums tell the same again); a guest falls silent (what it
-holds stays charged, its calls count until they must have ended); its process is provably gone (freed);
+holds stays charged, its calls count until they must have ended); its process is provably gone (freed,
+but for money: what it drew stays committed until the next session, which asks the judge's own sweep);
 this coordinator is replaced (a guest drops what it holds, see `door.py`, and registers with the next).
 
 Pure but for the process table: heartbeats in, replies out, time as an argument.
@@ -21,6 +22,7 @@ from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
 from runner.core.seams import Processes
 from runner.dispatch.desk import Desk
+from runner.dispatch.funds import Funds
 from runner.dispatch.quota_plan import QuotaPlan
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.limits.slots import SlotAuthority
@@ -49,6 +51,7 @@ class Guests:
     """Those of one claim."""
 
     desk: Desk
+    funds: Funds
     processes: Processes
     _guests: dict[str, _Guest] = field(default_factory=dict[str, _Guest])
     _places: dict[str, SlotAuthority] = field(default_factory=dict[str, SlotAuthority])
@@ -86,7 +89,9 @@ class Guests:
             )
             slots[name] = authority.grant(beat.incarnation, now, most=None if leasing else obeyed)
         answer = quotas.answer(beat, granted={}, slots=slots, now=now)
+        allowance = self.funds.answer_guest(beat)
         if beat.done:
+            self.funds.left(beat.incarnation)
             self._forget(beat.incarnation)
         return HeartbeatReply(
             seq=beat.seq,
@@ -94,6 +99,7 @@ class Guests:
             lease_ttl_s=self.desk.lease_ttl_s,
             slots=slots,
             permits=tuple(answer.permits),
+            allowance=allowance,
             holds=answer.holds,
             outages=frozenset(answer.outages),
             quota_notes=answer.notes,
@@ -106,6 +112,7 @@ class Guests:
             if silent_s < self.desk.lease_ttl_s / 4:
                 continue
             if self.processes.is_dead(guest.beat.process):
+                self.funds.lost(incarnation)
                 self._forget(incarnation)
             elif silent_s > self.desk.lease_ttl_s and not guest.lost:
                 guest.lost = True
@@ -113,6 +120,7 @@ class Guests:
                     until = now + longest_call_s(self._models[name])
                     self._authority(name).lost(incarnation, until)
                 self.desk.quotas.lost(incarnation, now)
+                self.funds.lost(incarnation)
 
     def _authority(self, model: str) -> SlotAuthority:
         return self.desk.slots.get(model) or self._places[model]

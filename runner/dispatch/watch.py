@@ -21,7 +21,10 @@ from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat
+from runner.limits.ledger import GUEST
 from runner.observe.events import Sink, WorkerLost
+from runner.record.entries import Claim
+from runner.record.state import ClaimWritten
 
 _COUNT_EVERY_S = 5.0
 
@@ -57,21 +60,23 @@ class Watch:
     """Workers that never registered and had calls on the wire: since when nothing was started,
     and when to look again what has ended."""
 
-    async def begin(self, *, wait_s: float, first: bool) -> None:
+    async def begin(self, before: ClaimWritten | None, claim: Claim, *, wait_s: float) -> None:
         """Publish what lies in parts/, recover the journals here, find out whom to wait for.
 
         What lies in parts/ need not have a journal beside it: that may have been on the disk of a
         node that is lost.
 
         Args:
+            before: the last claim before this one's.
+            claim: this one.
             wait_s: after which every worker of before must have fenced itself.
-            first: nobody ever claimed the sweep before.
 
         Raises:
             FencedError: a later claim exists.
             StorageError: the store refused.
             OSError: the disk refused.
         """
+        same = before is not None and before.claim.fleet == claim.fleet
         await self.publisher.cycle(look=True)
         found = await self.salvage.find()
         for incarnation, gone in found.items():
@@ -82,9 +87,12 @@ class Watch:
                 self.awaited.add(incarnation)
         if self.journals_complete:
             for incarnation in [i for i in self.funds.ledger.drawn if i not in found]:
-                self.funds.gone(incarnation, NOTHING)  # it left nothing unpublished behind
+                # It left nothing unpublished behind. What a judge spent a new session has from the
+                # judge's own sweep; a coordinator that was restarted has not, and keeps the account.
+                if not (same and incarnation.startswith(GUEST)):
+                    self.funds.gone(incarnation, NOTHING)
         await self.funds.write()
-        if self.awaited or not (first or self.journals_complete):
+        if self.awaited or not (before is None or self.journals_complete):
             self.wait_until = self.clock.monotonic() + wait_s
         else:
             self.quotas.all_registered(self.clock.monotonic())

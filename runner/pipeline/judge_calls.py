@@ -112,13 +112,13 @@ class JudgeCalls:
         """
         while True:
             live = await self._is_held(store)
-            budget = self.sweep.config.budget
-            if live and budget.limited:
+            drawing = await self._inside() if live else None
+            if drawing is None and live and self.sweep.config.budget.limited:
                 self.say(
                     f"{self.judge.name} waits: {self.directory} runs, and may spend all that its budget has left"
                 )
                 return Called(state)
-            drawing = await self._drawing(live=live)
+            drawing = drawing or await self._by_itself(live=live)
             book = JudgeBook(
                 self.judge,
                 self.sweep,
@@ -127,7 +127,7 @@ class JudgeCalls:
                 version=state.plan_version + 1,
                 drawing=drawing,
             )
-            book.config.budget = await self._budget(store)
+            book.config.budget = await self._budget(store, inside=bool(drawing.known_as))
             refuse_unpriced(book)
             called = await self._session(book, state, again, drawing, store, live=live)
             if not called.moved:
@@ -155,28 +155,38 @@ class JudgeCalls:
         )
         return found.standing not in {Standing.FREE, Standing.DEAD}
 
-    async def _drawing(self, *, live: bool) -> Drawing:
-        """Decide how the judge draws now."""
+    async def _inside(self) -> Drawing | None:
+        """Return how the judge draws inside the live sweep, None where it does not."""
         model, judged = self.judge.endpoint(), self.sweep.config
-        if live and declared_share(model, judged) is None:
-            looks = DOOR_S if shares_limit(model, judged) else 1
-            for look in range(looks):
-                if await knock(self._place):
-                    return inside(model, judged)
-                if look + 1 < looks:
-                    await asyncio.sleep(1.0)
-        found = by_itself(model, judged, live=live)
-        await wait_for_others(
-            self.directory, found, but=self._folder.rpartition("/")[2], say=self.say
-        )
+        if declared_share(model, judged) is not None and not judged.budget.limited:
+            return None
+        looks = DOOR_S if shares_limit(model, judged) else 1
+        for look in range(looks):
+            if look:
+                await asyncio.sleep(1.0)
+            if await knock(self._place):
+                return inside(model, judged)
+        return None
+
+    async def _by_itself(self, *, live: bool) -> Drawing:
+        """Return how the judge draws at a pace of its own, once nobody else does on the same."""
+        found = by_itself(self.judge.endpoint(), self.sweep.config, live=live)
+        own = self._folder.rpartition("/")[2]
+        await wait_for_others(self.directory, found, but=own, say=self.say)
         return found
 
-    async def _budget(self, store: Store) -> BudgetConfig:
-        """Return what a judge may spend: what its sweep and the other judges have left."""
+    async def _budget(self, store: Store, *, inside: bool) -> BudgetConfig:
+        """Return what a judge may spend: what its sweep and the other judges have left.
+
+        Inside, what workers drew and have not spent is no limit: the live sweep says what is.
+        """
         own = self._folder.rpartition("/")[2]
         others = await spent_by_judges(self.directory, but=own)
         ledger = (await load_state(store)).ledger
-        return without(self.sweep.config.budget, ledger.committed().plus(others))
+        swept = ledger.own()
+        if inside:
+            swept = ledger.spent.plus(ledger.unproven).minus(ledger.judged)
+        return without(self.sweep.config.budget, swept.plus(others))
 
     async def _session(
         self,
@@ -255,8 +265,8 @@ class JudgeCalls:
                 why = "" if last is None else "; ".join(last.stopped_models.values())
                 why = why or detail
                 return AbortSweepError(
-                    f"judge {name} stopped: {why}. What it had answered is kept: mend this and run the "
-                    "same command again."
+                    f"judge {name} stopped: {why}\nWhat it had answered is kept: mend this and run the same "
+                    "command again."
                 )
             case "storage":
                 return StorageError(f"judge {name}: {detail}")

@@ -37,7 +37,7 @@ from runner.core.seeds import SeedSet
 from runner.core.values import NOTHING
 from runner.dispatch.terms import Preamble
 from runner.pipeline.grading import check_graders
-from runner.pipeline.shared_budget import spent_by_judges
+from runner.pipeline.shared_budget import spent_elsewhere
 from runner.pipeline.supersede import supersede_entry
 from runner.plan.diff import Difference, compare, explain
 from runner.plan.table import StoredPlan
@@ -177,7 +177,7 @@ async def prepare(
             base=state.head,
             files=tuple(files),
             entries=tuple(entries),
-            elsewhere=await spent_by_judges(directory) if config.budget.limited else NOTHING,
+            elsewhere=await spent_elsewhere(directory, state) if config.budget.limited else NOTHING,
             budget_since=since_of(budget),
         ),
         released=state.is_free,

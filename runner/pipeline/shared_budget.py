@@ -1,8 +1,9 @@
 """One budget for a sweep and its judges, each of which is a sweep of its own.
 
 Each keeps its own account, so each begins from what the others have committed: a judge may spend what
-the sweep and the other judges have left, a sweep that goes on what its judges have left. Both at once
-could pass the limit together; so a judge waits until a sweep with a budget has ended.
+the sweep and the other judges have left, a sweep that goes on what its judges have left. A judge inside a
+live sweep has an account there, too (`limits/ledger.py`), and spends what both allow: its own tells the
+sessions that come, the sweep's tells its workers now. Elsewhere a judge waits until the sweep has ended.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from runner.config.money_schema import BudgetConfig
 from runner.core.values import NOTHING, Amount
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
+from runner.record.state import SweepState
 
 JUDGING = "judging"
 
@@ -39,6 +41,18 @@ async def spent_by_judges(directory: Place, *, but: str = "") -> Amount:
             state = await load_state(open_store(f"{folder.absolute()}/{name}"))
             total = total.plus(state.ledger.committed())
     return total
+
+
+async def spent_elsewhere(directory: Place, state: SweepState) -> Amount:
+    """Return what judges have spent of a sweep's budget that its own ledger will not have.
+
+    Accounts of guests that are still open are closed as empty when the sweep is claimed.
+
+    Raises:
+        RecordError: a judge's manifest is damaged.
+        StorageError: it cannot be read.
+    """
+    return (await spent_by_judges(directory)).minus(state.ledger.judged).most(NOTHING)
 
 
 def without(budget: BudgetConfig, spent: Amount) -> BudgetConfig:

@@ -121,7 +121,7 @@ def progress_at_rest(sweep: Sweep) -> Progress:
 
 def budget_at_rest(sweep: Sweep) -> BudgetProgress:
     """Return what the manifest says was spent, or may have been, and the limits."""
-    budget, spent = sweep.config.budget, sweep.state.ledger.committed()
+    budget, spent = sweep.config.budget, sweep.state.ledger.own()
     return BudgetProgress(
         usd=spent.usd, tokens=spent.tokens, usd_limit=budget.usd, tokens_limit=budget.tokens
     )

@@ -263,6 +263,7 @@ def _ledger_json(ledger: Ledger) -> dict[str, object]:
         "unproven": amount_json(ledger.unproven),
         "drawn": amounts_json(ledger.drawn),
         "shown": amounts_json(ledger.shown),
+        "judged": amount_json(ledger.judged),
     }
 
 
@@ -272,6 +273,7 @@ def _read_ledger(fields: Fields) -> Ledger:
         unproven=read_amount(fields, "unproven"),
         drawn=read_amounts(fields, "drawn"),
         shown=read_amounts(fields, "shown"),
+        judged=read_amount(fields, "judged"),
     )
 
 

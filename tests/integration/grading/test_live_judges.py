@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from runner.record.control import Control, write_control
+from runner.record.manifest import load_state
 from runner.record.posix_store import PosixStore
 from tests.integration.grading.test_judge import Server, says
 from tests.support.commands import FAST
@@ -64,6 +65,7 @@ def test_judge_of_a_live_sweep_waits_for_its_permits_and_goes_on_alone(tmp_path,
     sweep = {
         "name": "s", "seeds": 150, "models": [model],
         "quotas": [{"name": "q", "rpm": 30_000, "ramp": {"start": 1.0}}],
+        "budget": {"tokens": 10_000_000},
         "scenarios": [{"name": "x", "axes": {"tone": ["a", "b"]}, "user": "{{ tone }} {{ seed }}"}],
         "engine": FAST | {"seal_rows": 20, "seal_age_s": 0.5},
     }  # fmt: skip
@@ -97,6 +99,11 @@ def test_judge_of_a_live_sweep_waits_for_its_permits_and_goes_on_alone(tmp_path,
         f"select count(*) from '{out}/judging/*/attempts/*.parquet'"
     ).fetchall()
     assert attempts == (300,)
+    swept, judged = (
+        asyncio.run(load_state(PosixStore(p))).ledger for p in (out, *out.glob("judging/*"))
+    )
+    assert swept.own().tokens == judged.committed().tokens == 300 * 7
+    assert 0 < swept.judged.tokens <= 300 * 7  # while the sweep ran
 
 
 def paused(out):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from runner.core.seams import ProcessIdentity
+from runner.core.values import Amount
 from runner.dispatch import door
 from runner.dispatch.door import Door, GuestPeer, knock, socket_of
 from runner.execute.messages import Heartbeat, HeartbeatReply, ModelTally
@@ -26,7 +27,7 @@ BLOCK = PermitBlock(
 def beat(seq: int) -> Heartbeat:
     return Heartbeat(
         seq=seq, worker="w0", incarnation="w0-1", node="n", claim=1,
-        process=ProcessIdentity(host="h", boot_id="b", pid=1, started=1, pid_namespace=""), held=(), returned=(),
+        process=ProcessIdentity(host="h", boot_id="b", pid=1, started="1", pid_namespace=""), held=(), returned=(),
         sealed=("s",), wants={"j": 9}, queued={"j": 3}, running=0, unpublished={}, slots={"j": 2},
         tallies={"j": ModelTally(in_flight=1)},
     )  # fmt: skip
@@ -35,9 +36,13 @@ def beat(seq: int) -> Heartbeat:
 class Own:
     """The judge's own coordinator: grants places, and would grant permits."""
 
+    allowance: Amount | None = None
+
     async def heartbeat(self, given: Heartbeat) -> HeartbeatReply:
         assert given.quota == {}
-        return HeartbeatReply(seq=given.seq, claim=7, lease_ttl_s=9.0, slots={"j": 100})
+        return HeartbeatReply(
+            seq=given.seq, claim=7, lease_ttl_s=9.0, slots={"j": 100}, allowance=self.allowance
+        )
 
 
 class There:
@@ -47,6 +52,7 @@ class There:
         self.heard: list[Heartbeat] = []
         self.claim = 1
         self.refuses = ""
+        self.allowance: Amount | None = None
 
     async def answer(self, said) -> HeartbeatReply:
         if self.refuses:
@@ -54,7 +60,7 @@ class There:
         self.heard.append(said.beat)
         return HeartbeatReply(
             seq=said.beat.seq, claim=self.claim, lease_ttl_s=15.0, slots={"m": 4}, permits=(BLOCK,),
-            outages=frozenset({"m", "x"}), quota_notes={"m": "{}"},
+            allowance=self.allowance, outages=frozenset({"m", "x"}), quota_notes={"m": "{}"},
         )  # fmt: skip
 
 
@@ -93,9 +99,25 @@ def test_guest_has_jobs_from_its_own_coordinator_and_permits_from_the_sweep(plac
             (),
         )
         assert heard.tallies["m"].in_flight == 1
+        assert heard.incarnation == "judge.w0-1"
         await guest.close()
         await entrance.close()
         assert not socket_of(place).exists()
+
+    asyncio.run(told())
+
+
+def test_guest_spends_what_both_budgets_allow(place):
+    async def told():
+        there = There()
+        entrance, guest = Door(place, there.answer), peer(place)
+        await entrance.open()
+        for its, own, both in ((50, 70, 50), (90, 70, 70), (60, 70, 60)):
+            there.allowance, guest.own.allowance = Amount(1.0, its), Amount(1.0, own)
+            assert (await guest.heartbeat(beat(1))).allowance == Amount(1.0, both)
+        await entrance.close()
+        assert (await guest.heartbeat(beat(2))).allowance == Amount(1.0, 60)
+        await guest.close()
 
     asyncio.run(told())
 

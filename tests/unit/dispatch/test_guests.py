@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from runner.config.money_schema import BudgetConfig
 from runner.config.quota_schema import ModelQuotaConfig, QuotaGroupConfig, RampConfig
 from runner.config.schema import ModelConfig, ScenarioConfig, SweepConfig
 from runner.core.seams import ProcessIdentity
+from runner.core.values import NOTHING, Amount
 from runner.dispatch.board import Board
 from runner.dispatch.desk import Desk
+from runner.dispatch.funds import Funds
 from runner.dispatch.guests import GuestBeat, Guests
 from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quota_plan import quota_plan
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, ModelTally, QuotaWord
+from runner.limits.ledger import GUEST
 from runner.limits.quota import Cost
+from runner.limits.spending import Allowance, SpendWord
 from runner.limits.wallet import Wallet
 from runner.observe.events import Discard
+from runner.record.entries import Claim
+from runner.record.manifest import ManifestLog
 from tests.support.cells import cell, plan
+from tests.support.manual_clock import ManualClock
+from tests.support.memory_store import MemoryStore
 
 COST = Cost(input_tokens=100.0, output_tokens=100.0)
 AT_ONCE = RampConfig(start=1.0)
+CALL = Amount(0.0, 100)
 
 
 class Processes:
@@ -54,11 +65,15 @@ def named(name: str, *, paced: bool = True, most: int = 500) -> ModelConfig:
 class Site:
     """A desk with one worker, and guests; all beat once a second."""
 
-    def __init__(self, model: ModelConfig, rpm: float | None = 6000) -> None:
+    def __init__(
+        self, model: ModelConfig, rpm: float | None = 6000, tokens: int | None = None
+    ) -> None:
         config = configured(model, rpm)
         self.model = model
         self.rpm = rpm
         self.processes = Processes()
+        self.log = ManifestLog(MemoryStore(), ManualClock())
+        self.funds = Funds(BudgetConfig(tokens=tokens), self.log, heartbeat_s=1.0)
         self.desk = Desk(
             LeaseTable(plan([cell(0, 10_000)], block=25), {}, suspect_deaths=3),
             models={model.name: model},
@@ -69,9 +84,11 @@ class Site:
             claim=1,
             report=print,
             events=Discard(),
+            allow=self.funds.answer,
         )
-        self.guests = Guests(desk=self.desk, processes=self.processes)
+        self.guests = Guests(desk=self.desk, funds=self.funds, processes=self.processes)
         self.wallets: dict[str, Wallet] = {}
+        self.purses: dict[str, Allowance] = {}
         self.slots: dict[str, int] = {}
         self.seq = 0
 
@@ -89,10 +106,22 @@ class Site:
         )  # fmt: skip
         return Heartbeat(
             seq=self.seq, worker="w0", incarnation=who,
-            process=ProcessIdentity(host="h", boot_id="b", pid=pid, started=1, pid_namespace=""), node="n", claim=1,
+            process=ProcessIdentity(host="h", boot_id="b", pid=pid, started="1", pid_namespace=""), node="n", claim=1,
             held=(), returned=(), sealed=(), wants={}, queued={model: want}, running=0,
             unpublished={}, slots={model: self.slots.get(who, 0)},
             tallies={model: ModelTally(ready=want)}, quota={model: word}, done=done,
+            spending=self.spending(who) if who in self.purses else None,
+        )  # fmt: skip
+
+    def spending(self, who: str) -> SpendWord:
+        """Spend what is allowed, 20 calls at most, and ask for as many again."""
+        purse = self.purses[who]
+        for _ in range(20):
+            if purse.take(CALL):
+                purse.settle(CALL, CALL)
+        return SpendWord(
+            allowance=purse.granted, exposure=purse.exposure, open=0, held=True,
+            wants=CALL.times(20), needs=CALL, short=not purse.affords(CALL), broke=frozenset(),
         )  # fmt: skip
 
     def guest(self, who: str, model: ModelConfig, now: float, *, want: int, pid: int, done=False):
@@ -109,6 +138,8 @@ class Site:
 
     def _take(self, who, reply, now):
         self.slots[who] = next(iter(reply.slots.values()))
+        if reply.allowance is not None:
+            self.purses[who].granted = reply.allowance
         for block in reply.permits:
             self.wallets[who].accept(block, sent_at=now, now=now)
         return reply
@@ -192,3 +223,42 @@ def test_places_of_a_silent_guest_stay_withheld_until_its_calls_must_have_ended(
     site.worker(60.0, want=400)
     site.worker(61.0, want=400)
     assert site.slots["w"] == 8
+
+
+@pytest.mark.parametrize("end", ["done", "died"])
+def test_guests_and_workers_together_spend_the_budget_once(end):
+    """1,000 calls are paid for; what the guest spent is known apart, since its own sweep counts it too."""
+    model, guest = named("m", paced=False), GUEST + "g"
+    site = Site(model, rpm=None, tokens=100_000)
+    site.purses = {"w": Allowance(limited=True), guest: Allowance(limited=True)}
+
+    async def spent() -> None:
+        await site.log.load()
+        process = ProcessIdentity(host="h", boot_id="b", pid=9, started="1", pid_namespace="")
+        await site.log.claim(Claim(nonce="n", fleet="f", process=process, node="n", started_at=""))
+        for second in range(60):
+            site.guest(guest, model, float(second), want=20, pid=2)
+            if second > 4:
+                site.worker(second + 0.5, want=20)
+            await site.funds.write()
+            drawn = site.funds.ledger.drawn
+            for who, purse in site.purses.items():
+                assert purse.granted.within(drawn.get(who, NOTHING))
+        if end == "done":
+            site.guest(guest, model, 60.0, want=0, pid=2, done=True)
+        else:
+            site.processes.dead.add(2)
+            site.guests.look(70.0)
+        await site.funds.write()
+
+    asyncio.run(spent())
+    own, its = (site.purses[who].spent.tokens for who in ("w", guest))
+    assert (own + its, its > 2000, own > 2000) == (100_000, True, True)
+    ledger = site.funds.ledger
+    if end == "done":
+        assert (ledger.judged.tokens, ledger.of_guests()) == (its, ledger.judged)
+        assert site.funds.spent().tokens == 100_000
+    else:  # committed until the next session asks the judge's own sweep
+        assert ledger.judged == NOTHING
+        assert ledger.of_guests().tokens >= its
+        assert site.funds.spent().tokens >= 100_000

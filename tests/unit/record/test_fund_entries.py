@@ -39,6 +39,8 @@ ENTRIES = (
     attempts("w1.00001", Amount(0.25, 25)),
     attempts("w1.00002r", Amount(0.25, 25)),
     Fund(drawn={"w1": Amount(1.0, 100)}, closed={"w2": Amount(0.125, 12)}),
+    Fund(drawn={"judge.a": Amount(0.5, 50), "judge.b": Amount(0.25, 25)}),
+    Fund(drawn={}, closed={"judge.a": Amount(0.25, 25)}),
     attempts("w2.00009", Amount(0.0625, 6)),  # comes late: of an account that is closed
 )
 
@@ -57,10 +59,12 @@ def test_ledger_adds_up_the_same_from_entries_and_from_a_snapshot():
     ledger, read, again = asyncio.run(main())
     assert ledger == read == again
     assert ledger.spent == Amount(1.0625, 106)
-    assert ledger.unproven == Amount(0.125, 12)
+    assert ledger.unproven == Amount(0.125 + 0.25, 12 + 25)
+    assert (ledger.judged, ledger.of_guests()) == (Amount(0.25, 25), Amount(0.5, 50))
     assert ledger.outstanding("w1") == Amount(0.5, 50)
-    assert ledger.committed() == Amount(1.0625 + 0.125 + 0.5, 106 + 12 + 50)
-    assert set(ledger.drawn) == {"w1"}
+    others = Amount(1.0625 + 0.125 + 0.5, 106 + 12 + 50)
+    assert ledger.committed() == others.plus(ledger.of_guests())
+    assert set(ledger.drawn) == {"w1", "judge.b"}
 
 
 def test_fund_entry_whose_write_is_unsure_is_settled_by_appending_it_again():
