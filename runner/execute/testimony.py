@@ -23,7 +23,7 @@ HandIn = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Testimony:
+class DeathsHere:
     """What one worker knows of deaths on its node."""
 
     processes: Processes

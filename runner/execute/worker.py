@@ -31,7 +31,7 @@ from runner.execute.messages import Heartbeat, HeartbeatReply, Vitals
 from runner.execute.outbox import Outbox
 from runner.execute.purse import Purse
 from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
-from runner.execute.testimony import Testimony
+from runner.execute.testimony import DeathsHere
 from runner.execute.worklog import WorkLog
 from runner.limits.spending import Allowance
 from runner.providers.protocol import Provider
@@ -153,7 +153,7 @@ class Worker:
         self._storage_error: str | None = None
         self._storage_since: float | None = None
         self._storage_is_journal = False
-        self._testimony = Testimony(world.processes, world.hand_in)
+        self._testimony = DeathsHere(world.processes, world.hand_in)
         self._gone: tuple[ProcessIdentity, ...] = ()
         self._giving_up = self._leaving = False
         self._loop_lag_s = 0.0
