@@ -176,6 +176,7 @@ class Fleet:
                 processes=processes,
                 offload=offload,
                 report=site.reports.append,
+                storage_patience_s=site.shape.storage_patience_s,
                 journals_complete=site.shape.shared_journal or site.shape.hosts == 1,
             ),
             book=site.sweep.book,

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from random import Random
 
+from runner.dispatch.terms import DISK_PATIENCE_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -65,6 +67,7 @@ class Shape:
     """Requests a minute of each quota group; 0.0: no quota."""
     shared_quota: bool = False
     """All models draw on one group."""
+    storage_patience_s: float = DISK_PATIENCE_S
     hands_in: bool = False
     """Workers hand in the journals of dead processes of their hosts."""
     budget: float = 0.0
