@@ -103,6 +103,11 @@ class Salvage:
         """Return the process that wrote a journal found here; None: nobody knows."""
         return self._writers.get(incarnation)
 
+    def switched_off(self, incarnation: str, writer: ProcessIdentity) -> bool:
+        """Return whether a journal was handed in after its host had been switched off and on."""
+        boot = self.disk.read_after(incarnation) if isinstance(self.disk, JoinedDisk) else None
+        return boot is not None and boot != writer.boot_id
+
     async def recover(
         self, incarnation: str, table: LeaseTable, *, gone: bool, crashed: bool
     ) -> int:

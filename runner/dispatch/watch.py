@@ -229,7 +229,9 @@ class Watch:
     def _close(self, incarnation: str, view: WorkerView | None) -> None:
         """Close the account of a worker that has ended: its journal is recovered and published."""
         writer = self.salvage.writer(incarnation) if view is None else view.beat.process
-        trusted = writer is not None and not self.processes.rebooted(writer)
+        trusted = writer is not None and not (
+            self.processes.rebooted(writer) or self.salvage.switched_off(incarnation, writer)
+        )
         self.funds.gone(incarnation, self.salvage.unproven.get(incarnation) if trusted else None)
 
     def _emit_lost(self, incarnation: str, reason: str) -> None:

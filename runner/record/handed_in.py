@@ -47,31 +47,39 @@ async def hand_in(disk: Disk, store: Store, processes: Processes) -> None:
         if processes.is_dead(headers[0].process) is not True:
             continue
         with contextlib.suppress(KeyExistsError):
-            await store.create(handed_in_key(incarnation), encode_segments(content))
+            boot_id = processes.current().boot_id
+            await store.create(handed_in_key(incarnation), encode_segments(content, boot_id))
         await delete_journal(disk, incarnation)
 
 
-def encode_segments(content: list[tuple[str, bytes]]) -> bytes:
-    """Return segments (name, bytes) as one object: a line of names and sizes, then all bytes."""
-    index = {"segments": [{"name": name, "bytes": len(data)} for name, data in content]}
-    return b"".join((orjson.dumps(index), b"\n", *(data for _, data in content)))
+def encode_segments(content: list[tuple[str, bytes]], boot_id: str) -> bytes:
+    """Return segments (name, bytes) as one object: a line of names and sizes, then all bytes.
+
+    Args:
+        content: in their order.
+        boot_id: of the host when they were read: after another one, what was not synced is lost.
+    """
+    segments_ = [{"name": name, "bytes": len(data)} for name, data in content]
+    index = orjson.dumps({"boot_id": boot_id, "segments": segments_})
+    return b"".join((index, b"\n", *(data for _, data in content)))
 
 
-def decode_segments(data: bytes, where: str) -> dict[str, bytes]:
-    """Read what `encode_segments` wrote.
+def decode_segments(data: bytes, where: str) -> tuple[dict[str, bytes], str]:
+    """Read what `encode_segments` wrote: bytes by name, and the boot.
 
     Raises:
         RecordError: no journal that was handed in.
     """
     head, _, rest = data.partition(b"\n")
     found: dict[str, bytes] = {}
-    for segment in Fields.parse(head, where).inners("segments"):
+    fields = Fields.parse(head, where)
+    for segment in fields.inners("segments"):
         size = segment.integer("bytes")
         found[segment.text("name")], rest = rest[:size], rest[size:]
         if len(found[segment.text("name")]) != size:
             msg = f"{where}: cut off"
             raise RecordError(msg)
-    return found
+    return found, fields.text("boot_id")
 
 
 @dataclass(slots=True)
@@ -85,11 +93,17 @@ class JoinedDisk:
     store: Store
     _held: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     """Segments of each incarnation that was handed in; until they are deleted, they stay here."""
+    _boots: dict[str, str] = field(default_factory=dict[str, str])
+    """The boot of its host when it was handed in."""
 
     @property
     def handed_in(self) -> frozenset[str]:
         """Return the incarnations that were handed in, as of the last `list`: they are gone."""
         return frozenset(self._held)
+
+    def read_after(self, incarnation: str) -> str | None:
+        """Return the boot of the host at which a journal was read to be handed in; None: it was not."""
+        return self._boots.get(incarnation)
 
     def create(self, name: str) -> DiskFile:
         """Create a file on this node."""
@@ -108,7 +122,8 @@ class JoinedDisk:
             if incarnation not in self._held:
                 with contextlib.suppress(KeyMissingError):  # a later coordinator was faster
                     data = await self.store.get(key)
-                    self._held[incarnation] = decode_segments(data, key)
+                    held, self._boots[incarnation] = decode_segments(data, key)
+                    self._held[incarnation] = held
         return sorted(names.union(*self._held.values()))
 
     async def read(self, name: str) -> bytes:

@@ -115,4 +115,5 @@ def test_object_that_is_cut_off_is_told():
     (key,) = store.objects
     with pytest.raises(RecordError, match=key):
         decode_segments(store.objects[key][:-1], key)
+    assert decode_segments(store.objects[key], key)[1] == PROCESS.boot_id
     assert Job(1, 1) in asyncio.run(read_journal(JoinedDisk(MemoryDisk(), store), "w1")).jobs
