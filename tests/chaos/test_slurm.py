@@ -59,6 +59,7 @@ class Job:
             *(f"--output={self._log}", f"--chdir={folder}"),
             *(str(SCRIPT), str(config), f"output={sweep.directory}"),
             RUNNER_COMMAND=str(COMMANDS / "runner"),
+            RUNNER_RESULT=str(folder / "runner.exit"),
             RUNNER_TEST_KEY=KEY,
             PATH=f"{COMMANDS}:{os.environ['PATH']}",
         )
