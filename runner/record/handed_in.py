@@ -148,7 +148,8 @@ class JoinedDisk:
         held = self._held.get(found[0]) if found else None
         if found is None or held is None:
             return
-        held.pop(name, None)
-        if not held:
+        if held.keys() == {name}:
             await self.store.delete(handed_in_key(found[0]))
             del self._held[found[0]]
+        else:
+            held.pop(name, None)

@@ -105,6 +105,21 @@ def test_coordinator_of_the_same_node_reads_a_journal_that_goes_while_it_reads()
     asyncio.run(main())
 
 
+def test_object_that_the_store_did_not_delete_is_deleted_by_the_next_call():
+    async def main() -> None:
+        disk, store = two_segments(), MemoryStore()
+        await hand_in(disk, store, Table())
+        joined = JoinedDisk(MemoryDisk(), store)
+        store.before = 1
+        with pytest.raises(StorageError):
+            await delete_journal(joined, "w1")
+        assert await joined.list() == ["w1-00002.wal"]
+        await delete_journal(joined, "w1")
+        assert store.objects == {}
+
+    asyncio.run(main())
+
+
 def test_name_that_is_nowhere_reads_as_nothing():
     assert asyncio.run(JoinedDisk(MemoryDisk(), MemoryStore()).read("w9-00001.wal")) == b""
 
