@@ -142,7 +142,8 @@ class Board:
         while len(self._ends) > 2 and now - self._ends[0][0] > _WINDOW_S:
             self._ends.popleft()
         since, before = self._ends[0]
-        return (ended - before) / (now - since) if now > since else 0.0
+        # With a worker that is lost goes what it had ended, until its journal is recovered.
+        return max(0.0, (ended - before) / (now - since)) if now > since else 0.0
 
 
 def _by_model(plan: Plan, bits: Mapping[int, BitMap]) -> Counter[str]:

@@ -45,6 +45,7 @@ from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard, Problem, Sink
 from runner.observe.progress import Phase, Progress
 from runner.record.entries import Claim, Publish, Release
+from runner.record.handed_in import JoinedDisk
 from runner.record.layout import entry_key
 from runner.record.manifest import ManifestLog
 from runner.scenarios.any_book import AnyBook
@@ -162,7 +163,7 @@ class Coordinator:
         recovered = Recovered(store=world.store, claim=self._number)
         self.salvage = Salvage(
             store=world.store,
-            disk=world.disk,
+            disk=world.disk if world.journals_complete else JoinedDisk(world.disk, world.store),
             clock=world.clock,
             processes=witnesses,
             book=self._book,

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import ray
 
-from runner.core.errors import RunnerError
+from runner.core.clock import SystemClock
+from runner.core.errors import RunnerError, StorageError
 from runner.dispatch.coordinator import Coordinator
 from runner.dispatch.guests import GuestBeat
 from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
@@ -32,6 +33,7 @@ from runner.observe.metrics import samples
 from runner.observe.progress import Progress
 
 MOST_LINES = 200
+AGAIN_S = 2.0
 STOP_S = 4.0
 EXIT_GRACE_S = 5.0
 """For calls in flight, in a worker that was told to exit."""
@@ -109,11 +111,15 @@ class CoordinatorActor:
         self._exporting: asyncio.Task[None] | None = None
         log_as_asked(os.environ)
 
-    async def start(self, spec: SweepSpec) -> None:
-        """Begin to claim and run the sweep; a second call changes nothing."""
+    async def start(self, spec: SweepSpec, *, again: bool) -> None:
+        """Begin to claim and run the sweep; a second call changes nothing.
+
+        Args:
+            spec: the sweep.
+            again: a coordinator of this session led before and died.
+        """
         if self._task is None:
-            self._coordinator = make_coordinator(spec, self._lines.add)
-            self._task = asyncio.get_running_loop().create_task(self._run(self._coordinator))
+            self._task = asyncio.get_running_loop().create_task(self._run(spec, again))
 
     async def export(self) -> None:
         """Begin to hand numbers to Ray's exporter; a second call changes nothing."""
@@ -127,12 +133,31 @@ class CoordinatorActor:
             if self._coordinator is not None and self._leads:
                 exporter.export(samples(self._coordinator.progress()))
 
-    async def _run(self, coordinator: Coordinator) -> Ended:
-        await coordinator.start()
+    async def _run(self, spec: SweepSpec, again: bool) -> Ended:
+        coordinator = self._coordinator = await self._lead(spec, again)
         self._leads = True
         if self._drain_s is not None:
             coordinator.drain(self._drain_s)
         return await coordinator.run()
+
+    async def _lead(self, spec: SweepSpec, again: bool) -> Coordinator:
+        """Claim the sweep. What the dead one would have waited for, its successor waits for, too."""
+        clock, told = SystemClock(), False
+        began = clock.monotonic()
+        while True:
+            coordinator = make_coordinator(spec, self._lines.add)
+            try:
+                await coordinator.start()
+            except StorageError as error:
+                waited_s = clock.monotonic() - began
+                if not again or waited_s > coordinator.world.storage_patience_s:
+                    raise
+                if not told:
+                    self._lines.add(f"the output is not reached, and tried again: {error}")
+                told = True
+            else:
+                return coordinator
+            await clock.sleep(AGAIN_S)
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply | None:
         """Answer a worker; None where `Coordinator.heartbeat` would not answer."""

@@ -27,7 +27,7 @@ class CallFailedError(PeerUnreachableError):
 class RemoteMethod(Protocol):
     """A method of an actor elsewhere."""
 
-    def remote(self, *args: object) -> Awaitable[object]:
+    def remote(self, *args: object, **options: object) -> Awaitable[object]:
         """Send the call; the answer is awaited."""
         ...
 

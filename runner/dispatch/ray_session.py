@@ -174,7 +174,8 @@ class RaySession:
             self._report("the coordinator's process died; a new one goes on from the directory")
         self._started_life = self._life
         with contextlib.suppress(PeerUnreachableError):
-            await answer_of(self._coordinator.start.remote(self._shared), START_DEADLINE_S)
+            start = self._coordinator.start.remote(self._shared, again=self._led)
+            await answer_of(start, START_DEADLINE_S)
             if not self._cluster.local:
                 await answer_of(self._coordinator.export.remote(), DEADLINE_S)
             await self._pass_drain()

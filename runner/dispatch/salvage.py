@@ -18,6 +18,7 @@ from runner.dispatch.recovered import Recovered
 from runner.execute.outbox import Offload
 from runner.execute.replay import Codec, Progressed, replay
 from runner.observe.events import JournalRecovered, Problem, Sink
+from runner.record.handed_in import JoinedDisk
 from runner.record.parts import EncodedPart, encode_parts
 from runner.record.recovery import (
     JobTrace,
@@ -72,7 +73,8 @@ class Salvage:
     async def find(self) -> dict[str, bool | None]:
         """Return the incarnations with a journal on this disk: True gone, False runs, None unknown.
 
-        A journal whose first frame was lost belongs to nobody who could go on writing it.
+        A journal whose first frame was lost belongs to nobody who could go on writing it, one that was
+        handed in to a process that is gone.
 
         Raises:
             OSError: the disk refused.
@@ -86,12 +88,25 @@ class Salvage:
                     header = (await read_journal(self.disk, incarnation)).header
                 self._writers[incarnation] = header and header.process
             writer = self._writers[incarnation]
-            found[incarnation] = True if writer is None else self.processes.is_dead(writer)
+            if writer is None or incarnation in self.handed_in:
+                found[incarnation] = True
+            else:
+                found[incarnation] = self.processes.is_dead(writer)
         return found
+
+    @property
+    def handed_in(self) -> frozenset[str]:
+        """Return whose journals were handed in, as of the last look: their writers are gone."""
+        return self.disk.handed_in if isinstance(self.disk, JoinedDisk) else frozenset()
 
     def writer(self, incarnation: str) -> ProcessIdentity | None:
         """Return the process that wrote a journal found here; None: nobody knows."""
         return self._writers.get(incarnation)
+
+    def switched_off(self, incarnation: str, writer: ProcessIdentity) -> bool:
+        """Return whether a journal was handed in after its host had been switched off and on."""
+        boot = self.disk.read_after(incarnation) if isinstance(self.disk, JoinedDisk) else None
+        return boot is not None and boot != writer.boot_id
 
     async def recover(
         self, incarnation: str, table: LeaseTable, *, gone: bool, crashed: bool

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from runner.core.clock import SystemClock
 from runner.core.collector import rare_collections
@@ -35,6 +36,7 @@ from runner.providers.open import open_provider
 from runner.providers.protocol import Provider
 from runner.record.disk import PosixDisk
 from runner.record.entries import Claim
+from runner.record.handed_in import hand_in
 from runner.record.layout import event_log_key
 from runner.record.parts import EncodedPart
 from runner.record.place import event_folder, is_url, journal_folder, open_store
@@ -153,14 +155,17 @@ def make_worker(spec: SweepSpec, name: str, peer: Peer) -> WorkerParts:
         fleet=spec.fleet,
         sweep_id=spec.book.sweep_id,
     )
+    store, processes = open_store(spec.directory), LinuxProcesses()
+    disk = PosixDisk(journal_folder(spec.directory))
     world = WorkerWorld(
-        store=open_store(spec.directory),
-        disk=PosixDisk(journal_folder(spec.directory)),
+        store=store,
+        disk=disk,
         clock=SystemClock(),
-        processes=LinuxProcesses(),
+        processes=processes,
         peer=peer,
         offload=in_thread,
         rng=random.Random(),  # jitter only
+        hand_in=partial(hand_in, disk, store, processes) if is_url(spec.directory) else None,
         memory=memory_bytes,
     )
     plan = quota_plan(config)

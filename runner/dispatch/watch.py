@@ -27,6 +27,8 @@ from runner.record.entries import Claim
 from runner.record.state import ClaimWritten
 
 _COUNT_EVERY_S = 5.0
+FIND_EVERY = 5
+"""Cycles between two looks for journals that were handed in."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class Watch:
     """Workers of before, of whom nobody knows yet whether they run."""
     leavers: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
     """Workers that said goodbye, with their last words."""
+    _cycles: int = 0
     _calling: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     """Workers that never registered and had calls on the wire: since when nothing was started,
     and when to look again what has ended."""
@@ -122,6 +125,7 @@ class Watch:
             OSError: the disk refused; call again.
         """
         table, now = self.desk.table, self.clock.monotonic()
+        await self._find_handed_in()
         await self._list_returned()
         await self._bury_leavers()
         await self._end_wait()
@@ -137,6 +141,14 @@ class Watch:
             await self._look_after(incarnation)
         await self.funds.write()
         await self.salvage.tidy(table, closed=self.funds.closed)
+
+    async def _find_handed_in(self) -> None:
+        """Look after workers whose journals were handed in since, now and then."""
+        self._cycles += 1
+        if self.journals_complete or (self.wait_until is None and self._cycles % FIND_EVERY):
+            return
+        await self.salvage.find()
+        self.silent |= self.salvage.handed_in - self.salvage.retained.keys()
 
     async def _end_wait(self) -> None:
         """Lease again once every worker of before has registered or must have fenced itself."""
@@ -225,7 +237,9 @@ class Watch:
     def _close(self, incarnation: str, view: WorkerView | None) -> None:
         """Close the account of a worker that has ended: its journal is recovered and published."""
         writer = self.salvage.writer(incarnation) if view is None else view.beat.process
-        trusted = writer is not None and not self.processes.rebooted(writer)
+        trusted = writer is not None and not (
+            self.processes.rebooted(writer) or self.salvage.switched_off(incarnation, writer)
+        )
         self.funds.gone(incarnation, self.salvage.unproven.get(incarnation) if trusted else None)
 
     def _emit_lost(self, incarnation: str, reason: str) -> None:
@@ -240,6 +254,8 @@ class Watch:
             self.events.emit(lost)
 
     async def _is_gone(self, incarnation: str, view: WorkerView | None) -> bool:
+        if incarnation in self.salvage.handed_in:
+            return True
         if view is not None:
             return self.processes.is_dead(view.beat.process) is True
         return (await self.salvage.find()).get(incarnation, True) is True

@@ -10,6 +10,7 @@ from typing import Protocol
 from runner.core.seams import Clock, Disk, Processes, Store
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.outbox import Offload
+from runner.execute.testimony import HandIn
 
 
 class PeerUnreachableError(Exception):
@@ -39,6 +40,8 @@ class WorkerWorld:
     peer: Peer
     offload: Offload
     rng: random.Random
+    hand_in: HandIn | None = None
+    """Where the coordinator reads no journals but those of its own node."""
     memory: Callable[[], int] = lambda: 0
     """Bytes that this process keeps in memory."""
 

@@ -31,6 +31,7 @@ from runner.execute.messages import Heartbeat, HeartbeatReply, Vitals
 from runner.execute.outbox import Outbox
 from runner.execute.purse import Purse
 from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
+from runner.execute.testimony import DeathsHere
 from runner.execute.worklog import WorkLog
 from runner.limits.spending import Allowance
 from runner.providers.protocol import Provider
@@ -152,6 +153,7 @@ class Worker:
         self._storage_error: str | None = None
         self._storage_since: float | None = None
         self._storage_is_journal = False
+        self._testimony = DeathsHere(world.processes, world.hand_in)
         self._gone: tuple[ProcessIdentity, ...] = ()
         self._giving_up = self._leaving = False
         self._loop_lag_s = 0.0
@@ -172,6 +174,7 @@ class Worker:
         Raises:
             StorageError: the journal could not be created.
         """
+        await self._testimony.begin()
         await self._journal.open()
         self._log.tell("worker started", node=self.identity.node, pid=self._process.pid)
         try:
@@ -183,6 +186,7 @@ class Worker:
             await self._leave()
         finally:
             self.jobs.kill()
+            self._testimony.end()
 
     def drain(self, grace_s: float) -> None:
         """Stop leasing; finish or hand back within the grace period, seal, exit."""
@@ -262,7 +266,7 @@ class Worker:
             endpoint.quota_note = reply.quota_notes.get(model, "")
             if (hold_s := reply.holds.get(model, 0.0)) > 0:
                 endpoint.gate.pause(hold_s)
-        self._gone = tuple(p for p in reply.missing if self._world.processes.is_dead(p))
+        self._gone = self._testimony.of(reply.missing)
         self._granted = bool(reply.grants)
         if reply.allowance is not None:
             if self._allowance.granted == NOTHING and self._seq < FIRST_BEATS:

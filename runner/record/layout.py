@@ -49,6 +49,7 @@ KINDS = ("transcripts", "failures", "attempts")
 
 _INCARNATION = re.compile(r"[A-Za-z0-9_-]+")
 _SEGMENT = re.compile(r"([A-Za-z0-9_-]+)-(\d{5,})\.wal")
+_HANDED_IN = re.compile(r"journal/([A-Za-z0-9_-]+)\.journal")
 _ENTRY = re.compile(r"manifest/(\d{8})\.json")
 _SNAPSHOT = re.compile(r"manifest/snapshot-(\d{8})\.json")
 _MARKER = re.compile(r"parts/([A-Za-z0-9_-]+\.\d{5,}[a-z]?)\.json")
@@ -164,6 +165,17 @@ def segment_of(name: str) -> tuple[str, int] | None:
     """Return (incarnation, number) of a segment's file name, None for any other name."""
     found = _SEGMENT.fullmatch(name)
     return (found[1], int(found[2])) if found else None
+
+
+def handed_in_key(incarnation: str) -> str:
+    """Return the key of a journal that was handed in (record/handed_in.py)."""
+    return f"{JOURNAL}{incarnation}.journal"
+
+
+def handed_in_of(key: str) -> str | None:
+    """Return the incarnation whose journal was handed in under a key, None for any other key."""
+    found = _HANDED_IN.fullmatch(key)
+    return found[1] if found else None
 
 
 def checked_key(key: str) -> str:

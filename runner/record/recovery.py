@@ -95,7 +95,7 @@ async def read_journal(disk: Disk, incarnation: str) -> JournalIndex:
         OSError: a file cannot be read.
         RecordError: written by a newer runner.
     """
-    names = await _names(disk, incarnation)
+    names = await segments(disk, incarnation)
     return index_journal(incarnation, [(name, await disk.read(name)) for name in names])
 
 
@@ -112,7 +112,7 @@ async def delete_journal(disk: Disk, incarnation: str) -> None:
     Raises:
         OSError: a file could not be deleted.
     """
-    for name in await _names(disk, incarnation):
+    for name in await segments(disk, incarnation):
         await disk.delete(name)
 
 
@@ -223,7 +223,8 @@ def merge(traces: Sequence[JobTrace]) -> JobTrace:
     )
 
 
-async def _names(disk: Disk, incarnation: str) -> list[str]:
+async def segments(disk: Disk, incarnation: str) -> list[str]:
+    """Return the names of all segments of an incarnation, in their order."""
     found = [(s[1], name) for name in await disk.list() if (s := segment_of(name))]
     return [name for _, name in sorted(found) if name.rpartition("-")[0] == incarnation]
 

@@ -34,6 +34,9 @@ from tests.support.watcher import BucketWatcher, GlobWatcher
 BUCKET = "s3://sweeps"
 ENGINE = {"suspect_deaths": 20}
 """Workers are killed at random here: that a job was there twice says nothing about it."""
+LONGER_LEASE = {"lease_ttl_s": 8.0}
+"""With a bucket: beside it a dead worker's journal is handed in by its successor, which Ray starts in
+some 5 s. The default lease is 18 s."""
 
 
 def run_round(lab: Lab, faults: list[Fault], folder: Path, *, bucket: bool) -> tuple[int, int]:
@@ -56,7 +59,7 @@ def run_round(lab: Lab, faults: list[Fault], folder: Path, *, bucket: bool) -> t
             environ=lab.environ,
             journals=lab.journals if bucket else None,
             jobs=JOBS,
-            engine=ENGINE,
+            engine=ENGINE | (LONGER_LEASE if bucket else {}),
         )
         stack.enter_context(sweep)
         watcher: GlobWatcher

@@ -7,7 +7,10 @@ a worker that is cut off from its coordinator could go on spending: only the wor
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import secrets
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from runner.record.object_store import ObjectStore
-from runner.record.place import Place
+from runner.record.place import Place, open_store
 from tests.support.cli_sweep import ENGINE, KEY, CliSweep
 from tests.support.machines import Machine, Network, need_root
 from tests.support.ray_head import RayHead, RayNode
@@ -80,7 +83,7 @@ def cluster() -> Iterator[Cluster]:
             yield Cluster(net, head, hub, left, right, lost, server, environ)
 
 
-def test_disk_full_on_one_node_its_worker_lets_go_and_the_others_end_the_sweep(
+def test_beside_a_bucket_a_killed_workers_journal_is_handed_in_and_a_full_disk_stops_one_node_alone(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     server, left, right = cluster.server, cluster.left, cluster.right
@@ -95,14 +98,20 @@ def test_disk_full_on_one_node_its_worker_lets_go_and_the_others_end_the_sweep(
             cluster.placement,
             machine=cluster.hub,
             environ=cluster.environ,
-            journals=list,
-            jobs=1000,
+            journals=lambda: left.seen(left.disk / "state" / "journal").glob("*"),
+            jobs=1600,
+            engine={"seal_age_s": 4.0, "lease_ttl_s": 18.0},
         ) as sweep,
         BucketWatcher(url) as watcher,
     ):
         sweep.directory = Place(url)
         driver = sweep.start()
         sweep.until(lambda: cluster.calls(left) > 30 and cluster.calls(right) > 30)
+        (victim,) = sweep.workers()  # on the left, where its journal is
+        os.kill(victim, signal.SIGKILL)
+        before = cluster.calls(left)
+        sweep.until(lambda: cluster.calls(left) > before + 30)  # its successor
+        assert _recovered_rows(cluster) > 0, sweep.screen
         right.fill_disk()  # its journal lies there
         unsealed = len(server.stats()["answered_markers"]) - watcher.rows
         time.sleep(1.0)
@@ -115,9 +124,19 @@ def test_disk_full_on_one_node_its_worker_lets_go_and_the_others_end_the_sweep(
         right.empty_disk()
         asyncio.run(sweep.directory.refresh())
         sweep.check_rows()
-        sweep.check_calls(repeated_at_most=sweep.in_flight + unsealed)
+        # What was on the wire, twice, and what the full disk kept from being sealed; nothing else.
+        sweep.check_calls(repeated_at_most=2 * sweep.in_flight + unsealed)
+        assert asyncio.run(open_store(url).list("journal/")) == []
+        assert not list(left.seen(left.disk / "state" / "journal").glob("*/*"))
     assert not watcher.problems
     assert watcher.rows == sweep.planned
+
+
+def _recovered_rows(cluster: Cluster) -> int:
+    """Return how many rows the coordinator has made of journals."""
+    logs = cluster.hub.seen(cluster.hub.disk / "state").rglob("coordinator-*.jsonl")
+    events = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    return sum(e["rows"] for e in events if e["event"] == "JournalRecovered")
 
 
 def test_links_cut_one_way_and_both_ways_then_a_node_lost_every_job_once_and_who_is_cut_off_stops(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
 from runner.execute.worker import Worker
 from runner.record.entries import Claim, PlanEntry
+from runner.record.handed_in import hand_in
 from runner.record.holder import Standing, who_holds
 from runner.record.manifest import load_state
 from tests.dst.api import SimApi, SimProvider
@@ -174,6 +176,7 @@ class Fleet:
                 processes=processes,
                 offload=offload,
                 report=site.reports.append,
+                storage_patience_s=site.shape.storage_patience_s,
                 journals_complete=site.shape.shared_journal or site.shape.hosts == 1,
             ),
             book=site.sweep.book,
@@ -243,14 +246,17 @@ class Fleet:
         site = self.site
         assert process.host.disk is not None
         incarnation = f"{self.name}-{name}-{site.names.getrandbits(32):08x}"
+        store, disk = SimStore(site.store, process), SimDisk(process.host.disk, process)
+        processes = SimProcesses(process)
         world = WorkerWorld(
-            store=SimStore(site.store, process),
-            disk=SimDisk(process.host.disk, process),
+            store=store,
+            disk=disk,
             clock=SimClock(process),
-            processes=SimProcesses(process),
+            processes=processes,
             peer=SimPeer(site.api, site.network, process, self.name),
             offload=offload,
             rng=Random(site.names.getrandbits(32)),
+            hand_in=partial(hand_in, disk, store, processes) if site.shape.hands_in else None,
         )
         plan = quota_plan(site.sweep.book.config)
         engine = Worker(

@@ -11,7 +11,7 @@ for the same job and turn was started afterwards. It is excused if
     the answer was not durable by then (in flight at the moment of the fence); or
   * its process has died, was fenced or belongs to a superseded fleet, and its journal lies on a
     disk that could not be read by the coordinator that leased the job again: it was the last of
-    the fleet of the process that repeats. So does an answer that builds on one of that kind, which
+    the fleet of the process that repeats, and was not handed in to the store long before. So does an answer that builds on one of that kind, which
     nobody can use without it. A worker may go on with such a lease under a later claim
     whose host can read that disk.
 Every other repetition is a violation. So repeated calls are at most the calls in flight at each
@@ -29,7 +29,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 import pyarrow.parquet as pq
@@ -43,6 +43,9 @@ from tests.dst.disk import DiskState, SimFile
 from tests.dst.store import Mutation, StoreState
 from tests.dst.world import SimHost, SimProcess, World
 
+HEARD_S = 60.0
+"""Of a journal that was handed in: until then a job may have been leased again without it, and its
+first call may have waited."""
 AMBIGUOUS = {FailureKind.TIMEOUT, FailureKind.CONNECTION, FailureKind.TRUNCATED_RESPONSE}
 CLOCK_SLACK_S = 0.01
 """Clocks of hosts run at rates of their own; a lease of ten seconds differs by a millisecond."""
@@ -125,6 +128,11 @@ class Oracle:
     claims: dict[int, SimProcess] = field(default_factory=dict)
     claimed_at: dict[int, float] = field(default_factory=dict)
     head: int = 0
+    _stored: dict[str, SimFile] = field(default_factory=dict)
+    """Journals that were handed in, by key."""
+    _stored_at: dict[str, float] = field(default_factory=dict)
+    _stored_disk: DiskState = field(default_factory=lambda: cast("DiskState", object()))
+    """What they lie on: no host's disk."""
     _unsynced: dict[SimFile, dict[int, int]] = field(default_factory=dict)
     _decoded: dict[bytes, object] = field(default_factory=dict)
 
@@ -178,6 +186,27 @@ class Oracle:
             self._manifest(change)
         elif folder in layout.KINDS:
             self._published(folder, change)
+        elif layout.handed_in_of(change.key) is not None:
+            self._handed_in(change)
+
+    def _handed_in(self, change: Mutation) -> None:
+        """A journal lies in the store from now on, where all hosts read it, or it goes."""
+        if change.kind != "delete":
+            size = len(change.data)
+            file = SimFile(
+                change.key,
+                self._stored_disk,
+                change.process.host,
+                bytearray(change.data),
+                durable=size,
+                named=True,
+            )
+            self._stored[change.key] = file
+            self._stored_at[file.name] = self.world.now
+            for found in ANSWER.finditer(file.data):
+                self.written.setdefault(int(found[1]), {})[file] = found.end()
+        elif (file := self._stored.pop(change.key, None)) is not None:
+            self.on_unlink(file.disk, file, change.process)
 
     def _manifest(self, change: Mutation) -> None:
         number = layout.entry_number(change.key)
@@ -383,7 +412,8 @@ class Oracle:
             return
         out = process.dead or fenced is not None or process.fleet != again.process.fleet
         host = self._leased_by(again.process).host
-        if out and not all(self.readable(n, host) for n in (number, *first.history)):
+        known = (self.readable(n, host, again.started) for n in (number, *first.history))
+        if out and not all(known):
             return
         self.fail(
             f"call {again.number} repeats call {number} of {first.job} turn {first.turn}, whose"
@@ -402,9 +432,13 @@ class Oracle:
         """Return the last coordinator of a worker's fleet; nobody else leases anything to it."""
         return self.claims[max(n for n, p in self.claims.items() if p.fleet == worker.fleet)]
 
-    def readable(self, number: int, host: SimHost) -> bool:
-        """Return whether a host can read a journal with this answer."""
-        return any(file.disk is host.disk for file in self.written.get(number, {}))
+    def readable(self, number: int, host: SimHost, at: float) -> bool:
+        """Return whether a host can read a journal with this answer, and had the time to."""
+        return any(
+            file.disk is host.disk
+            or (file.disk is self._stored_disk and self._stored_at[file.name] + HEARD_S < at)
+            for file in self.written.get(number, {})
+        )
 
     def durable(self, number: int) -> bool:
         """Return whether an answer would survive everything but the loss of a disk."""
@@ -473,7 +507,8 @@ class Oracle:
         for call in self.api.calls:
             if call.number in self.kept_calls:
                 continue
-            left = [f.name for f in self.written.get(call.number, {}) if f.disk is host.disk]
+            places = self.written.get(call.number, {})
+            left = [f.name for f in places if f.disk in (host.disk, self._stored_disk)]
             if left:
                 self.fail(f"call {call.number} of {call.job} was never recovered from {left}")
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from random import Random
 
+from runner.dispatch.terms import DISK_PATIENCE_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -65,6 +67,9 @@ class Shape:
     """Requests a minute of each quota group; 0.0: no quota."""
     shared_quota: bool = False
     """All models draw on one group."""
+    storage_patience_s: float = DISK_PATIENCE_S
+    hands_in: bool = False
+    """Workers hand in the journals of dead processes of their hosts."""
     budget: float = 0.0
     """Share of what the sweep will cost that its first budget pays for; 0.0: no budget."""
 
@@ -297,6 +302,8 @@ def schedule_of(seed: int) -> Schedule:
     if quota.random() < 0.4:
         rpm = quota.choice((120.0, 300.0, 900.0))
         shape = replace(shape, rpm=rpm, shared_quota=quota.random() < 0.5)
+    if shape.hosts > 1 and not shape.shared_journal:
+        shape = replace(shape, hands_in=Random(f"hand in {seed}").random() < 0.6)
     budget = Random(f"budget {seed}")  # likewise
     if budget.random() < 0.3:
         shape = replace(shape, budget=budget.choice((0.2, 0.5, 0.8)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runner.dispatch.terms import STORE_PATIENCE_S
 from runner.limits.authority import Authority
 from runner.limits.quota import GroupQuota
 from tests.dst.cluster import Outcome, simulate_schedule
@@ -44,6 +45,19 @@ def played(seed: int, shape: Shape, *faults: Fault) -> Outcome:
 def holds(seed: int, shape: Shape, *faults: Fault) -> None:
     outcome = played(seed, shape, *faults)
     assert outcome.failure is None, f"{outcome.schedule}\n{outcome.failure}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount"), [("store-before", 1.0), ("store-before", 0.7), ("store-slow", 200.0)]
+)
+def test_object_store_that_fails_throttles_or_is_slow_for_minutes_is_waited_for(kind, amount):
+    shape = replace(SHAPE, shared_journal=False, storage_patience_s=STORE_PATIENCE_S)
+    outcome = played(1, shape, Fault(at=5.0, kind=kind, lasts=300.0, amount=amount))
+    assert outcome.failure is None, outcome.failure
+    counts = outcome.counts
+    assert counts["fleets"] == 2, "one session, and the look at the finished sweep"
+    assert counts["repeated"] == 0
+    assert counts["virtual seconds"] > 100
 
 
 @pytest.mark.parametrize("seed", range(4))

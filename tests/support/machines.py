@@ -99,6 +99,17 @@ class Machine:
         """Return how this host reaches a path of it."""
         return Path(f"/proc/{self.pid}/root{path}")
 
+    def find(self, program: str) -> list[int]:
+        """Return its processes that run a program, by their pids on this host."""
+        space = Path(f"/proc/{self.pid}/ns/pid").readlink()
+        found: list[int] = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                command = (path / "cmdline").read_bytes().split(b"\0")[0].decode()
+                if Path(command).name == program and (path / "ns/pid").readlink() == space:
+                    found.append(int(path.name))
+        return found
+
     def fill_disk(self) -> None:
         """Leave no room on its own disk."""
         with (
