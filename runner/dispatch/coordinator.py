@@ -206,9 +206,8 @@ class Coordinator:
 
     async def run(self) -> Ended:
         """Publish, watch and lease until the sweep is done, drained, fenced or out of space."""
-        holding = asyncio.get_running_loop().create_task(
-            hold(self.world, self._claim, self._number, self.progress)
-        )
+        holds = hold(self.world, self._claim, self._number, self.progress)
+        holding = asyncio.get_running_loop().create_task(holds)
         try:
             ended = await self._work()
             self._events.emit(stopped(ended, self._number, self._log.state, self.table))
