@@ -13,11 +13,13 @@ from runner.config.streaming import longest_call_s
 from runner.core.values import Amount
 from runner.dispatch.board import Board
 from runner.dispatch.leases import LeaseTable
+from runner.dispatch.prefixes import Prefixes
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
 from runner.limits.slots import SlotAuthority
 from runner.observe.events import ModelStopped, Sink, WorkerJoined
+from runner.providers.caching import asks_to_cache
 
 
 class Desk:
@@ -56,6 +58,10 @@ class Desk:
         self.table = table
         self.quotas = quotas
         self.slots = {name: SlotAuthority(m.max_in_flight) for name, m in models.items()}
+        self._prefixes = Prefixes(
+            cached=frozenset(name for name, model in models.items() if asks_to_cache(model)),
+            model_of=lambda cell: table.plan.cell(cell).model,
+        )
         self._models = models
         self._allow = allow
         self._scarce = scarce
@@ -112,6 +118,8 @@ class Desk:
                 revoke += self.table.steal(beat.incarnation, model)
         new = Counter(self.table.plan.cell(lease.job.cell).model for lease in grants)
         quota = self.quotas.answer(beat, granted=new, slots=slots, now=now)
+        cells = (lease.job.cell for lease in grants)
+        readable, elsewhere = self._prefixes.answer(beat.incarnation, beat.prefixes, cells, now)
         reply = HeartbeatReply(
             seq=beat.seq,
             claim=self.claim,
@@ -120,6 +128,8 @@ class Desk:
             slots=slots,
             permits=tuple(quota.permits),
             allowance=self._allow(beat, self.table.owing),
+            readable=readable,
+            elsewhere=elsewhere,
             holds=quota.holds,
             outages=frozenset(quota.outages),
             quota_notes=quota.notes,
@@ -138,6 +148,7 @@ class Desk:
         if beat is not None:
             self._board.bury(beat)
         self.table.remove(incarnation)
+        self._prefixes.gone(incarnation)
         self._replies.pop(incarnation, None)
         for authority in self.slots.values():
             authority.gone(incarnation)
@@ -146,6 +157,7 @@ class Desk:
     def lost(self, incarnation: str, now: float) -> None:
         """Owe a silent worker's jobs again; its places stay withheld until its calls have ended."""
         self.table.release(incarnation)
+        self._prefixes.gone(incarnation)
         for name, authority in self.slots.items():
             authority.lost(incarnation, now + longest_call_s(self._models[name]))
         self.quotas.lost(incarnation, now)

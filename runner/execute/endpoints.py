@@ -15,6 +15,7 @@ from runner.execute.warmth import Warmth
 from runner.limits.health import ModelHealth
 from runner.limits.retry_budget import RetryBudget
 from runner.limits.spending import Allowance, CallCost, Payer
+from runner.providers.caching import asks_to_cache
 from runner.providers.protocol import Provider
 from runner.scenarios.any_book import AnyBook
 
@@ -37,6 +38,8 @@ class Endpoint:
     """Its quota group: a 429 pauses all of it."""
     payer: Payer
     warmth: Warmth
+    caches: bool = False
+    """Its server is asked to cache prefixes."""
     outage: bool = False
     """Its breaker is not closed, as the latest heartbeat reply says."""
     quota_note: str = ""
@@ -103,6 +106,7 @@ def endpoints_of(
             group=groups[name],
             payer=payer,
             warmth=Warmth(now),
+            caches=asks_to_cache(model),
             tariff=tariff,
         )
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -110,6 +110,27 @@ class Jobs:
     def next_cells(self, model: str) -> Iterator[int]:
         """Yield the cells of a model's jobs that have not started, in the order of their start."""
         return (job.cell for job in self._queues.get(model, ()))
+
+    def prefixes(self) -> dict[int, float]:
+        """Return what is to be said of cached prefixes (see `Heartbeat.prefixes`)."""
+        if not any(e.caches for e in self._endpoints.values()):
+            return {}
+        cells = {
+            job.cell: held.endpoint.warmth
+            for job, held in self._held.items()
+            if held.endpoint.caches and held.phase is not _Phase.FINISHED
+        }
+        return {cell: warmth.left_s(cell) for cell, warmth in cells.items()}
+
+    def told(self, readable: Mapping[int, float], elsewhere: Iterable[int]) -> None:
+        """Take in what a reply says of cached prefixes (see `HeartbeatReply`)."""
+        model_of = self._book.plan.cell
+        for name, endpoint in self._endpoints.items():
+            if endpoint.caches:
+                endpoint.warmth.told(
+                    {cell: left for cell, left in readable.items() if model_of(cell).model == name},
+                    frozenset(cell for cell in elsewhere if model_of(cell).model == name),
+                )
 
     def running(self) -> int:
         """Return how many rollouts run."""

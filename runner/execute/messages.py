@@ -131,6 +131,9 @@ class Heartbeat:
     """By model, of those that wait for permits."""
     spending: SpendWord | None = None
     """Where there is a budget."""
+    prefixes: dict[int, float] = field(default_factory=dict[int, float])
+    """Of the cells of unfinished jobs of models whose server caches: for how many seconds what their
+    seeds share can be read; 0.0: not, or it is never cached; negative: it is being written."""
     storage_error: str | None = None
     """The journal or the output refuses writes now."""
     storage_error_s: float = 0.0
@@ -164,6 +167,10 @@ class HeartbeatReply:
     """To be used at their times, by the heartbeat's sender only."""
     allowance: Amount | None = None
     """What the worker may have spent and set aside since it started; None: there is no budget."""
+    readable: dict[int, float] = field(default_factory=dict[int, float])
+    """Cells whose cached prefix others have written, with the seconds for which it can be read."""
+    elsewhere: frozenset[int] = frozenset()
+    """Cells whose prefix another worker is about to write: wait for it."""
     holds: dict[str, float] = field(default_factory=dict[str, float])
     """Models of which nothing is to be sent, for so many seconds, whatever permits are in hand."""
     outages: frozenset[str] = frozenset()

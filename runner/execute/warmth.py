@@ -3,14 +3,14 @@
 An entry can be read once the first response that has it has begun (a stream tells when; of a plain
 call its end is taken), and lives for its time-to-live from its last use. Without this, a block of
 jobs that start together would all write, each at a quarter more than the plain price. A job that
-waits holds no place at the gate. Prefixes are a worker's own view: a second worker with jobs of
-the same condition writes, or reads, once more.
+waits holds no place at the gate. Workers learn of each other's prefixes with each heartbeat
+(`dispatch/prefixes.py`): one that another worker is about to write is waited for, too.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 MARGIN = 0.9
@@ -32,6 +32,8 @@ class Warmth:
     """Monotonic seconds."""
     on_wait: Callable[[], None] = field(default=lambda: None)
     """Told when a job begins to wait: another may start in its place."""
+    elsewhere: frozenset[int] = frozenset()
+    """Cells whose prefix another worker writes, by the latest reply."""
     _prefixes: dict[int, _Prefix] = field(default_factory=dict[int, _Prefix])
 
     def cold(self, cell: int) -> bool:
@@ -51,7 +53,7 @@ class Warmth:
         """
         prefix = self._prefixes.setdefault(cell, _Prefix())
         while self.now() >= prefix.warm_until:
-            if not prefix.warming:
+            if not prefix.warming and cell not in self.elsewhere:
                 prefix.warming = True
                 return True
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -64,14 +66,39 @@ class Warmth:
         """A response with the prefix has begun: it can be read, and lives from now on."""
         prefix = self._prefixes.setdefault(cell, _Prefix())
         prefix.warm_until = self.now() + cache_s * MARGIN
+        prefix.warming = False
         self._wake(prefix)
 
     def failed(self, cell: int) -> None:
         """The call that went ahead has ended without an answer: the next one goes ahead."""
-        self._wake(self._prefixes[cell])
+        prefix = self._prefixes[cell]
+        prefix.warming = False
+        self._wake(prefix)
+
+    def left_s(self, cell: int) -> float:
+        """Return for how long a prefix can be read; -1.0: a call that writes it is on its way."""
+        prefix = self._prefixes.get(cell)
+        if prefix is None:
+            return 0.0
+        return max(-1.0 if prefix.warming else 0.0, prefix.warm_until - self.now())
+
+    def told(self, readable: Mapping[int, float], elsewhere: frozenset[int]) -> None:
+        """Take in what other workers have done, or are about to do.
+
+        Args:
+            readable: cell to seconds for which its prefix can be read.
+            elsewhere: cells whose prefix another worker writes.
+        """
+        freed = self.elsewhere - elsewhere
+        self.elsewhere = elsewhere
+        for cell, left in readable.items():
+            prefix = self._prefixes.setdefault(cell, _Prefix())
+            prefix.warm_until = max(prefix.warm_until, self.now() + left)
+        for cell in (*readable, *freed):
+            if cell in self._prefixes:
+                self._wake(self._prefixes[cell])
 
     def _wake(self, prefix: _Prefix) -> None:
-        prefix.warming = False
         waiters, prefix.waiters = prefix.waiters, []
         for waiter in waiters:
             if not waiter.done():

@@ -266,6 +266,7 @@ class Worker:
             endpoint.quota_note = reply.quota_notes.get(model, "")
             if (hold_s := reply.holds.get(model, 0.0)) > 0:
                 endpoint.gate.pause(hold_s)
+        self.jobs.told(reply.readable, reply.elsewhere)
         self._gone = self._testimony.of(reply.missing)
         self._granted = bool(reply.grants)
         if reply.allowance is not None:
@@ -379,6 +380,7 @@ class Worker:
             unreachable={n: h.unreachable for n, h in health.items() if h.unreachable},
             quota=self._demand.words(now, draining=draining),
             spending=self._demand.spending(self._allowance, leaving=draining),
+            prefixes={} if draining else self.jobs.prefixes(),
             storage_error=self._storage_error if trouble_s > self._engine.heartbeat_s else None,
             storage_error_s=trouble_s,
             storage_is_journal=self._storage_is_journal,

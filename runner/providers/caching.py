@@ -63,10 +63,14 @@ def worth_caching(characters: int, model_id: str) -> bool:
     return characters / CHARACTERS_PER_TOKEN >= minimum_tokens(model_id)
 
 
+def asks_to_cache(model: ModelConfig) -> bool:
+    """Return whether the runner asks a model's server to cache prefixes that are long enough."""
+    return model.provider is ProviderKind.anthropic and ttl_of(model.cache) is not None
+
+
 def caches(model: ModelConfig, shared_characters: int) -> bool:
     """Return whether the runner has a model's server cache a prefix of so many characters."""
-    asked = model.provider is ProviderKind.anthropic and ttl_of(model.cache) is not None
-    return asked and worth_caching(shared_characters, model.model)
+    return asks_to_cache(model) and worth_caching(shared_characters, model.model)
 
 
 def marked(payload: Mapping[str, Any], shared: Shared, ttl: str) -> dict[str, Any] | None:

@@ -102,10 +102,10 @@ class Calls:
         while lane.waits():
             if lane.ready:
                 return lane.ready.popleft()
-            self._arrive(lane, self._begin(worker, lane))
+            self.arrive(lane, self._begin(worker, lane))
         return None
 
-    def _arrive(self, lane: Lane, run: Run) -> None:
+    def arrive(self, lane: Lane, run: Run) -> None:
         """A call wants to go out: it may have to wait for somebody who writes the cache."""
         marked = run.home is lane and self._cells[run.job.cell].shared
         if not marked or not lane.must_wait(run, self._agenda.now):
@@ -259,7 +259,7 @@ class Calls:
         run.at, run.tries = run.at + 1, 0
         if run.at < len(run.steps):
             following = run.steps[run.at]
-            self._arrive(following, run)
+            self.arrive(following, run)
             if following is not lane:
                 self.look(flight.worker, following)
             return
@@ -307,5 +307,5 @@ class Calls:
         """A job has slept long enough."""
         lane = run.steps[run.at]
         lane.tally.waiting -= 1
-        self._arrive(lane, run)
+        self.arrive(lane, run)
         self.look(worker, lane)

@@ -152,8 +152,9 @@ class Rehearsal:
         reply = self._desk.answer(
             worker.heartbeat(readings, now), now, leasing=True, published=(), drain_s=None
         )
-        worker.obey(reply, now)
         worker.take((self._cells[lease.job.cell].model, lease.job) for lease in reply.grants)
+        for lane, run in worker.obey(reply, now):
+            self._calls.arrive(lane, run)
         worker.beat_at = now + self._beat_s
         self._agenda.at(worker.beat_at, Kind.BEAT, worker, worker.beat_at)
         for lane in worker.lanes.values():

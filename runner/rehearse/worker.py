@@ -23,6 +23,7 @@ from runner.execute.warmth import MARGIN
 from runner.limits.quota import Cost, Readings
 from runner.limits.retry_budget import RetryBudget
 from runner.limits.wallet import Ticket
+from runner.providers.caching import asks_to_cache
 from runner.rehearse.server import Admitted, Overloaded
 from runner.simulate.limits import Refused
 
@@ -71,6 +72,8 @@ class Lane:
     fresh: deque[Job] = field(default_factory=deque[Job])
     """Jobs that have not begun."""
     prefixes: dict[int, Prefix] = field(default_factory=dict[int, Prefix])
+    elsewhere: frozenset[int] = frozenset()
+    """Cells whose prefix another worker writes."""
     tally: Tally = field(default_factory=Tally)
     retries: RetryBudget = field(default_factory=lambda: RetryBudget(at=0.0))
     slots: int = 0
@@ -102,7 +105,7 @@ class Lane:
         prefix = self.prefixes.setdefault(run.job.cell, Prefix())
         if now < prefix.warm_until:
             return False
-        if prefix.warming:
+        if prefix.warming or run.job.cell in self.elsewhere:
             prefix.waiters.append(run)
             self.tally.waiting += 1
             return True
@@ -113,6 +116,25 @@ class Lane:
         """Return whether a call that goes out soon will not have to write the prefix."""
         prefix = self.prefixes.get(cell)
         return prefix is not None and (prefix.warming or now < prefix.warm_until)
+
+    def left_s(self, cell: int, now: float) -> float:
+        """Return what a heartbeat says of a prefix (`Warmth.left_s`)."""
+        prefix = self.prefixes.get(cell) or Prefix()
+        return max(-1.0 if prefix.warming else 0.0, prefix.warm_until - now)
+
+    def told(
+        self, readable: Mapping[int, float], elsewhere: frozenset[int], now: float
+    ) -> list[Run]:
+        """Take in what others have written or are about to write; returns who looks again."""
+        freed, self.elsewhere = self.elsewhere - elsewhere, elsewhere
+        found: list[Run] = []
+        for cell in {*readable, *freed}:
+            prefix = self.prefixes.setdefault(cell, Prefix())
+            prefix.warm_until = max(prefix.warm_until, now + readable.get(cell, 0.0))
+            found += prefix.waiters
+            prefix.waiters = []
+        self.tally.waiting -= len(found)
+        return found
 
     def warmed(self, run: Run, now: float, *, answered: bool, ttl_s: float) -> list[Run]:
         """Note how a call with a marked prefix ended; returns who may go on."""
@@ -174,6 +196,8 @@ class Worker:
         self.finished: list[Job] = []
         """Since the last heartbeat."""
         self._returned: list[Lease] = []
+        self._caching = [name for name in models if asks_to_cache(models[name]) and name in tested]
+        self._model_of: dict[int, str] = {}
         self._beat_s = beat_s
         self._rated_at = 0.0
         self._seq = 0
@@ -219,6 +243,11 @@ class Worker:
                 for name, lane in lanes.items()
             },
             quota=self._words(readings, now),
+            prefixes={
+                cell: lanes[model].left_s(cell, now)
+                for cell in dict.fromkeys(job.cell for job in self.held)
+                if (model := self._model_of[cell]) in self._caching
+            },
         )
 
     def _words(self, readings: Mapping[str, Readings], now: float) -> dict[str, QuotaWord]:
@@ -238,8 +267,8 @@ class Worker:
                 lane.heard = False
         return words
 
-    def obey(self, reply: HeartbeatReply, now: float) -> None:
-        """Take a reply in."""
+    def obey(self, reply: HeartbeatReply, now: float) -> list[tuple[Lane, Run]]:
+        """Take a reply in; returns the calls that have waited for a cache and look again."""
         self._claim = reply.claim
         for name, lane in self.lanes.items():
             lane.slots = reply.slots.get(name, 0)
@@ -263,6 +292,13 @@ class Worker:
         self._returned = [lease for lease in self._returned if lease.job not in seen]
         for job in reply.revoke:
             self._hand_back(job)
+        found: list[tuple[Lane, Run]] = []
+        for name in self._caching:
+            lane, of = self.lanes[name], self._model_of
+            readable = {cell: s for cell, s in reply.readable.items() if of.get(cell) == name}
+            elsewhere = frozenset(cell for cell in reply.elsewhere if of.get(cell) == name)
+            found += [(lane, run) for run in lane.told(readable, elsewhere, now)]
+        return found
 
     def _hand_back(self, job: Job) -> None:
         """Give up a job that has not begun; one that has is kept."""
@@ -275,6 +311,7 @@ class Worker:
     def take(self, jobs: Iterable[tuple[str, Job]]) -> None:
         """Hold jobs, each of a model."""
         for model, job in jobs:
+            self._model_of[job.cell] = model
             self.held[job] = None
             self.lanes[model].fresh.append(job)
 
