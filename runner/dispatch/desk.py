@@ -119,7 +119,9 @@ class Desk:
         new = Counter(self.table.plan.cell(lease.job.cell).model for lease in grants)
         quota = self.quotas.answer(beat, granted=new, slots=slots, now=now)
         cells = (lease.job.cell for lease in grants)
-        readable, elsewhere = self._prefixes.answer(beat.incarnation, beat.prefixes, cells, now)
+        readable, elsewhere = self._prefixes.answer(
+            beat.incarnation, beat.prefixes, cells, now, outages=quota.outages
+        )
         reply = HeartbeatReply(
             seq=beat.seq,
             claim=self.claim,

@@ -11,18 +11,23 @@ hints: where they are lost or wrong, a prefix is written twice or read a moment 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from runner.execute.messages import AWAITS, WRITES
+
 PATIENCE_S = 10.0
-"""For so long somebody may have the job that is to write a prefix in its queue."""
+"""For so long others wait for somebody who is to write a prefix and has not begun to."""
 SETTLE_S = 3.0
 """For so long the heartbeat that shows a job just granted may be on its way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Lead:
     incarnation: str
     since: float
+    awaited_since: float | None = None
+    """Calls of another worker wait for it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +45,13 @@ class Prefixes:
     """What each worker said last."""
 
     def answer(
-        self, incarnation: str, word: Mapping[int, float], granted: Iterable[int], now: float
+        self,
+        incarnation: str,
+        word: Mapping[int, float],
+        granted: Iterable[int],
+        now: float,
+        *,
+        outages: AbstractSet[str] = frozenset(),
     ) -> tuple[dict[int, float], frozenset[int]]:
         """Take in what a worker says of its prefixes, and tell it of the others'.
 
@@ -49,6 +60,7 @@ class Prefixes:
             word: see `Heartbeat.prefixes`.
             granted: cells of the jobs that the reply brings.
             now: seconds.
+            outages: models of which calls go out one by one: whoever may send one does.
 
         Returns:
             (cell to seconds for which its prefix can be read, cells whose prefix somebody else
@@ -62,11 +74,14 @@ class Prefixes:
         if len(self._words) == 1:
             return readable, frozenset()
         for cell in {*word, *(c for c in granted if self.model_of(c) in self.cached)}:
-            if word.get(cell, 0.0) != 0.0:
-                continue  # it reads or writes it already
+            said = word.get(cell, 0.0)
+            if said > 0 or said == WRITES:
+                continue
             left = self._until.get(cell, 0.0) - now
             if left > 0:
                 readable[cell] = left
+            elif self.model_of(cell) in outages:
+                continue
             elif self._writes_elsewhere(cell, incarnation, now):
                 elsewhere.add(cell)
             else:
@@ -78,12 +93,13 @@ class Prefixes:
         for cell, left in word.items():
             if left > 0:
                 self._until[cell] = max(self._until.get(cell, 0.0), now + left)
-            elif left < 0 and not self._writes_elsewhere(cell, incarnation, now):
+            elif left == WRITES and not self._writes_elsewhere(cell, incarnation, now):
                 self._lead(cell, incarnation, now)
+            elif left == AWAITS and cell in self._leads:
+                self._leads[cell].awaited_since = self._leads[cell].awaited_since or now
 
     def _lead(self, cell: int, incarnation: str, now: float) -> None:
-        lead = self._leads.get(cell)
-        if lead is None or lead.incarnation != incarnation:
+        if cell not in self._leads or self._leads[cell].incarnation != incarnation:
             self._leads[cell] = _Lead(incarnation, now)
 
     def gone(self, incarnation: str) -> None:
@@ -98,7 +114,8 @@ class Prefixes:
         word = self._words.get(lead.incarnation)
         if word is None:
             return False
-        left = word.get(cell)
-        if left is None:
+        said = word.get(cell)
+        if said is None:
             return now - lead.since < SETTLE_S
-        return left < 0 or now - lead.since < PATIENCE_S
+        awaited_s = 0.0 if lead.awaited_since is None else now - lead.awaited_since
+        return said == WRITES or awaited_s < PATIENCE_S

@@ -330,6 +330,8 @@ class Caller:
             gate.release()
             await self.durably(self.journal.durable)
             admitted = await gate.acquire(cost, ask)
+        if reads is False and admitted is not None:
+            endpoint.warmth.sent(progress.job.cell)
         return admitted
 
     def _watch(self, endpoint: Endpoint, attempt: Attempt, reply: Reply | Failure) -> None:

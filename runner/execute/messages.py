@@ -14,6 +14,11 @@ from runner.core.values import Amount, Attempt, Job
 from runner.limits.quota import Cost, Ledger, PermitBlock, Readings
 from runner.limits.spending import SpendWord
 
+WRITES = -1.0
+"""Of a prefix: a call that writes it is on the wire."""
+AWAITS = -2.0
+"""Of a prefix: calls wait for another worker to write it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -133,7 +138,7 @@ class Heartbeat:
     """Where there is a budget."""
     prefixes: dict[int, float] = field(default_factory=dict[int, float])
     """Of the cells of unfinished jobs of models whose server caches: for how many seconds what their
-    seeds share can be read; 0.0: not, or it is never cached; negative: it is being written."""
+    seeds share can be read; 0.0: not, or it is never cached; else `WRITES` or `AWAITS`."""
     storage_error: str | None = None
     """The journal or the output refuses writes now."""
     storage_error_s: float = 0.0

@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from runner.execute.messages import AWAITS, WRITES
+
 MARGIN = 0.9
 """Share of the time-to-live after which an entry counts as gone: it began before we heard of it."""
 
@@ -21,6 +23,9 @@ MARGIN = 0.9
 class _Prefix:
     warm_until: float = 0.0
     warming: bool = False
+    """A call is to write it."""
+    sent: bool = False
+    """It is on the wire."""
     waiters: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
 
 
@@ -66,21 +71,28 @@ class Warmth:
         """A response with the prefix has begun: it can be read, and lives from now on."""
         prefix = self._prefixes.setdefault(cell, _Prefix())
         prefix.warm_until = self.now() + cache_s * MARGIN
-        prefix.warming = False
+        prefix.warming = prefix.sent = False
         self._wake(prefix)
 
     def failed(self, cell: int) -> None:
         """The call that went ahead has ended without an answer: the next one goes ahead."""
         prefix = self._prefixes[cell]
-        prefix.warming = False
+        prefix.warming = prefix.sent = False
         self._wake(prefix)
 
+    def sent(self, cell: int) -> None:
+        """The call that goes ahead has its place."""
+        self._prefixes[cell].sent = True
+
     def left_s(self, cell: int) -> float:
-        """Return for how long a prefix can be read; -1.0: a call that writes it is on its way."""
+        """Return what a heartbeat says of a prefix (see `Heartbeat.prefixes`)."""
         prefix = self._prefixes.get(cell)
         if prefix is None:
             return 0.0
-        return max(-1.0 if prefix.warming else 0.0, prefix.warm_until - self.now())
+        left = prefix.warm_until - self.now()
+        if left <= 0 and not prefix.warming and prefix.waiters:
+            return AWAITS
+        return left if left > 0 else WRITES if prefix.sent else 0.0
 
     def told(self, readable: Mapping[int, float], elsewhere: frozenset[int]) -> None:
         """Take in what other workers have done, or are about to do.

@@ -153,6 +153,8 @@ class Calls:
         if lane.purse is not None and run.cost is not None:
             ticket = lane.purse.wallet.take(now, run.cost())
         lane.in_flight += 1
+        if run.leads:
+            lane.prefixes[run.job.cell].sent = True
         if run.tries == 0:
             lane.retries.first_attempt()
         begin = max(now, worker.cpu_free)

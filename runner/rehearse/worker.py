@@ -16,7 +16,7 @@ from runner.config.schema import ModelConfig
 from runner.core.seams import ProcessIdentity
 from runner.core.values import Job
 from runner.execute.demand import FALL, LEAST_QUEUED, MOST_QUEUED, QUEUED_S, UNKNOWN_SLOTS
-from runner.execute.messages import Heartbeat, HeartbeatReply, Lease, QuotaWord
+from runner.execute.messages import AWAITS, WRITES, Heartbeat, HeartbeatReply, Lease, QuotaWord
 from runner.execute.purse import Purse
 from runner.execute.tally import Tally
 from runner.execute.warmth import MARGIN
@@ -55,6 +55,7 @@ class Prefix:
 
     warm_until: float = 0.0
     warming: bool = False
+    sent: bool = False
     waiters: list[Run] = field(default_factory=list[Run])
 
 
@@ -120,7 +121,10 @@ class Lane:
     def left_s(self, cell: int, now: float) -> float:
         """Return what a heartbeat says of a prefix (`Warmth.left_s`)."""
         prefix = self.prefixes.get(cell) or Prefix()
-        return max(-1.0 if prefix.warming else 0.0, prefix.warm_until - now)
+        left = prefix.warm_until - now
+        if left <= 0 and not prefix.warming and prefix.waiters:
+            return AWAITS
+        return left if left > 0 else WRITES if prefix.sent else 0.0
 
     def told(
         self, readable: Mapping[int, float], elsewhere: frozenset[int], now: float
@@ -143,7 +147,7 @@ class Lane:
             prefix.warm_until = now + ttl_s * MARGIN
         found: list[Run] = []
         if answered or run.leads:
-            prefix.warming = False
+            prefix.warming = prefix.sent = False
             found, prefix.waiters = prefix.waiters, found
             self.tally.waiting -= len(found)
         run.leads = False

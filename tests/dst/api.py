@@ -15,7 +15,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -106,6 +106,8 @@ class ApiHabits:
     bad_request: float = 0.02
     bills_the_gone: bool = False
     """An answer that is being written is paid for though its client has gone."""
+    cache_s: float | None = None
+    """For how long prefixes that a condition's jobs share are kept; None: nothing is cached."""
     deadly: frozenset[Job] = frozenset()
     """Jobs whose answer kills the worker that reads it."""
 
@@ -234,7 +236,7 @@ class SimProvider:
         self._model = model
 
     def prepare(self, conversation: Conversation, seed: int) -> Prepared:
-        return prepare(self._model, conversation, seed)
+        return replace(prepare(self._model, conversation, seed), cache_s=self._api.habits.cache_s)
 
     def read(self, body: bytes) -> Reply | Failure:
         return read(body)

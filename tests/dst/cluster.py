@@ -106,6 +106,7 @@ class Cluster:
                 latency_s=shape.latency_s,
                 bad_request=shape.bad_requests,
                 bills_the_gone=shape.budget > 0,
+                cache_s=shape.cache_s or None,
                 deadly=frozenset(rng.sample(jobs, shape.deadly_jobs)),
             ),
             resolve=self.sweep.resolve,

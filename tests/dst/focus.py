@@ -55,6 +55,20 @@ FOCI: dict[str, Focus] = {
             *(made._kill_coordinator, made._suspend_host),
         ),
     ),
+    "prefixes": Focus(  # calls wait for what another worker was to write to a cache
+        makers=(
+            *(made._kill_worker, made._kill_worker, made._stop_worker, made._partition),
+            *(made._kill_coordinator, made._api_fault, made._drain_worker, made._lose_host),
+            *(made._stop_coordinator, made._rival),
+        ),
+        fields=lambda rng: {
+            "cache_s": rng.choice((3.0, 20.0, 300.0)),
+            "workers": rng.choice((3, 4)),
+            "max_in_flight": rng.choice((4, 16)),
+            "rpm": rng.choice((0.0, 0.0, 300.0)),
+            "turns": rng.choice((1, 2)),
+        },
+    ),
     "disks": Focus(
         makers=(
             *(made._disk_trouble, made._disk_trouble, made._store_errors, made._store_trouble),

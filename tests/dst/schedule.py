@@ -70,6 +70,8 @@ class Shape:
     storage_patience_s: float = DISK_PATIENCE_S
     hands_in: bool = False
     """Workers hand in the journals of dead processes of their hosts."""
+    cache_s: float = 0.0
+    """Seconds for which the API caches what a condition's jobs share; 0.0: it does not."""
     budget: float = 0.0
     """Share of what the sweep will cost that its first budget pays for; 0.0: no budget."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from runner.execute.messages import AWAITS, WRITES
 from runner.execute.warmth import MARGIN, Warmth
 
 
@@ -66,5 +67,29 @@ def test_entry_is_written_anew_after_its_time_and_kept_by_use():
         time.at += 1
         assert warmth.cold(7)
         assert await warmth.enter(7)
+
+    asyncio.run(main())
+
+
+def test_calls_wait_for_another_worker_and_read_what_it_has_written():
+    async def main() -> None:
+        time = Time()
+        warmth = Warmth(time)
+        warmth.told({}, frozenset({7, 8}))
+        tasks = await entered(warmth, 7, 2)
+        assert warmth.left_s(7) == AWAITS
+        warmth.told({7: 100.0}, frozenset({8}))
+        assert [await t for t in tasks] == [False, False]
+        assert warmth.left_s(7) == 100.0
+        tasks = await entered(warmth, 8, 2)
+        warmth.told({}, frozenset())  # that worker is gone: one of these goes ahead
+        await asyncio.sleep(0)
+        assert [t.done() and t.result() for t in tasks] == [True, False]
+        assert warmth.left_s(8) == 0.0
+        warmth.sent(8)
+        assert warmth.left_s(8) == WRITES
+        warmth.begun(8, 300)
+        assert not await tasks[1]
+        assert warmth.left_s(8) > 0
 
     asyncio.run(main())
