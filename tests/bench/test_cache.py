@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
@@ -39,7 +40,10 @@ def configuration(url: str) -> dict[str, object]:
 
 
 @pytest.mark.bench
-def test_caching_when_seeds_share_95_percent_cuts_counted_input_by_5(tmp_path: Path):
+@pytest.mark.parametrize("placement", [(), ("--workers", "2")], ids=["in process", "on Ray"])
+def test_caching_when_seeds_share_95_percent_cuts_counted_input_by_5(
+    tmp_path: Path, placement: tuple[str, ...]
+):
     runner = [sys.executable, "-m", "runner"]
     server = subprocess.Popen(
         [*runner, "simulate", "--port", "0", *FAST], stdout=subprocess.PIPE, text=True
@@ -52,7 +56,7 @@ def test_caching_when_seeds_share_95_percent_cuts_counted_input_by_5(tmp_path: P
             url = found[0] if found else ""
         (tmp_path / "c.yaml").write_text(yaml.safe_dump(configuration(url)))
         done = subprocess.run(
-            [*runner, "sweep", "c.yaml"], cwd=tmp_path, capture_output=True, text=True
+            [*runner, "sweep", "c.yaml", *placement], cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr[-2000:]
         with urllib.request.urlopen(f"{url}/simulate/stats") as response:
@@ -66,4 +70,12 @@ def test_caching_when_seeds_share_95_percent_cuts_counted_input_by_5(tmp_path: P
     print(f"\n{CONDITIONS} conditions x {SEEDS} seeds: {counted:,} input tokens counted")
     print(f"without a cache {counted + read:,}: {(counted + read) / counted:.1f} times as many")
     print(next(line for line in done.stdout.splitlines() if "prompt cache" in line))
+    [(writes, cells)] = duckdb.sql(
+        f"""
+        select count(*), count(distinct cell) from '{tmp_path}/outputs/cache/attempts/*.parquet'
+        where cache_write_tokens > 0
+        """
+    ).fetchall()
+    print(f"calls that wrote a prefix: {writes} of {cells} prefixes")
     assert counted + read >= 5 * counted
+    assert writes <= 1.02 * cells
