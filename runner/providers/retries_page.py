@@ -28,7 +28,9 @@ its own attempts.
 
 A 429 pauses the whole quota group. Overload, other 5xx, timeouts and lost connections open the
 model's breaker where they are half of what ends within ten seconds (five at least): then nothing is
-sent but one probe, after 2 s, 4 s … 60 s, until one is answered; then the rate ramps up again. While
+sent but one probe, after 2 s, 4 s … 60 s, until one is answered; then the rate ramps up again. A
+worker that sees five of these in a row, and no answer between, does not wait for that: it sends one
+request every two seconds until one is answered. While
 the breaker is not closed, failures count against no job. While it is closed, retries of failures
 other than rate limits are at most a fifth of first attempts, and ten a second.
 
