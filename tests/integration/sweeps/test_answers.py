@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from runner.dispatch.inprocess import InProcessBackend
-from runner.execute import attempt
+from runner.execute import endpoints
 from runner.limits import breaker
 from tests.support.commands import Bench, no_traceback
 from tests.support.standin import StandIn
@@ -39,7 +39,7 @@ def brief_outages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a breaker probe every few heartbeats; tests/dst/test_outages.py waits in full."""
     monkeypatch.setattr(breaker, "FIRST_WAIT_S", 0.1)
     monkeypatch.setattr(breaker, "LONGEST_WAIT_S", 0.2)
-    monkeypatch.setattr(attempt, "PROBE_FAILED_S", 0.2)
+    monkeypatch.setattr(endpoints, "PROBE_FAILED_S", 0.2)
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])
