@@ -267,8 +267,7 @@ class Worker:
             if (hold_s := reply.holds.get(model, 0.0)) > 0:
                 endpoint.gate.pause(hold_s)
         self.jobs.told(reply.readable, reply.elsewhere)
-        self._gone = self._testimony.of(reply.missing)
-        self._granted = bool(reply.grants)
+        self._gone, self._granted = self._testimony.of(reply.missing), bool(reply.grants)
         if reply.allowance is not None:
             if self._allowance.granted == NOTHING and self._seq < FIRST_BEATS:
                 self.wake()  # the first is on its way through the manifest; places come with it
