@@ -157,3 +157,16 @@ def test_lint_of_the_file_without_a_fault_finds_nothing(
     Path("c.yaml").write_text("\n".join([*lines, more, "models:", BASE["model"]]))
     assert main(["lint", "c.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_lint_with_a_model_at_fault_still_names_what_is_wrong_with_graders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = CLAUDE.format("claude-opus-5", ", params: {top_p: 1}")
+    lines = ["name: s", "scenarios:", "  - name: tone", BASE["axes"], BASE["user"]]
+    Path("c.yaml").write_text("\n".join([*lines, "    graders: [nobodys]", "models:", model]))
+    assert main(["lint", "c.yaml", "--json"]) == 2
+    said = " ".join(finding["what"] for finding in json.loads(capsys.readouterr().out))
+    assert "has had no top_p" in said
+    assert "'nobodys' is unknown" in said
