@@ -66,7 +66,7 @@ def lint_all(loaded: Loaded) -> list[Finding]:
         keys = {model.api_key_env: "set"} if model.api_key_env else {}
         for problem in problems_of(model, keys):
             key, _, what = problem.partition(": ")
-            further.error(key, what.removesuffix("."))
+            further.problem(key, what)
     unhashed = {m.name: "-" for m in called(config)}  # lint judges texts: weights stay unread
     try:
         book = build_book(config, revisions=unhashed)

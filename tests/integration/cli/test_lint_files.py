@@ -108,7 +108,7 @@ FAULTS: list[tuple[str, dict[str, str], str, str]] = [
     ("retirement", {"model": CLAUDE.format("claude-mythos-preview", "")}, "warning", "retired on 2026-06-30"),
     ("forced judge",
      {"end": "judges:\n  - {name: j, model: claude-opus-5-5, api_key_env: SOME_KEY}\n"
-             "graders:\n  - {name: g, kind: judge, model: j, rubric: x, outcomes: [{outcome: a, means: b, harmful: true}], output: tool}   # HERE\n"},
+             "graders:\n  - {name: g, kind: judge, model: j, rubric: x, outcomes: [{outcome: a, means: b, harmful: true}, {outcome: c, means: d}], output: tool}   # HERE\n"},
      "error", "400 to a forced tool call"),
     ("judge's sampling",
      {"end": "judges:\n  - {name: j, model: claude-opus-5, api_key_env: SOME_KEY, params: {top_k: 1}}   # HERE\n"},
@@ -167,6 +167,8 @@ def test_lint_with_a_model_at_fault_still_names_what_is_wrong_with_graders(
     lines = ["name: s", "scenarios:", "  - name: tone", BASE["axes"], BASE["user"]]
     Path("c.yaml").write_text("\n".join([*lines, "    graders: [nobodys]", "models:", model]))
     assert main(["lint", "c.yaml", "--json"]) == 2
-    said = " ".join(finding["what"] for finding in json.loads(capsys.readouterr().out))
+    found = json.loads(capsys.readouterr().out)
+    assert all(finding["fix"] for finding in found), found
+    said = " ".join(finding["what"] for finding in found)
     assert "has had no top_p" in said
     assert "'nobodys' is unknown" in said
