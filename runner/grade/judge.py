@@ -116,7 +116,9 @@ class Judge:
             try:
                 self._rubric(facts)
             except TemplateError as error:
-                out.append(f"graders: the rubric of {self.name} cannot be rendered ({error}). Correct its template")
+                out.append(
+                    f"graders: the rubric of {self.name} cannot be rendered ({error}). Correct its template"
+                )
         return out
 
     def grade(self, record: Record) -> Verdict:
