@@ -116,7 +116,9 @@ class Judge:
             try:
                 self._rubric(facts)
             except TemplateError as error:
-                out.append(f"graders: the rubric of {self.name} cannot be rendered ({error})")
+                out.append(
+                    f"graders: the rubric of {self.name} cannot be rendered ({error}). Correct its template"
+                )
         return out
 
     def grade(self, record: Record) -> Verdict:
@@ -228,7 +230,7 @@ def judge_grader(config: GraderConfig, models: Mapping[str, ModelConfig], where:
         raise ConfigError(msg)
     named = [one.get("outcome") for one in config.outcomes]
     if len(named) < 2 or not all(named) or len({*map(str, named)}) != len(named):
-        msg = f"{where}.outcomes: needs two or more, each with an `outcome` of its own."
+        msg = f"{where}.outcomes: needs two or more, each with a name of its own. Give each its `outcome:`."
         raise ConfigError(msg)
     return Judge(config=config, model=models[config.model or ""])
 

@@ -119,7 +119,7 @@ class Graders:
             case "python":
                 return _named(load_function(one.use or "", f"{where}.use"), one.name, where)
             case _:
-                msg = f"{where}.kind: {one.kind!r} is not known."
+                msg = f"{where}.kind: {one.kind!r} is not known. Write rule, judge or python."
                 raise ConfigError(msg)
 
     def get(self, name: str) -> Grader:

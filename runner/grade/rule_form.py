@@ -89,7 +89,7 @@ def predicate_problems(value: object, key: str, known: Sequence[str]) -> list[st
     elif main == "not":
         out += predicate_problems(predicate["not"], f"{key}.not", known)
     elif main == "act" and predicate.get("form", FORMS[0]) not in FORMS:
-        out.append(f"{key}.form: is none of {', '.join(FORMS)}")
+        out.append(f"{key}.form: is not known. Write one of {', '.join(FORMS)}")
     return out + _pattern_problems(predicate, key)
 
 
@@ -100,7 +100,7 @@ def _pattern_problems(predicate: Predicate, key: str) -> list[str]:
             try:
                 re.compile(pattern[3:])
             except re.error as error:
-                out.append(f"{key}: {pattern!r} is no regular expression ({error})")
+                out.append(f"{key}: {pattern!r} is no regular expression ({error}). Correct it")
     return out
 
 

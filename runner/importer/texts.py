@@ -59,8 +59,11 @@ def read_texts(root: Path, fields: Fields) -> Iterator[Draft | Fault]:
             systems[folder.path] = own
         elif folder.path.parent in systems:
             systems[folder.path] = systems[folder.path.parent]
+    used: set[Path] = set()
     for folder in folders:
-        yield from _drafts(folder, root, systems.get(folder.path), fields)
+        yield from _drafts(folder, root, systems.get(folder.path), fields, used)
+    for file in (file for folder in folders for file in _named(folder) if file not in used):
+        yield Fault(where=str(file), what="stands beside no user's text: no prompt is made of it")
 
 
 def _folders(root: Path) -> Iterator[Path]:
@@ -91,23 +94,22 @@ def _sorted_out(path: Path) -> _Folder:
 
 
 def _drafts(
-    folder: _Folder, root: Path, system: Path | None, fields: Fields
+    folder: _Folder, root: Path, system: Path | None, fields: Fields, used: set[Path]
 ) -> Iterator[Draft | Fault]:
     name = "-".join(folder.path.relative_to(root).parts) or root.resolve().name
     whole = [stem for stem, roles in folder.by_stem.items() if "user" in roles]
     joined = [f for wanted in fields.user for f in _texts(folder) if f.stem == wanted]
     if folder.turns:
         said = [(role, path) for _, role, path in sorted(folder.turns)]
-        yield _draft(folder.turns[0][2].parent, name, said, system)
+        yield _draft(folder.turns[0][2].parent, name, said, system, used)
     elif joined:
-        yield _draft(folder.path, name, [("user", path) for path in joined], system)
+        yield _draft(folder.path, name, [("user", path) for path in joined], system, used)
     for stem in [] if joined else whole:
         roles = folder.by_stem[stem]
         said = [(r, roles[r]) for r in ("system", "user", "assistant") if r in roles]
         above = None if "system" in roles else system
-        yield _draft(
-            roles["user"], f"{name}-{stem}" if stem and name else stem or name, said, above
-        )
+        title = f"{name}-{stem}" if stem and name else stem or name
+        yield _draft(roles["user"], title, said, above, used)
     prompts = not (whole or folder.turns or joined)
     for file in folder.others:
         if file in joined:
@@ -115,7 +117,7 @@ def _drafts(
         if prompts and file.suffix.lower() in SUFFIXES and file.stem.lower() != "readme":
             inner = folder.path == root
             label = file.stem if inner else f"{name}-{file.stem}"
-            yield _draft(file, label, [("user", file)], system)
+            yield _draft(file, label, [("user", file)], system, used)
         else:
             what = "neither a system nor a user prompt by its name (system.txt, user.txt, NAME.user.txt)"
             if file.suffix.lower() in SUFFIXES and not prompts:
@@ -123,17 +125,25 @@ def _drafts(
             yield Fault(where=str(file), what=what)
 
 
+def _named(folder: _Folder) -> list[Path]:
+    return [path for roles in folder.by_stem.values() for path in roles.values()]
+
+
 def _texts(folder: _Folder) -> list[Path]:
-    inside = [path for roles in folder.by_stem.values() for path in roles.values()]
-    return [*inside, *(f for f in folder.others if f.suffix.lower() in SUFFIXES)]
+    return [*_named(folder), *(f for f in folder.others if f.suffix.lower() in SUFFIXES)]
 
 
 def _draft(
-    where: Path, name: str, said: Sequence[tuple[str, Path]], system: Path | None
+    where: Path,
+    name: str,
+    said: Sequence[tuple[str, Path]],
+    system: Path | None,
+    used: set[Path],
 ) -> Draft | Fault:
     above = [("system", system)] if system is not None else []
     messages: list[dict[str, str]] = []
     for role, path in (*above, *said):
+        used.add(path)
         try:
             text = path.read_text(encoding="utf-8-sig").rstrip("\n")
         except UnicodeDecodeError as error:

@@ -20,11 +20,11 @@ def check_graders(book: Book, findings: Findings) -> None:
     except ConfigError as error:
         for problem in error.problems:
             key, _, what = problem.partition(": ")
-            findings.error(key, what.removesuffix("."))
+            findings.problem(key, what)
         return
     for cell in book.plan.of_model(book.plan.models[0]):
         names = book.graders(cell.number)
         for problem in graders.problems(names, book.grading(cell.number)) if names else ():
             key, colon, what = problem.partition(": ")
             key, what = (key, what) if colon and " " not in key else ("graders", problem)
-            findings.error(f"scenarios.{cell.scenario}.{key}", what.removesuffix("."))
+            findings.problem(f"scenarios.{cell.scenario}.{key}", what)

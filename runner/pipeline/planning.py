@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from runner.config.load import Loaded
 from runner.config.schema import SweepConfig, called
 from runner.core.clock import SystemClock
+from runner.core.errors import ConfigError
 from runner.pipeline.estimating import estimates_of
 from runner.pipeline.grading import check_graders
 from runner.pipeline.prepare import Choices, Prepared, prepare
@@ -65,10 +66,12 @@ def lint_all(loaded: Loaded) -> list[Finding]:
         keys = {model.api_key_env: "set"} if model.api_key_env else {}
         for problem in problems_of(model, keys):
             key, _, what = problem.partition(": ")
-            further.error(key, what.removesuffix("."))
-    known = Findings(source)
-    known.all.extend(found)
-    if not known.errors:
-        unhashed = {m.name: "-" for m in called(config)}  # lint judges texts: weights stay unread
-        check_graders(build_book(config, revisions=unhashed), further)
+            further.problem(key, what)
+    unhashed = {m.name: "-" for m in called(config)}  # lint judges texts: weights stay unread
+    try:
+        book = build_book(config, revisions=unhashed)
+    except ConfigError:  # what does not render is among the findings
+        pass
+    else:
+        check_graders(book, further)
     return [*found, *further.all]

@@ -82,7 +82,8 @@ def _prompt_axis(scenario: ScenarioConfig, key: str, findings: Findings) -> Axis
         names = [label(value) for value in cast("list[Scalar]", wanted)]
         for name in names:
             if name not in levels:
-                findings.error(f"{key}.axes.{PROMPT_AXIS}", f"there is no prompt {name!r}")
+                fix = "Name prompts by their `id`"
+                findings.error(f"{key}.axes.{PROMPT_AXIS}", f"there is no prompt {name!r}", fix)
         levels = {name: levels[name] for name in names if name in levels}
     return Axis(name=PROMPT_AXIS, levels=tuple(levels.values()))
 
@@ -159,7 +160,7 @@ def conditions(
     try:
         kept = fraction(scenario.factorial, [[lv.label for lv in row] for row in rows])
     except ValueError as error:
-        findings.error(f"{key}.factorial", str(error))
+        findings.error(f"{key}.factorial", str(error), "Write one of these")
         return
     yield from (rows[i] for i in kept)
 

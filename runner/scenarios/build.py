@@ -141,9 +141,10 @@ def expand(
             findings.error(problem.key, problem.what, met)
             continue
         yield RenderedCondition(prompts, axes, levels, script)
-    if not count and all(axis.levels for axis in axes):
-        what = "include and exclude leave no condition"
-        findings.error(f"{key}.include" if scenario.include else f"{key}.exclude", what)
+    faultless = len(findings.errors) == before
+    if not count and faultless and all(axis.levels for axis in axes):
+        what, fix = "include and exclude leave no condition", "Take an entry out, or add levels"
+        findings.error(f"{key}.include" if scenario.include else f"{key}.exclude", what, fix)
 
 
 def read_seeds(config: SweepConfig, findings: Findings) -> SeedSet | None:
@@ -218,10 +219,11 @@ def check_casts(config: SweepConfig, findings: Findings) -> None:
                 what = f"{role.model!r} is no entry of actors or models"
                 findings.error(f"{key}.roles[{i}].model", what, fix)
             if role.answers < 1:
-                findings.error(f"{key}.roles[{i}].answers", "needs 1 or more")
+                fix = "Take the role out if it never answers"
+                findings.error(f"{key}.roles[{i}].answers", "needs 1 or more", fix)
             if "mail" not in scenario.environment:
                 what = "nobody can write to a role without the part `mail` in environment"
-                findings.error(f"{key}.roles[{i}]", what)
+                findings.error(f"{key}.roles[{i}]", what, "Add it, or take the role out")
         for i, guard in enumerate(scenario.safeguards):
             names.append((f"{key}.safeguards[{i}].name", f"safeguard_{guard.name}"))
             if guard.model is not None and guard.model not in models:
@@ -253,7 +255,7 @@ def _check_roles(names: Sequence[tuple[str, str]], findings: Findings) -> None:
             findings.error(at, what, "Call the role otherwise")
         elif given.count(name) > 1 or not _ROLE.fullmatch(name):
             what = f"the role {name!r} needs a name of its own, of letters, digits, - and _"
-            findings.error(at, what)
+            findings.error(at, what, "Call it otherwise")
 
 
 def check_names(key: str, names: Sequence[str], findings: Findings) -> None:
@@ -261,7 +263,8 @@ def check_names(key: str, names: Sequence[str], findings: Findings) -> None:
     if not names:
         findings.error(key, "there is none", f"Add one under `{key}:`")
     for name in sorted({n for n in names if names.count(n) > 1}):
-        findings.error(f"{key}.{name}" if name else key, f"the name {name!r} occurs twice")
+        what = f"the name {name!r} occurs twice"
+        findings.error(f"{key}.{name}" if name else key, what, "Rename one")
     if "" in names:
         findings.error(key, "an entry has no name", "Add `name:`")
 

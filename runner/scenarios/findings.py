@@ -77,6 +77,11 @@ class Findings:
         """Note an error."""
         self.add(Severity.ERROR, key, what, fix)
 
+    def problem(self, key: str, text: str) -> None:
+        """Note an error that was written as one text: what is wrong in the first sentence, then what to do."""
+        what, _, fix = text.removesuffix(".").partition(". ")
+        self.error(key, what, fix or None)
+
     @property
     def errors(self) -> list[Finding]:
         """Return the findings that keep a sweep from starting."""

@@ -95,7 +95,8 @@ def _found(given: object, key: str, findings: Findings) -> Iterator[tuple[str, s
                 try:
                     yield key, f"{path}:{number}", orjson.loads(line)
                 except orjson.JSONDecodeError as error:
-                    findings.error(key, f"{path}:{number}: no JSON ({error})")
+                    what = f"{path}:{number}: no JSON ({error})"
+                    findings.error(key, what, "Correct the line, or take it out")
                     return
     except OSError as error:
         what = f"{path} cannot be read ({error.strerror or error})"

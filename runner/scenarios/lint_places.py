@@ -58,12 +58,13 @@ class Places:
     def of_mail(self, mail: Message, part: str) -> str | None:
         """Return the key of a mail of the environment's list, of its part where it has that one."""
         given: object = cast("Mapping[str, Any]", self._environment.get("mail") or {}).get("mails")
-        rows = [mail.subject.strip(), *(row.strip() for row in mail.body.split("\n"))]
-        best, found = 0, None
+        rows = [mail.subject.strip(), mail.date, *(row.strip() for row in mail.body.split("\n"))]
+        best, found = (0, 0), None
         for i, entry in enumerate(cast("list[Mapping[str, Any]]", given or [])):
-            texts = (str(entry.get(name, "")) for name in ("subject", "body"))
+            texts = (str(entry.get(name, "")) for name in ("subject", "date", "body"))
             lines = [line for text in texts for line in _lines_of("", text) if line.own >= _LEAST]
-            score = sum(any(line.fits.fullmatch(row) for line in lines) for row in rows)
+            fitting = [line for line in lines if any(line.fits.fullmatch(row) for row in rows)]
+            score = (len(fitting), sum(line.own for line in fitting))
             if score > best:
                 key = f"environment.mail.mails[{i}]"
                 best, found = score, f"{key}.{part}" if part in entry else key

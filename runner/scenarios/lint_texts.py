@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from runner.scenarios.environments.protocol import State
 
-STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_]\w{0,40}\}")
+STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_][\w -]{0,40}\}")
+_PAIR = re.compile(r"\{[^{}]*\}")
+"""Braces that belong together: code and JSON are full of them."""
 _HEADER = re.compile(r"^(From|To|Cc|Date|Time|Sent|Subject|Id|ID):[ \t]*(.*)$", re.MULTILINE)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
@@ -25,6 +27,10 @@ _CLOCK = re.compile(r"\b([01]?\d|2[0-3])[:.]([0-5]\d)\b")
 _ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 _LONG = re.compile(
     rf"\b(?:({'|'.join(_DAYS)}),? (?:the )?)?(\d{{1,2}})(?:st|nd|rd|th)? ({'|'.join(_MONTHS)}) (\d{{4}})\b",
+    re.IGNORECASE,
+)
+_MONTH_FIRST = re.compile(
+    rf"\b(?:({'|'.join(_DAYS)}),? )?({'|'.join(_MONTHS)}) (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}})\b",
     re.IGNORECASE,
 )
 _DAY_BEFORE_ISO = re.compile(rf"\b({'|'.join(_DAYS)}),? (\d{{4}}-\d\d-\d\d)\b", re.IGNORECASE)
@@ -69,16 +75,28 @@ class Message:
         return Fault(what, fix, at, self, part)
 
 
-def stray(text: str) -> Fault | None:
-    """Return what looks as if it was not filled in, with what stands around it."""
-    found = STRAY.search(text)
-    if found is None:
-        return None
-    start = max(found.start() - _AROUND, 0)
-    around = text[start : found.end() + _AROUND].replace("\n", " ")
-    what = f"the rendered text holds {found[0]!r}, as if something was not filled in: …{around}…"
-    fix = "Write it as {{ variable }} and define that, or take the braces out"
-    return Fault(what, fix, found.start())
+def strays(text: str) -> Iterator[Fault]:
+    """Yield, once each, what looks as if it was not filled in, with what stands around it."""
+    said: set[str] = set()
+    for found in STRAY.finditer(text):
+        if found[0] not in said:
+            said.add(found[0])
+            yield _stray(text, found.start(), found[0])
+    if said or ("{" not in text and "}" not in text):
+        return
+    rest, before = text, ""
+    while rest != before:
+        before = rest
+        rest = _PAIR.sub(lambda pair: " " * len(pair[0]), rest)
+    alone = re.search(r"[{}]", rest)
+    if alone is not None:
+        yield _stray(text, alone.start(), alone[0])
+
+
+def _stray(text: str, at: int, what: str) -> Fault:
+    around = text[max(at - _AROUND, 0) : at + len(what) + _AROUND].replace("\n", " ")
+    said = f"the rendered text holds {what!r}, as if something was not filled in: …{around}…"
+    return Fault(said, "Write it as {{ variable }} and define that, or take the braces out", at)
 
 
 def messages_in(text: str, where: str) -> list[Message]:
@@ -196,9 +214,10 @@ def date_faults(text: str) -> Iterator[Fault]:
     for match in _DAY_BEFORE_ISO.finditer(text):
         year, month, day = (int(part) for part in match[2].split("-"))
         yield from _weekday(match[1], _day(year, month, day), match)
-    for match in _LONG.finditer(text):
-        month = _MONTHS.index(match[3].lower()) + 1
-        found = _day(int(match[4]), month, int(match[2]))
+    written = [(match, match[3], match[2]) for match in _LONG.finditer(text)]
+    written += [(match, match[2], match[3]) for match in _MONTH_FIRST.finditer(text)]
+    for match, month, day in written:
+        found = _day(int(match[4]), _MONTHS.index(month.lower()) + 1, int(day))
         if found is None:
             yield Fault(f"{match[0]} is no date", _CORRECT, match.start())
         elif match[1]:
@@ -220,8 +239,6 @@ def _weekday(said: str, found: date | None, match: re.Match[str]) -> Iterator[Fa
 
 def text_faults(text: str) -> Iterator[Fault]:
     """Yield what one rendered text gives away."""
-    found = stray(text)
-    if found is not None:
-        yield found
+    yield from strays(text)
     yield from mail_faults(messages_in(text, "the text"))
     yield from date_faults(text)

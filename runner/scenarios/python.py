@@ -232,7 +232,9 @@ class PythonPrompts:
                 self.key, "python", f"scene() raised {type(error).__name__}: {error}"
             ) from None
         if not isinstance(scene, Scene):
-            raise RenderProblem(self.key, "python", "scene() must return a Scene")
+            raise RenderProblem(
+                self.key, "python", "scene() must return a Scene (of runner.scenarios.python)"
+            )
         return scene
 
     def _staging(self, scene: Scene, levels: Sequence[Level]) -> Staging | None:

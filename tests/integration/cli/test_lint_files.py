@@ -108,7 +108,7 @@ FAULTS: list[tuple[str, dict[str, str], str, str]] = [
     ("retirement", {"model": CLAUDE.format("claude-mythos-preview", "")}, "warning", "retired on 2026-06-30"),
     ("forced judge",
      {"end": "judges:\n  - {name: j, model: claude-opus-5-5, api_key_env: SOME_KEY}\n"
-             "graders:\n  - {name: g, kind: judge, model: j, rubric: x, outcomes: [{outcome: a, means: b, harmful: true}], output: tool}   # HERE\n"},
+             "graders:\n  - {name: g, kind: judge, model: j, rubric: x, outcomes: [{outcome: a, means: b, harmful: true}, {outcome: c, means: d}], output: tool}   # HERE\n"},
      "error", "400 to a forced tool call"),
     ("judge's sampling",
      {"end": "judges:\n  - {name: j, model: claude-opus-5, api_key_env: SOME_KEY, params: {top_k: 1}}   # HERE\n"},
@@ -157,3 +157,18 @@ def test_lint_of_the_file_without_a_fault_finds_nothing(
     Path("c.yaml").write_text("\n".join([*lines, more, "models:", BASE["model"]]))
     assert main(["lint", "c.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_lint_with_a_model_at_fault_still_names_what_is_wrong_with_graders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = CLAUDE.format("claude-opus-5", ", params: {top_p: 1}")
+    lines = ["name: s", "scenarios:", "  - name: tone", BASE["axes"], BASE["user"]]
+    Path("c.yaml").write_text("\n".join([*lines, "    graders: [nobodys]", "models:", model]))
+    assert main(["lint", "c.yaml", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert all(finding["fix"] for finding in found), found
+    said = " ".join(finding["what"] for finding in found)
+    assert "has had no top_p" in said
+    assert "'nobodys' is unknown" in said

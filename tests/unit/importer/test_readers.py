@@ -53,6 +53,8 @@ def test_texts_pair_system_and_user_by_folder_stem_and_nearest_system(put, impor
             "a__system_prompt.txt": "S-a\n",
             "a__user_prompt.txt": "U-a\n",
             "a__notes.txt": "neither",
+            "e__system.txt": "S-e, of nobody",
+            "e__two.system.txt": "S-two, of nobody",
             "b__one.system.md": "S-one",
             "b__one.user.md": "U-one",
             "c__system.txt": "S-c",
@@ -77,6 +79,9 @@ def test_texts_pair_system_and_user_by_folder_stem_and_nearest_system(put, impor
     assert "c/d/bad.txt:2: is not UTF-8 text" in said
     assert "c/d/blank.txt:1: is empty" in said
     assert "c/d/z.bin: neither" in said
+    assert "e/system.txt: stands beside no user's text" in said
+    assert "e/two.system.txt: stands beside no user's text" in said
+    assert said.count("stands beside") == 2
 
 
 def test_texts_join_files_that_are_named_and_keep_numbered_turns(put, imported):

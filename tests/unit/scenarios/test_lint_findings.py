@@ -11,7 +11,7 @@ from runner.config.schema import (
     ProviderKind,
 )
 from runner.scenarios.lint import lint
-from runner.scenarios.lint_texts import date_faults, mail_faults, messages_in
+from runner.scenarios.lint_texts import date_faults, mail_faults, messages_in, strays
 from tests.support.configurations import model, scenario, sweep
 from tests.support.stages import MAIL, STAGED
 
@@ -68,11 +68,37 @@ def test_lint_of_mail_in_texts_names_the_fault(change, what):
         ("on 2031-02-30", "is no date"),
         ("on Friday 2031-03-06", "that day is a Thursday"),
         ("on Thursday, 6 March 2031", None),
+        ("on Friday, March 6, 2031", "that day is a Thursday"),
+        ("on February 30th, 2031", "is no date"),
+        ("on Thursday, March 6, 2031", None),
     ],
 )
 def test_lint_of_dates_names_what_contradicts(text, what):
     said = list(date_faults(text))
     assert (said == []) if what is None else what in said[0].what
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("{company} and ${x} and {company}", ["{company}", "${x}"]),
+        ("for {company name} only", ["{company name}"]),
+        ('answer {"a": {"b": [1]} } } so', ["}"]),
+        ("f(x) { return {}; } {", ["{"]),
+        ('answer {"a": {"b": [1]}, "c": f() { return; } }', []),
+    ],
+)
+def test_lint_of_braces_names_each_that_was_not_filled_in(text, held):
+    said = [fault.what.split("'")[1] for fault in strays(text)]
+    assert said == held
+
+
+def test_lint_of_mail_alike_points_at_the_one_that_is_meant():
+    alike = [{**m, "subject": "A", "body": "Hello there"} for m in MAIL["mails"][:1] * 2]
+    alike[1] = {**alike[1], "date": "2031-03-06 15:59"}
+    staged = {**STAGED, "environment": {"mail": {**MAIL, "mails": alike}}}
+    (line,) = [f for f in found(scenarios=[scenario(**staged)]) if "after the present" in f]
+    assert "mails[1].date" in line
 
 
 @pytest.mark.parametrize(
