@@ -45,6 +45,8 @@ class Asked:
     """Only these graders; none: all that apply."""
     further: tuple[SweepConfig, ...] = ()
     """Files of graders beside the sweep's own configuration."""
+    also: tuple[str, ...] = ()
+    """These too, beside all that apply."""
     retry_failed: bool = False
     """Owe the dead letters of judges again, once."""
 
@@ -75,10 +77,10 @@ async def open_course(store: Store, directory: Place, asked: Asked) -> Course:
     graders = Graders(sweep.config, *asked.further)
     gradings = _gradings(sweep, graders, asked)
     names = sorted({name for g in gradings.values() for name in g.graders})
-    unused = [n for n in asked.names if n not in names]
+    unused = [n for n in (*asked.names, *asked.also) if n not in names]
     if unused:
         msg = (
-            f"--grader {unused[0]}: no scenario of this sweep lists it or has the facts that it "
+            f"grader {unused[0]}: no scenario of this sweep lists it or has the facts that it "
             "needs. Add them to `grading:` and run the sweep's command again."
         )
         raise ConfigError(msg)
@@ -96,7 +98,7 @@ def _gradings(sweep: Sweep, graders: Graders, asked: Asked) -> dict[int, CellGra
     for name in asked.names:
         graders.get(name)  # an unknown name is said before anything else
     listed = {name for names in rendering.graders.values() for name in names}
-    everywhere = tuple(n for n in asked.names if n not in listed)
+    everywhere = tuple(n for n in (*asked.names, *asked.also) if n not in listed)
     by_condition: dict[tuple[str, int], CellGrading] = {}  # models share the axes object
     out: dict[int, CellGrading] = {}
     for cell in sweep.plan.cells:
