@@ -216,12 +216,13 @@ def _report(
     if shared.owed:
         every = {c.number: c.seeds for c in plan.cells}
         whole = count_cells(tables, every, dead, verdicts, cells)
+    dependent = frozenset(n for n, t in shared.textures.items() if not t.independent)
     rows = report_rows(
         plan.cells,
         shown,
         level,
         families=families_of(sweep.config),
-        dependent=frozenset(n for n, t in shared.textures.items() if not t.independent),
+        dependent=dependent,
     )
     analysis = None
     if card is not None:
@@ -231,7 +232,7 @@ def _report(
             card.grader,
             level=level,
             textures=shared.textures,
-            given=given_labels(tables, seeds, verdicts, shared.labels, level),
+            given=given_labels(tables, seeds, verdicts, shared.labels, level, dependent=dependent),
             looks=shared.looks,
             top_ups=shared.top_ups,
         )
