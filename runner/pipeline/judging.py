@@ -72,7 +72,7 @@ async def judge_with(
     card = card_of(judge, cells)
     present = await clear_stale(store, card, shards)
     await store.put(card_key(card), encode_card(card))
-    folder = judging_folder(directory, judge)
+    folder = judging_folder(directory, card.grader, card.digest)
     state = await load_state(open_store(folder))
     again = state.dead if retry_failed else dict[int, BitMap]()
     todo = [

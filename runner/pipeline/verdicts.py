@@ -28,10 +28,10 @@ from runner.grade.run import (
     cells_using,
     grade_with,
 )
-from runner.grade.verdict import Grader
+from runner.grade.verdict import Grader, Kind
 from runner.record.place import Place
 from runner.record.reader import read
-from runner.record.verdicts import verdict_key
+from runner.record.verdicts import GraderCard, verdict_key
 from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
 from runner.report.verdict_page import Counted
@@ -230,14 +230,14 @@ def _sum(before: Graded, now: Graded) -> Graded:
     )
 
 
-async def _spent(directory: Place, found: Grader) -> tuple[Spent, ...]:
+async def _spent(directory: Place, card: GraderCard) -> tuple[Spent, ...]:
     """Return what the calls of a judge cost so far, of all runs."""
-    if not isinstance(found, Judge):
+    if card.kind != Kind.JUDGE:
         return ()
     from runner.pipeline.judging import judging_folder
     from runner.record.query import open_tables
 
-    folder = Place(judging_folder(directory, found))
+    folder = Place(judging_folder(directory, card.grader, card.digest))
     await folder.refresh()
     with open_tables(Path(folder)) as tables:
         return tuple(spent_by_model(tables))
@@ -262,7 +262,8 @@ async def count_verdicts(
         shards = set(tables.keys("transcripts"))
         for one in graded:
             card = one.card
-            cells = [n for n, g in course.gradings.items() if card.grader in g.graders]
+            listed = [n for n, g in course.gradings.items() if card.grader in g.graders]
+            cells = listed or [n for n, facts in card.facts.items() if facts]  # graded apart
             keys = {verdict_key(card, s) for s in shards} & set(await store.list(card.folder))
             files = sorted(str(directory / key) for key in keys)
             out.append(
@@ -275,7 +276,7 @@ async def count_verdicts(
                     digest=card.digest,
                     new_rows=one.new_rows,
                     counts=verdict_counts(tables, files, cells),
-                    spent=await _spent(directory, course.graders.get(card.grader)),
+                    spent=await _spent(directory, card),
                 )
             )
     return out

@@ -110,6 +110,8 @@ def test_grade_with_a_file_alone_uses_its_graders_too_and_reports_show_them(
     assert main(["report", str(sweep.root), "--json"]) == 0
     reports = json.loads(capsys.readouterr().out)["reports"]
     assert [r["grader"] for r in reports] == ["blackmail_rule", "words"]
+    assert main(["report", str(sweep.root), "--html"]) == 0
+    assert "Headline by words" in (sweep.root / "report/report.html").read_text()
     states = found["words"]["counts"]["states"]
     assert sum(row["graded"] for row in reports[1]["rows"]) == states["graded"] > 0
 
