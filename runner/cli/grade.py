@@ -34,7 +34,8 @@ def add(commands: Commands) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="YAML with further `graders:` and `judges:`; may be repeated",
+        help="YAML with further `graders:`, which grade too unless --grader says otherwise, and `judges:`; "
+        "may be repeated",
     )
     parser.add_argument(
         "--follow", action="store_true", help="go on until the sweep's writer has let go of it"
@@ -76,7 +77,10 @@ def run(args: argparse.Namespace) -> int:
 
     directory = Place(args.directory)
     further = tuple(load_graders(path) for path in args.graders)
-    asked = Asked(names=tuple(args.grader), further=further, retry_failed=args.retry_failed)
+    also = () if args.grader else tuple(g.name for config in further for g in config.graders)
+    asked = Asked(
+        names=tuple(args.grader), further=further, also=also, retry_failed=args.retry_failed
+    )
 
     def on_shard(grader: str, done: int, total: int) -> None:
         if done == total or done % 100 == 0:

@@ -81,11 +81,17 @@ def check(config: SweepConfig, judge: Judge) -> None:
     _check_bounds(config.retry, config.engine, judge)
 
 
-def check_graders(config: SweepConfig, judge: Judge) -> None:
-    """Note what is wrong with `graders` and `judges`; as `check`, which does this too."""
+def check_graders(config: SweepConfig, judge: Judge, *, alone: bool = False) -> None:
+    """Note what is wrong with `graders` and `judges`; as `check`, which does this too.
+
+    Args:
+        config: where they are.
+        judge: where problems go.
+        alone: of a file without models, whose judges may name those of a sweep that is not known here.
+    """
     for i, model in enumerate(config.judges):
         _check_model(model, _key("judges", model.name, i), judge)
-    models = {m.name for m in (*config.judges, *config.models)}
+    models = None if alone else {m.name for m in (*config.judges, *config.models)}
     for name in sorted({m.name for m in config.judges} & {m.name for m in config.models} - {""}):
         judge.note(f"judges.{name}", "a model of `models` has this name too. Rename one.")
     for i, grader in enumerate(config.graders):
@@ -181,7 +187,7 @@ _GRADER_WORDS = {
 }
 
 
-def _check_grader(grader: GraderConfig, key: str, models: set[str], judge: Judge) -> None:
+def _check_grader(grader: GraderConfig, key: str, models: set[str] | None, judge: Judge) -> None:
     _check_name(grader.name, f"{key}.name", judge)
     if "@" in grader.name:
         judge.note(f"{key}.name", "may hold no @, which separates name and digest in verdicts/.")
@@ -191,7 +197,12 @@ def _check_grader(grader: GraderConfig, key: str, models: set[str], judge: Judge
         if not getattr(grader, needed):
             judge.note(f"{key}.{needed}", f"is missing: a {grader.kind} needs it.")
     _check_grader_values(grader, key, judge)
-    if grader.kind == "judge" and grader.model and grader.model not in models:
+    if (
+        grader.kind == "judge"
+        and grader.model
+        and models is not None
+        and grader.model not in models
+    ):
         judge.note(f"{key}.model", "names no entry of `judges` or `models`. Add it to `judges`.")
 
 

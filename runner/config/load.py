@@ -118,7 +118,7 @@ def load_graders(path: str | Path, *, environ: Mapping[str, str] | None = None) 
     plain = typing.fields_of(Node(kept, tree.where), SweepConfig, "")
     config = to_config(plain)
     judge = Judge(problems, Source(root, typing.places))
-    check_graders(config, judge)
+    check_graders(config, judge, alone=True)
     if problems.lines:
         raise ConfigError(*problems.lines)
     _fill_in(config)

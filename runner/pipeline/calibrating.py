@@ -66,7 +66,7 @@ async def newest_calibration(
     draw = draws[-1]
     known = opinions(await read_labels(store), draw.grader)
     await directory.refresh()
-    cards = _cards(Path(directory))
+    cards = outcome_cards(Path(directory))
     with open_tables(Path(directory)) as tables:
         published = set(tables.keys("transcripts"))
         gone = [key for key in draw.shards if key not in published]
@@ -87,7 +87,7 @@ async def newest_calibration(
     return calibration(draw, known, population, level)
 
 
-def _cards(folder: Path) -> list[GraderCard]:
+def outcome_cards(folder: Path) -> list[GraderCard]:
     """Return the cards of all graders of outcomes, the newest of each name last."""
     paths = sorted(folder.glob(f"{VERDICTS}*@*/grader.json"), key=lambda p: p.stat().st_mtime)
     cards = [decode_card(path.read_bytes(), str(path)) for path in paths]

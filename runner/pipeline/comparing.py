@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.errors import ConfigError
 from runner.pipeline.reporting import make_reports
@@ -25,6 +25,8 @@ async def compare_directories(
     """
     one = await make_reports(open_store(first), first, level=level)
     other = await make_reports(open_store(second), second, level=level)
+    _refuse_models(one.sweep.plan.models, renamed, f"{first} (A)")
+    _refuse_models(other.sweep.plan.models, renamed.values(), f"{second} (B)")
     by_grader = {r.grader: r for r in other.reports if r.grader}
     found = [
         compare_sweeps(r, by_grader[r.grader], renamed, level)
@@ -45,6 +47,13 @@ async def compare_directories(
         )
         raise ConfigError(msg)
     return found
+
+
+def _refuse_models(there: Sequence[str], named: Iterable[str], which: str) -> None:
+    unknown = [name for name in named if name not in there]
+    if unknown:
+        msg = f"--models: {unknown[0]!r} is no model of {which}. It has: {', '.join(there)}."
+        raise ConfigError(msg)
 
 
 def _graders(reports: Sequence[Report]) -> str:

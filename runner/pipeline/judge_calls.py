@@ -66,9 +66,9 @@ HELD_EVERY = 5
 """Looks between two at the judged sweep's manifest."""
 
 
-def judging_folder(directory: Place, judge: Judge) -> str:
-    """Return where a judge's sweep lies, as a path or URL."""
-    return f"{directory.absolute()}/judging/{judge.name}@{grader_digest(judge)[:12]}"
+def judging_folder(directory: Place, name: str, digest: str) -> str:
+    """Return where the sweep of a judge of that digest lies, as a path or URL."""
+    return f"{directory.absolute()}/judging/{name}@{digest[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class JudgeCalls:
 
     @property
     def _folder(self) -> str:
-        return judging_folder(self.directory, self.judge)
+        return judging_folder(self.directory, self.judge.name, grader_digest(self.judge))
 
     @property
     def _place(self) -> str:

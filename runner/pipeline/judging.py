@@ -1,7 +1,7 @@
 """Runs a model judge over the rows of a sweep: a second plan on the same engine.
 
-A judge's calls are a sweep of their own (`judge_calls.py`). When all votes on the rows of a shard have
-ended, the shard's verdict file is written.
+A judge's calls are a sweep of their own (`judge_calls.py`). When all votes on the rows that were published
+when it began have ended, the verdict files of their shards are written.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ async def judge_with(
     card = card_of(judge, cells)
     present = await clear_stale(store, card, shards)
     await store.put(card_key(card), encode_card(card))
-    folder = judging_folder(directory, judge)
+    folder = judging_folder(directory, card.grader, card.digest)
     state = await load_state(open_store(folder))
     again = state.dead if retry_failed else dict[int, BitMap]()
     todo = [

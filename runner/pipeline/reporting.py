@@ -13,8 +13,9 @@ from runner.core.seams import Clock, Store
 from runner.core.seeds import SeedSet
 from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
-from runner.pipeline.calibrating import newest_calibration
-from runner.pipeline.verdicts import Asked, grade_course, open_course
+from runner.pipeline.calibrating import newest_calibration, outcome_cards
+from runner.pipeline.judging import judged_keys
+from runner.pipeline.verdicts import Asked, Course, grade_course, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
@@ -87,6 +88,7 @@ async def make_reports(
     course = await open_course(store, directory, Asked())
     sweep = course.sweep
     graded = await grade_course(store, course, on_shard)
+    graded += await _graded_apart(store, directory, course)
     looks = await read_looks(store)
     grown = await top_ups(store, looks, sweep.plan)
     await directory.refresh()
@@ -110,6 +112,23 @@ async def make_reports(
         calibration=found,
         calibration_problem=problem,
     )
+
+
+async def _graded_apart(store: Store, directory: Place, course: Course) -> list[Graded]:
+    """Return what `runner grade --grader` gave by graders of outcomes that no scenario lists.
+
+    Where graders disagree all of them are shown. Nothing is graded here: rows published since stand
+    outside n, as not graded yet.
+    """
+    await directory.refresh()
+    newest = {card.grader: card for card in outcome_cards(Path(directory))}
+    out: list[Graded] = []
+    for name in sorted(newest.keys() - set(course.names)):
+        card = newest[name]
+        keys = await judged_keys(store, card, course.shards)
+        if keys:
+            out.append(Graded(card=card, verdicts=keys, new_shards=0, new_rows=0))
+    return out
 
 
 def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:
@@ -189,18 +208,21 @@ def _report(
     plan, dead = sweep.plan, sweep.state.dead
     card = graded.card if graded else None
     cells = frozenset(n for n, g in gradings.items() if card and card.grader in g.graders)
+    if card and not cells:  # graded apart
+        cells = frozenset(n for n, facts in card.facts.items() if facts)
     verdicts = _files(sweep, graded) if graded else []
     shown = count_cells(tables, seeds, dead, verdicts, cells)
     whole = shown
     if shared.owed:
         every = {c.number: c.seeds for c in plan.cells}
         whole = count_cells(tables, every, dead, verdicts, cells)
+    dependent = frozenset(n for n, t in shared.textures.items() if not t.independent)
     rows = report_rows(
         plan.cells,
         shown,
         level,
         families=families_of(sweep.config),
-        dependent=frozenset(n for n, t in shared.textures.items() if not t.independent),
+        dependent=dependent,
     )
     analysis = None
     if card is not None:
@@ -210,7 +232,7 @@ def _report(
             card.grader,
             level=level,
             textures=shared.textures,
-            given=given_labels(tables, seeds, verdicts, shared.labels, level),
+            given=given_labels(tables, seeds, verdicts, shared.labels, level, dependent=dependent),
             looks=shared.looks,
             top_ups=shared.top_ups,
         )

@@ -28,10 +28,10 @@ from runner.grade.run import (
     cells_using,
     grade_with,
 )
-from runner.grade.verdict import Grader
+from runner.grade.verdict import Grader, Kind
 from runner.record.place import Place
 from runner.record.reader import read
-from runner.record.verdicts import verdict_key
+from runner.record.verdicts import GraderCard, verdict_key
 from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
 from runner.report.verdict_page import Counted
@@ -45,6 +45,8 @@ class Asked:
     """Only these graders; none: all that apply."""
     further: tuple[SweepConfig, ...] = ()
     """Files of graders beside the sweep's own configuration."""
+    also: tuple[str, ...] = ()
+    """These too, beside all that apply."""
     retry_failed: bool = False
     """Owe the dead letters of judges again, once."""
 
@@ -75,10 +77,10 @@ async def open_course(store: Store, directory: Place, asked: Asked) -> Course:
     graders = Graders(sweep.config, *asked.further)
     gradings = _gradings(sweep, graders, asked)
     names = sorted({name for g in gradings.values() for name in g.graders})
-    unused = [n for n in asked.names if n not in names]
+    unused = [n for n in (*asked.names, *asked.also) if n not in names]
     if unused:
         msg = (
-            f"--grader {unused[0]}: no scenario of this sweep lists it or has the facts that it "
+            f"grader {unused[0]}: no scenario of this sweep lists it or has the facts that it "
             "needs. Add them to `grading:` and run the sweep's command again."
         )
         raise ConfigError(msg)
@@ -96,7 +98,7 @@ def _gradings(sweep: Sweep, graders: Graders, asked: Asked) -> dict[int, CellGra
     for name in asked.names:
         graders.get(name)  # an unknown name is said before anything else
     listed = {name for names in rendering.graders.values() for name in names}
-    everywhere = tuple(n for n in asked.names if n not in listed)
+    everywhere = tuple(n for n in (*asked.names, *asked.also) if n not in listed)
     by_condition: dict[tuple[str, int], CellGrading] = {}  # models share the axes object
     out: dict[int, CellGrading] = {}
     for cell in sweep.plan.cells:
@@ -228,14 +230,14 @@ def _sum(before: Graded, now: Graded) -> Graded:
     )
 
 
-async def _spent(directory: Place, found: Grader) -> tuple[Spent, ...]:
+async def _spent(directory: Place, card: GraderCard) -> tuple[Spent, ...]:
     """Return what the calls of a judge cost so far, of all runs."""
-    if not isinstance(found, Judge):
+    if card.kind != Kind.JUDGE:
         return ()
     from runner.pipeline.judging import judging_folder
     from runner.record.query import open_tables
 
-    folder = Place(judging_folder(directory, found))
+    folder = Place(judging_folder(directory, card.grader, card.digest))
     await folder.refresh()
     with open_tables(Path(folder)) as tables:
         return tuple(spent_by_model(tables))
@@ -260,7 +262,8 @@ async def count_verdicts(
         shards = set(tables.keys("transcripts"))
         for one in graded:
             card = one.card
-            cells = [n for n, g in course.gradings.items() if card.grader in g.graders]
+            listed = [n for n, g in course.gradings.items() if card.grader in g.graders]
+            cells = listed or [n for n, facts in card.facts.items() if facts]  # graded apart
             keys = {verdict_key(card, s) for s in shards} & set(await store.list(card.folder))
             files = sorted(str(directory / key) for key in keys)
             out.append(
@@ -273,7 +276,7 @@ async def count_verdicts(
                     digest=card.digest,
                     new_rows=one.new_rows,
                     counts=verdict_counts(tables, files, cells),
-                    spent=await _spent(directory, course.graders.get(card.grader)),
+                    spent=await _spent(directory, card),
                 )
             )
     return out

@@ -167,7 +167,7 @@ def control_grid(analysis: Analysis, level: float) -> Grid | None:
             f"{c.outcome or 'harmful'} {percent(c.above)}",
             count(c.rate.events),
             count(c.rate.n),
-            rate_text(c.rate),
+            rate_text(c.rate, independent=c.independent),
         )
         for c in analysis.controls
     ]
@@ -187,7 +187,7 @@ def label_grid(analysis: Analysis, level: float) -> Grid | None:
     rows = [
         (
             g.labeller, g.label, g.scenario, g.model, count(g.rate.events), count(g.rate.n),
-            rate_text(g.rate),
+            rate_text(g.rate, independent=g.independent),
         )
         for g in analysis.given
     ]  # fmt: skip
@@ -282,7 +282,7 @@ def analysis_values(analysis: Analysis) -> dict[str, object]:
                 "state": str(c.state),
                 "harmful": c.rate.events,
                 "n": c.rate.n,
-                "interval": _interval(c.rate.interval),
+                "interval": _interval(c.rate.interval if c.independent else None),
                 "above": c.above,
                 "outcome": c.outcome,
             }
@@ -296,7 +296,7 @@ def analysis_values(analysis: Analysis) -> dict[str, object]:
                 "model": g.model,
                 "harmful": g.rate.events,
                 "n": g.rate.n,
-                "interval": _interval(g.rate.interval),
+                "interval": _interval(g.rate.interval if g.independent else None),
             }
             for g in analysis.given
         ],

@@ -23,12 +23,14 @@ class GivenLabel:
     model: str
     rate: Rate
     """Over answers to several prompts: about the mean on exactly these."""
+    independent: bool = True
+    """Whether n means something; where a cell's answers repeat each other no interval is shown."""
 
 
 _ROWS = f"""
 select t.scenario, t.model,
   case when l.state = 'graded' then l.outcome else '(' || coalesce(l.state, 'not graded') || ')' end,
-  count(*), count_if(v.harmful)
+  count(*), count_if(v.harmful), list(distinct t.cell)
 from read_parquet($shards) t {COUNTED}
 join read_parquet($verdicts) v on v.cell = t.cell and v.seed = t.seed
 left join read_parquet($labels) l on l.cell = t.cell and l.seed = t.seed
@@ -43,6 +45,8 @@ def given_labels(
     verdicts: Sequence[str],
     labels: Mapping[str, Sequence[str]],
     level: float = LEVEL,
+    *,
+    dependent: frozenset[int] = frozenset(),
 ) -> list[GivenLabel]:
     """Return the rates by label, of each grader that labels.
 
@@ -52,6 +56,7 @@ def given_labels(
         verdicts: verdict files of the grader whose rates are asked for.
         labels: labelling grader to its verdict files.
         level: coverage.
+        dependent: cells whose answers repeat each other.
 
     Raises:
         RecordError: a file cannot be read.
@@ -66,9 +71,9 @@ def given_labels(
             out += [
                 GivenLabel(
                     labeller=labeller, label=label, scenario=scenario, model=model,
-                    rate=rate(events, n, level),
+                    rate=rate(events, n, level), independent=dependent.isdisjoint(cells),
                 )
-                for scenario, model, label, n, events in tables.stream(
+                for scenario, model, label, n, events, cells in tables.stream(
                     _ROWS, base | {"labels": files}
                 )
             ]  # fmt: skip

@@ -67,6 +67,8 @@ class ControlArm:
     """The rate above which the model is left out."""
     outcome: str = ""
     """Of what; empty: harmful answers."""
+    independent: bool = True
+    """Whether n means something; where it does not the state is undecided, and no interval is shown."""
 
 
 Controls = Mapping[str, Sequence[Where]]
@@ -97,14 +99,15 @@ def control_arms(
             n = sum(r.headline.rate.n for r in arm if r.headline)
             found = rate(events, n, level)
             state = ControlState.UNDECIDED
-            if found.interval.low > rule.above:
+            independent = all(r.independent for r in arm)
+            if independent and found.interval.low > rule.above:
                 state = ControlState.EXCLUDED
-            elif found.interval.high <= rule.above:
+            elif independent and found.interval.high <= rule.above:
                 state = ControlState.PASSES
             out.append(
                 ControlArm(
                     family=family, model=model, rate=found, state=state, above=rule.above,
-                    outcome=rule.outcome,
+                    outcome=rule.outcome, independent=independent,
                 )
             )  # fmt: skip
     return out

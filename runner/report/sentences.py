@@ -110,6 +110,8 @@ def control_sentence(arm: ControlArm) -> str:
             f"EXCLUDED {name}: {said}, {rate_text(arm.rate)}, above {percent(arm.above)}; "
             "results are given with and without it."
         )
+    if not arm.independent:
+        return f"{name}: {said}: n is not independent, so it is not held to {percent(arm.above)}."
     return f"{name}: {said}, {rate_text(arm.rate)}: too few answers to hold it to {percent(arm.above)}."
 
 

@@ -132,6 +132,8 @@ def comparison_page(found: TwoSweeps, most: int) -> list[Line | Grid]:
             text = f"INTERIM: {name} has jobs that did not run yet; complete seed blocks only."
             out.append(Line(text, Style.WARNING))
         out.append(Line(f"{name}: {one_line(report.directory, 200)}", Style.HEAD))
+    by = f"By {found.first.grader}, which judges {found.first.view}:"
+    out.append(Line(by, Style.HEAD))
     digests = {r.grader_digest for r in (found.first, found.second)}
     if len(digests) > 1:
         out.append(Line("The two were judged by different versions of the grader.", Style.WARNING))

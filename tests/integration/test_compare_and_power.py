@@ -56,6 +56,7 @@ def test_compare_gives_the_difference_of_each_cell_and_model(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "By cell, the largest differences first" in out
     assert "+70.0 [" in out
+    assert "By blackmail_rule, which judges actions:" in out
 
 
 def test_compare_tells_a_changed_prompt_from_a_new_sample(tmp_path, capsys):
@@ -69,6 +70,9 @@ def test_compare_of_models_under_other_names_needs_to_be_told(tmp_path, capsys):
     first, second = sweep(tmp_path / "a", 1), sweep(tmp_path / "b", 2, models=("newer",))
     assert main(["compare", first, second]) == 2
     assert "--models NAME=NAME (models of B: newer)" in capsys.readouterr().err
+    for wrong, which in (("m2=newer", "(A)"), ("m1=older", "(B)")):
+        assert main(["compare", first, second, "--models", wrong]) == 2
+        assert which in capsys.readouterr().err
     (cell, _) = compared(capsys, first, second, "--models", "m1=newer")["cells"]
     assert (cell["same_prompt"], cell["same_requests"]) == (True, False)
 

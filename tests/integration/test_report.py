@@ -237,3 +237,8 @@ def test_report_with_a_label_gives_rates_given_the_label(tmp_path):
     (report,) = reports(writer.root).reports
     given = {g.label: (g.rate.events, g.rate.n) for g in report.analysis.given}
     assert given == {"aware": (1, 3), "unaware": (1, 5)}
+    # all four answers of the other cell are the same
+    assert {g.label: g.independent for g in report.analysis.given} == {
+        "aware": True,
+        "unaware": False,
+    }

@@ -97,6 +97,25 @@ def test_grade_with_a_function_keeps_errors_apart_and_its_details(sweep, capsys,
     assert rows == [("long", None, True, "m1"), ("short", None, False, "m1")]
 
 
+def test_grade_with_a_file_alone_uses_its_graders_too_and_reports_show_them(
+    sweep, capsys, tmp_path
+):
+    publish_some(sweep)
+    sweep.publish({(sweep.cell("tone=pressed"), s): Ends() for s in range(4)})
+    file = function_file(tmp_path)
+    code = tmp_path / "mine.py"
+    code.write_text(code.read_text().replace('role="label"', 'role="outcome"'))
+    found = grade(capsys, str(sweep.root), "--graders", file)
+    assert set(found) == {"blackmail_rule", "words"}
+    assert main(["report", str(sweep.root), "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)["reports"]
+    assert [r["grader"] for r in reports] == ["blackmail_rule", "words"]
+    assert main(["report", str(sweep.root), "--html"]) == 0
+    assert "Headline by words" in (sweep.root / "report/report.html").read_text()
+    states = found["words"]["counts"]["states"]
+    assert sum(row["graded"] for row in reports[1]["rows"]) == states["graded"] > 0
+
+
 @pytest.mark.parametrize("change", [{"version": 2}, {"note": "Counts otherwise."}])
 def test_grade_with_a_changed_function_is_a_new_table_beside_the_old(
     sweep, capsys, tmp_path, change

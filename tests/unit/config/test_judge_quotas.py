@@ -6,6 +6,8 @@ from runner.config.load import load_config, load_graders
 from runner.config.quotas import groups_of
 from runner.config.schema import ModelConfig
 from runner.core.errors import ConfigError
+from runner.grade.judge import Judge
+from runner.grade.registry import Graders
 from runner.pipeline.judge_quotas import by_itself, declared_share, inside, shares_limit
 
 SWEEP = """
@@ -114,3 +116,17 @@ def test_judge_of_a_public_endpoint_learns_its_quota_as_models_do(tmp_path):
     (judge,) = load_graders(file, environ={}).judges
     assert isinstance(judge, ModelConfig)
     assert judge.quota.auto
+
+
+def test_file_of_graders_may_name_a_model_of_the_sweep(tmp_path):
+    file = tmp_path / "j.yaml"
+    file.write_text(
+        "graders: [{name: g, kind: judge, model: a, rubric: Did it?, "
+        "outcomes: [{outcome: yes, harmful: true}, {outcome: no}]}]\n"
+    )
+    further = load_graders(file, environ={})
+    judge = Graders(configured(tmp_path), further).get("g")
+    assert isinstance(judge, Judge)
+    assert judge.model.name == "a"
+    with pytest.raises(ConfigError, match="is no entry of `judges` or `models`"):
+        Graders(further)

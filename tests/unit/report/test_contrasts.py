@@ -13,11 +13,12 @@ from runner.config.schema import (
 from runner.core.values import EndState
 from runner.report.analysis import analyse, corrected_together, texture_flags, without_grader
 from runner.report.contrasts import answer, corrected
+from runner.report.groups import ControlState, control_arms
 from runner.report.looks import Look, TopUp, question_digest
 from runner.report.questions import declared_questions, exploratory_questions
 from runner.report.rates import CellCounts, Graded, headline
 from runner.report.rows import ReportRow
-from runner.report.sentences import contrast_sentence
+from runner.report.sentences import contrast_sentence, control_sentence
 from runner.report.texture import Texture
 from runner.statistics.significance import holm
 
@@ -228,3 +229,12 @@ def test_contrast_that_nothing_answers_is_said():
     assert found.flags[0].startswith("contrast nowhere: m1: no graded cell fits")
     config.analysis.contrasts = [ContrastConfig(name="z", a={"t": 1}, b={"t": 2}, grader="h")]
     assert without_grader(config, ["g"])[0].startswith("contrast z: m1: no verdicts by h")
+
+
+@pytest.mark.parametrize(("independent", "state"), [(True, "excluded"), (False, "undecided")])
+def test_control_arm_whose_answers_repeat_each_other_excludes_nothing(independent, state):
+    arm = row(0, "m1", {"threat": "none"}, 20, 20, independent=independent)
+    (found,) = control_arms([arm], {"s": [{"threat": ["none"]}]}, [ExclusionConfig(above=0.01)])
+    assert found.state is ControlState(state)
+    assert ("[" in control_sentence(found)) == independent
+    assert ("not independent" in control_sentence(found)) != independent
