@@ -100,10 +100,7 @@ class Caller:
         Raises:
             StorageError: the journal refused an answer and the worker is told to stop trying.
         """
-        if prepared.cache_s is None:
-            first = await self._attempt(progress, spent, endpoint, prepared)
-        else:
-            first = await self._once(progress, spent, endpoint, prepared)
+        first = await self._once(progress, spent, endpoint, prepared)
         if not isinstance(first, Failure):
             return first
         pending: list[Reply | Failure | HandBack] = [first]

@@ -73,9 +73,6 @@ class LocalProvider:
             raise ConfigError(msg)
         try:
             self._weights = find_gguf(model.local.gguf)
-        except ConfigError as error:
-            raise ConfigError(*(f"{where}.{problem}" for problem in error.problems)) from None
-        try:
             self._server = server_folder(self._weights, model.local)
         except ConfigError as error:
             raise ConfigError(*(f"{where}.{problem}" for problem in error.problems)) from None

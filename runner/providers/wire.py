@@ -112,7 +112,7 @@ class Channel:
     def _own(self, headers: Mapping[str, str]) -> Mapping[str, str] | None:
         return None if headers is self._headers else headers
 
-    async def post(self, given: Mapping[str, str], body: bytes) -> Exchange:
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Exchange:
         """Send one POST and read the whole response.
 
         Raises:
@@ -123,21 +123,21 @@ class Channel:
         response = await session.post(
             self.url,
             data=body,
-            headers=self._own(given),
+            headers=self._own(headers),
             allow_redirects=False,
             proxy=self._proxy,
         )
-        status, headers = response.status, response.headers
+        status, received = response.status, response.headers
         try:
             if status != 200:
                 text = await _read_at_most(response, _MAX_ERROR_BODY, cut=True)
             elif 0 < (response.content_length or 0) <= self._max_bytes and (
-                "Content-Encoding" not in headers
+                "Content-Encoding" not in received
             ):
                 text = await response.read()
             else:
                 text = await _read_at_most(response, self._max_bytes, cut=False)
-            return Exchange(status, headers, text)
+            return Exchange(status, received, text)
         finally:
             # Of a body read to its end the connection is back in the pool already; else it goes.
             response.close()
