@@ -17,6 +17,7 @@ from runner.core.values import NOTHING, Amount
 from runner.execute.messages import Heartbeat
 from runner.limits.ledger import Ledger
 from runner.limits.treasury import Treasury
+from runner.observe.amounts import money
 from runner.observe.budget import BudgetProgress
 from runner.record.control import Control
 from runner.record.entries import Fund
@@ -160,8 +161,8 @@ class Funds:
         parts: list[str] = []
         if self.budget.usd is not None and need.usd > free.usd:
             parts.append(
-                f"budget.usd: {spent.usd:,.4f} of {self.budget.usd:,.2f} USD are spent, and a call "
-                f"may cost {need.usd:,.4f}"
+                f"budget.usd: {money(spent.usd)} of {money(self.budget.usd)} USD are spent, and a "
+                f"call may cost {money(need.usd)}"
             )
         if self.budget.tokens is not None and need.tokens > free.tokens:
             parts.append(

@@ -14,10 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import exp
 
-CREDIT_S = 1.0
+CREDIT_S = 2.0
 DEBT_S = 3.0
 """Bounds of the level, in seconds of the target rate; beyond them the server's bucket is full, or
-refuses anyway."""
+refuses anyway. With few answers a second production wanders by a second of the rate, and what a
+lower bound cuts off would never be used; a higher one costs 429s where the bucket holds 1 s."""
+PRIOR = 0.5
+"""Worth, in answers, of the guess that a fit starts from: 550 tokens in 10 s. More, and a model with
+short answers is admitted too slowly for half a minute."""
+MOST_AHEAD_S = 3.0
+"""Permits in hand are used within that, also while nothing is known of how fast requests start."""
 FORGET_S = 60.0
 """Time constant of the fit."""
 STARTS_S = 3.0
@@ -33,13 +39,13 @@ SMOOTH = 0.3
 
 @dataclass(slots=True)
 class Fit:
-    """Least squares of seconds over tokens; starts from a guess worth two answers."""
+    """Least squares of seconds over tokens; starts from a guess worth PRIOR answers."""
 
-    n: float = 2.0
-    y: float = 1100.0
-    x: float = 2.0 + 1100.0 / 60.0
-    yy: float = 1.01e6
-    xy: float = 1100.0 + 1.01e6 / 60.0
+    n: float = 2.0 * PRIOR
+    y: float = 1100.0 * PRIOR
+    x: float = (2.0 + 1100.0 / 60.0) * PRIOR
+    yy: float = 1.01e6 * PRIOR
+    xy: float = (1100.0 + 1.01e6 / 60.0) * PRIOR
 
     def add(self, n: float, y: float, x: float, yy: float, xy: float) -> None:
         """Add the sums over n answers (y: tokens, x: seconds)."""
@@ -83,7 +89,7 @@ class _Model:
     """Tokens of answers that have ended."""
     counted: float = 0.0
     """Production up to the last `advance`."""
-    made: float = 1100.0
+    made: float = 1100.0 * PRIOR
     """Production of late, faded like the fit."""
     running: dict[str, _Running] = field(default_factory=dict[str, _Running])
     total: int = 0
@@ -139,10 +145,20 @@ class _Model:
         return self.delay + self.mean / self.speed
 
     def expected(self, now: float) -> float:
-        """Return the answers that will run when the permits in hand have been used."""
+        """Return the answers that will run when the permits in hand have been used.
+
+        Answers end as fast as they did of late; those that begin until then may also have ended by
+        then, which counts where an answer takes no longer than its permit is ahead.
+        """
         age = now - self.moments / self.total if self.total else 0.0
-        lag = age + self.pending / max(self.starts, 1.0)
-        return max(0.0, self.total - self.ends * lag) + self.pending
+        uses = min(self.pending / max(self.starts, 1.0), MOST_AHEAD_S)
+        left = self.total * exp(-self.ends * (age + uses) / self.total) if self.total else 0.0
+        return left + self.pending * _lasting(uses / max(self.seconds(), 1e-3))
+
+
+def _lasting(lives: float) -> float:
+    """Return the share that still runs of what began evenly over that many lifetimes."""
+    return (1.0 - exp(-lives)) / lives if lives > 1e-6 else 1.0
 
 
 @dataclass(slots=True)

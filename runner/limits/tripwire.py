@@ -40,6 +40,6 @@ class Tripwire:
             return None
         told = ", ".join(f"{n:,} {word}" for word, n in poor.items())
         return (
-            f"tripwire: of its first {total:,} jobs {told}. Look at them: runner show DIR. Then "
+            f"tripwire: of its first {total:,} jobs {told}. Look at them with `runner show`, then "
             "correct the model (max_tokens, params), or go on as it is: --keep-going (or tripwire.jobs=0)"
         )

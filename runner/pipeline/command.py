@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.config.money_schema import BudgetConfig
 from runner.config.schema import SweepConfig, called
 from runner.config.source import Source
 from runner.core.clock import SystemClock
@@ -113,7 +114,7 @@ def _run(
     if not choices.yes:
         refuse_unasked(prepared, estimates)
     fed = _fed(prepared, placement, estimates)
-    costs = cost_lines(estimates, prepared.book.config.budget.usd)
+    costs = cost_lines(estimates, prepared.book.config.budget)
     print_lines([*opening_lines(prepared), *costs, *_fewer(placement, fed)])
     placement = fed
     end: SessionEnd | None = None
@@ -215,17 +216,21 @@ def outside_line(outside: int) -> str:
     )
 
 
-def cost_lines(estimates: Sequence[ModelEstimate], budget_usd: float | None) -> list[str]:
+def cost_lines(estimates: Sequence[ModelEstimate], budget: BudgetConfig) -> list[str]:
     """Return what it will cost, as far as prices are known, and what the budget is."""
     if not estimates:
         return []
     guess, unknown = total_cost_usd(estimates)
     parts: list[str] = []
     if len(unknown) < len(estimates):
-        limit = "" if budget_usd is None else f" (budget for all sessions: {budget_usd:,.2f} USD)"
+        limit = ""
+        if budget.usd is not None:
+            limit = f" (budget for all sessions: {money(budget.usd)} USD)"
         parts.append(f"about {money(guess)} USD{limit}")
     if unknown:
         parts.append(f"cost unknown for {', '.join(unknown)} (prices: gives them one)")
+    if budget.tokens is not None:
+        parts.append(f"budget for all sessions: {count(budget.tokens)} tokens")
     return [" · ".join(parts)] if parts else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from runner.core.errors import ConfigError
@@ -19,10 +20,16 @@ async def compare_directories(
 
     Raises:
         SweepStateError: one of them holds no sweep.
-        ConfigError: they have no grader, or no cell, in common.
+        ConfigError: they are one and the same, or have no grader, or no cell, in common.
         RecordError: something is damaged.
         StorageError: one cannot be read.
     """
+    if not renamed and _same(first, second):
+        msg = (
+            f"{first} and {second} are the same sweep, so that every difference is 0. Name another "
+            "one, or compare two of its models: --models NAME=NAME."
+        )
+        raise ConfigError(msg)
     one = await make_reports(open_store(first), first, level=level)
     other = await make_reports(open_store(second), second, level=level)
     _refuse_models(one.sweep.plan.models, renamed, f"{first} (A)")
@@ -47,6 +54,12 @@ async def compare_directories(
         )
         raise ConfigError(msg)
     return found
+
+
+def _same(first: Place, second: Place) -> bool:
+    if first.is_remote or second.is_remote:
+        return str(first).rstrip("/") == str(second).rstrip("/")
+    return os.path.realpath(first) == os.path.realpath(second)
 
 
 def _refuse_models(there: Sequence[str], named: Iterable[str], which: str) -> None:

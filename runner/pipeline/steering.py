@@ -13,7 +13,7 @@ from runner.config.quotas import groups_of, limits_rate
 from runner.config.schema import SweepConfig, called
 from runner.config.source import nearest
 from runner.core.errors import ConfigError
-from runner.observe.amounts import count
+from runner.observe.amounts import count, money
 from runner.providers.price_list import tariffs_of
 from runner.record.budget import budget_since
 from runner.record.control import Control, read_control, write_control
@@ -117,7 +117,7 @@ def lines(control: Control) -> list[str]:
         for model, number in control.max_in_flight.items()
     ]
     out += [
-        f"budget.{unit} = {number:,.2f}" if unit == "usd" else f"budget.{unit} = {number:,.0f}"
+        f"budget.{unit} = {money(number)}" if unit == "usd" else f"budget.{unit} = {number:,.0f}"
         for unit, number in control.budget.items()
     ]
     return out or ["nothing is changed: the sweep runs as it was configured"]

@@ -27,6 +27,8 @@ from runner.report.tables import (
 
 SHOWN = 48
 """Rows of cells on a screen; files hold all of them."""
+SHOWN_WARNINGS = 12
+"""Warnings on a screen: a model that answered nothing has one for each arm."""
 
 
 def screen_page(
@@ -45,7 +47,11 @@ def screen_page(
         if len(reports) > 1:
             out += [Line(""), Line(f"By {report.grader}, which judges {report.view}:", Style.HEAD)]
         out += [Line(text, Style.HEAD) for text in headlines(report)]
-        out += [Line(text, Style.WARNING) for text in warnings(report)]
+        told = warnings(report)
+        out += [Line(text, Style.WARNING) for text in told[:SHOWN_WARNINGS]]
+        if len(told) > SHOWN_WARNINGS:
+            more = f"and {len(told) - SHOWN_WARNINGS:,} warnings more: see --json or --html."
+            out.append(Line(more, Style.WARNING))
         out.append(Line(""))
         states = state_grid(report, SHOWN) if i == 0 else None
         grids = (states, rate_grid(report, SHOWN), outcome_grid(report, SHOWN))

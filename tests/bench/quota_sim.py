@@ -4,7 +4,7 @@
     .venv/bin/python -m tests.bench.quota_sim output 1   # cases whose name has all these words
 
 Server: `runner.simulate.limits.Quota`, one clock for all. Messages take 20-80 ms each way, workers
-beat once a second, unsynchronised; an answer takes 1 s + tokens / 80. Headers are those of the
+beat once a second, unsynchronised; an answer takes 1 s + tokens / 80 (`Load`). Headers are those of the
 moment the answer is complete, token counts rounded to thousands. A case is measured for 5 minutes
 after 10 s (60 s where it starts from nothing).
 """
@@ -41,6 +41,9 @@ class Load:
     input_sigma: float = 0.3
     output_mean: float = 100.0
     output_sigma: float = 0.5
+    delay_s: float = 1.0
+    speed: float = 80.0
+    """An answer takes `delay_s` and then `speed` tokens a second."""
     own: GroupConfig | None = None
     own_quota: GroupQuota | None = None
 
@@ -294,11 +297,11 @@ class Simulation:
                 wait, meter = retry_after(refused.wait_s), Meter(refused.limit.value)
                 self.later(self.net(), lambda: end_refused(wait, meter))
                 return
-            seconds = tokens_out / 80.0
+            delay_s, seconds = self.loads[model].delay_s, tokens_out / self.loads[model].speed
             for server, permit in permits:
-                server.produce(permit, tokens_out, self.now + 1.0, seconds)
-            self.count(model, tokens_in, tokens_out, self.now + 1.0, seconds)
-            self.later(1.0 + seconds, lambda: finish(permits))
+                server.produce(permit, tokens_out, self.now + delay_s, seconds)
+            self.count(model, tokens_in, tokens_out, self.now + delay_s, seconds)
+            self.later(delay_s + seconds, lambda: finish(permits))
 
         def end_refused(wait: float, meter: Meter) -> None:
             wallet = worker.wallets[model]
@@ -373,6 +376,13 @@ def otpm(limit: float, **more: object) -> tuple[GroupConfig, GroupQuota]:
 
 HALVED_AT_S = 60.0
 LONG = (Load(output_mean=600.0, output_sigma=1.0),)
+BRIEF = {
+    "0.6 s": Load(output_mean=60.0, delay_s=0.1, speed=120.0),
+    "0.6 s, one length": Load(output_mean=60.0, output_sigma=0.0, delay_s=0.1, speed=120.0),
+    "1 s": Load(output_mean=60.0, output_sigma=1.0, delay_s=0.3, speed=80.0),
+    "2 s": Load(output_mean=60.0, delay_s=0.7, speed=46.0),
+}
+"""Answers shorter than a permit is ahead of its use."""
 MIXED = (Load(input_mean=3000.0, input_sigma=1.0, output_mean=100.0),)
 
 
@@ -407,6 +417,19 @@ def cases() -> list[Case]:
                     loads=LONG,
                     least=0.93 if burst == 1 else 0.98,
                     most_refused=0.02 if burst == 1 else 0.002,
+                )
+            )
+    for limit in (60_000.0, 500_000.0):
+        for lasting, load in BRIEF.items():
+            server, quota = otpm(limit, burst_s=10.0)
+            found.append(
+                Case(
+                    name=f"brief output, {limit:g} a minute, {lasting}",
+                    server=server,
+                    quota=quota,
+                    meter=Meter.OUTPUT,
+                    loads=(load,),
+                    most_refused=0.002,
                 )
             )
     server, _ = rpm(4000, burst_s=10, headers=False)

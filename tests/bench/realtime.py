@@ -24,6 +24,8 @@ WORKERS = 4
 LATENCY = ("latency.first_token_s=1", "latency.tokens_per_s=80")
 SHORT = ("output={mean_tokens: 100, sigma: 0.5}",)
 LONG = ("output={mean_tokens: 600, sigma: 1}",)
+BRIEF = ("output={mean_tokens: 60, sigma: 0.5}",)
+BRIEF_LATENCY = ("latency.first_token_s=0.1", "latency.tokens_per_s=120")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class RealCase:
     """A minute, of the bucket that binds."""
     bucket: str = "requests"
     output: tuple[str, ...] = SHORT
+    latency: tuple[str, ...] = LATENCY
     least: float
     most_refused: float
     start_s: float = 10.0
@@ -57,7 +60,7 @@ class Measured:
 
 
 def cases() -> list[RealCase]:
-    """Return the rows of the issue's table that are marked ▲."""
+    """Return the rows of the issue's table that are marked ▲, and one of short answers."""
     found = [
         RealCase(
             name=f"requests bind, burst {burst} s",
@@ -82,6 +85,19 @@ def cases() -> list[RealCase]:
         )
         for burst in (10, 60, 1)
     ]
+    found.append(
+        RealCase(
+            name="output tokens bind, answers of 0.6 s, burst 10 s",
+            settings=("quota={rpm: 10000, itpm: null, otpm: 60000, burst_s: 10}",),
+            quota={"rpm": 10_000, "otpm": 60_000},
+            limit=60_000,
+            bucket="output",
+            output=BRIEF,
+            latency=BRIEF_LATENCY,
+            least=0.98,
+            most_refused=0.002,
+        )
+    )
     found.append(
         RealCase(
             name="unknown quota, no headers, burst 10 s",
@@ -110,7 +126,7 @@ def cases() -> list[RealCase]:
 def measure(case: RealCase, *, for_s: float, placement: tuple[str, ...] = ()) -> Measured:
     """Run a case."""
     where = placement or ("--workers", str(WORKERS))
-    settings = (*case.settings, *LATENCY, *case.output)
+    settings = (*case.settings, *case.latency, *case.output)
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator(settings) as simulator,

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from runner.cli.main import main
+from runner.report import page
 from tests.support.finished_sweep import HARMLESS, THREAT, Ends, Writer, config
 
 CONFIG = """
@@ -75,6 +76,27 @@ def test_compare_of_models_under_other_names_needs_to_be_told(tmp_path, capsys):
         assert which in capsys.readouterr().err
     (cell, _) = compared(capsys, first, second, "--models", "m1=newer")["cells"]
     assert (cell["same_prompt"], cell["same_requests"]) == (True, False)
+
+
+def test_compare_of_a_sweep_with_itself_says_so(tmp_path, capsys):
+    only = sweep(tmp_path / "a", 1)
+    assert main(["compare", only, f"{tmp_path}/./a/"]) == 2
+    assert "are the same sweep" in capsys.readouterr().err
+    assert main(["compare", only, only, "--models", "m1=m1"]) == 0
+
+
+def test_report_on_a_screen_shows_the_first_warnings_and_counts_the_rest(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(page, "SHOWN_WARNINGS", 1)
+    writer = Writer(tmp_path, config(seeds=10, models=("m1",)))
+    cells = [c.number for c in writer.book.plan.cells]
+    writer.publish({(cell, seed): Ends(text=HARMLESS) for cell in cells for seed in range(10)})
+    assert main(["report", str(tmp_path)]) == 0
+    assert "warnings more: see --json or --html." in capsys.readouterr().out
+    monkeypatch.setattr(page, "SHOWN_WARNINGS", 100)
+    assert main(["report", str(tmp_path)]) == 0
+    assert "warnings more" not in capsys.readouterr().out
 
 
 def test_power_answers_each_kind_of_question(tmp_path, capsys):
