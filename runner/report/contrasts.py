@@ -230,13 +230,30 @@ def _parameter_notes(
     )
 
 
+ASKED_AGAIN = (
+    "declared twice (analysis.contrasts, older_to_newer): counts once in Holm's correction"
+)
+
+
 def corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Return the contrasts with Holm's correction over the declared ones that were tested."""
-    tested = [i for i, c in enumerate(contrasts) if c.question.declared and c.test]
-    adjusted = holm([c.test.p for c in (contrasts[i] for i in tested) if c.test])
+    """Return the contrasts with Holm's correction over the declared ones that were tested.
+
+    One that asks what another has asked (a step of `older_to_newer` that is a contrast too, say) is
+    no further test: it counts once, and both have its p-value.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, one in enumerate(contrasts):
+        if one.question.declared and one.test:
+            # Without a grader named, each of several answers the same words: these are tests of their own.
+            asks = one.question.asks if one.question.grader else (i,)
+            groups.setdefault(asks, []).append(i)
+    tested = [contrasts[same[0]].test for same in groups.values()]
+    adjusted = holm([test.p for test in tested if test])
     out = list(contrasts)
-    for i, p in zip(tested, adjusted, strict=True):
-        test = out[i].test
-        assert test is not None  # picked above
-        out[i] = replace(out[i], test=replace(test, adjusted=p))
+    for same, p in zip(groups.values(), adjusted, strict=True):
+        for i in same:
+            test = out[i].test
+            assert test is not None  # picked above
+            notes = (*out[i].notes, ASKED_AGAIN) if len(same) > 1 else out[i].notes
+            out[i] = replace(out[i], test=replace(test, adjusted=p), notes=notes)
     return out

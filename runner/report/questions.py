@@ -63,6 +63,12 @@ class Question:
         """Whether models are compared, on equal prompts."""
         return self.varying == {"model"}
 
+    @property
+    def asks(self) -> tuple[object, ...]:
+        """What is asked, whatever it is called and whichever group stands first."""
+        groups = frozenset(frozenset(where.items()) for where in (self.a, self.b))
+        return (groups, self.model, self.outcome, self.grader)
+
     def side(self, row: ReportRow) -> int | None:
         """Return 0 for a row of the first group, 1 for one of the second, None for others."""
         if self.model is not None and row.model != self.model:

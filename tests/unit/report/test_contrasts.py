@@ -1,5 +1,7 @@
 """Questions, answers to them, groups and flags, from counts by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from runner.config.schema import (
@@ -137,6 +139,27 @@ def test_corrected_adjusts_declared_contrasts_together_and_no_other():
     after = corrected(found)
     raw = [c.test.p for c in found[:2]]
     assert [c.test.adjusted for c in after] == [pytest.approx(p) for p in holm(raw)] + [None]
+
+
+@pytest.mark.parametrize("pair", [("m1", "m2"), ("m2", "m1")])
+def test_a_contrast_that_older_to_newer_repeats_counts_once(pair):
+    again = ContrastConfig(name="again", a={"model": pair[0]}, b={"model": pair[1]})
+    config = sweep(contrasts=[THREAT, again], ages=["m1", "m2"])
+    found = [
+        answer(q, rows()) for q in declared_questions(config.analysis, ["m1", "m2"], {"s": "g"})
+    ]
+    after = corrected(found)
+    assert len(after) == 4
+    expected = holm([c.test.p for c in found[:3]])
+    assert [c.test.adjusted for c in after] == pytest.approx([*expected, expected[2]])
+    assert ["declared twice" in " ".join(c.notes) for c in after] == [False, False, True, True]
+
+
+def test_contrasts_by_graders_that_no_scenario_lists_are_tests_of_their_own():
+    found = [answer(q, rows()) for q in asked(MODELS)]
+    both = [replace(c, question=replace(c.question, grader=None)) for c in (*found, *found)]
+    expected = holm([c.test.p for c in both])
+    assert [c.test.adjusted for c in corrected(both)] == pytest.approx(expected)
 
 
 CONTROL = {"threat": "no"}
