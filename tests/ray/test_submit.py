@@ -134,17 +134,23 @@ def test_live_sweep_is_seen_by_rays_exporter_and_its_workers_log_without_prompts
         job = _submit(tmp_path, cluster, str(output))
         deadline = time.monotonic() + 150
         series: dict[str, float] = {}
-        while not _of(series, "ray_runner_attempts", 'status="answered"'):
+        # Driver and worker report to the exporter each at its own pace: wait for the last of them.
+        wanted = {
+            "jobs owed": ("ray_runner_jobs", 'state="owed"', 'sweep="chaos"', 'model="m1"'),
+            "answered": ("ray_runner_attempts", 'status="answered"'),
+            "tokens": ("ray_runner_tokens", 'kind="output"'),
+            "workers": ("ray_runner_workers",),
+            "memory": ("ray_runner_memory_bytes",),
+        }
+        while not all(_of(series, *labels) for labels in wanted.values()):
             assert job.poll() is None, job.communicate()[0]
             assert time.monotonic() < deadline, series
             time.sleep(0.3)
             series = _series(cluster)
-        owed = _of(series, "ray_runner_jobs", 'state="owed"', 'sweep="chaos"', 'model="m1"')
-        assert owed is not None
-        assert 0 < owed <= 1600
-        assert (_of(series, "ray_runner_memory_bytes") or 0) > 10_000_000
-        assert _of(series, "ray_runner_workers") == 1
-        assert _of(series, "ray_runner_tokens", 'kind="output"')
+        seen = {name: _of(series, *labels) or 0 for name, labels in wanted.items()}
+        assert seen["jobs owed"] <= 1600
+        assert seen["workers"] == 1
+        assert seen["memory"] > 10_000_000
         server.configure(latency_s=0.01, answer_bytes=200)
         screen = job.communicate(timeout=90)[0]
         assert job.returncode == 0, screen
