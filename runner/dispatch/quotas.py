@@ -245,7 +245,7 @@ class QuotaDesk:
             if authority is None:
                 continue
             tally = beat.tallies.get(model, ModelTally())
-            room = max(0, slots.get(model, 0) - tally.in_flight) + word.ended + 1
+            room = max(0, slots.get(model, 0) - tally.in_flight) + word.ends + 1
             most = min(word.wants + granted.get(model, 0), room)
             want = min(most, self._known_wants(model, word)) - word.held
             nothing = self.paused or beat.draining or beat.done

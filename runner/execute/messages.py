@@ -76,8 +76,8 @@ class QuotaWord:
     """Permits in hand."""
     held_until_s: float
     """Until the last of them is due."""
-    ended: int
-    """Requests that ended since the last heartbeat."""
+    ends: int
+    """Requests to end until the next heartbeat, by those that ended between the latest ones."""
     cost: Cost
     """Mean expected cost of the calls of late."""
     readings: Readings

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from math import ceil
 
 from runner.core.values import Failure, FailureKind, Reply
 from runner.execute.messages import QuotaWord
@@ -23,6 +24,9 @@ MOST_SIZES = 200
 """Next calls whose sizes a heartbeat tells."""
 PAUSE_S = 1.0
 """After a 429 that names no time."""
+FALL = 0.7
+"""What the number of calls that end between two heartbeats is taken to fall to at most: calls that
+last about as long as the time between two end now before one, now after it."""
 _METERS = (
     ("input token", Meter.INPUT),
     ("output token", Meter.OUTPUT),
@@ -55,6 +59,8 @@ class Purse:
     again: int = 0
     """Calls that came since the last heartbeat and were no job's first: more will."""
     _ended: int = 0
+    _ends: float = 0.0
+    """Calls to end until the next heartbeat, by those that have ended between the latest ones."""
     _latest: int = 0
     """Permits of the latest block."""
 
@@ -184,13 +190,14 @@ class Purse:
         sizes = islice(self._sizes(waiting, cells, readable), held, held + MOST_SIZES)
         headers, self._headers = self._headers, {}
         again, self.again = self.again, 0
-        ended, self._ended = self._ended, 0
+        self._ends = max(self._ended, FALL * self._ends)
+        self._ended = 0
         return QuotaWord(
             ledger=self.wallet.ledger(now),
             wants=wants + again,
             held=held,
             held_until_s=self.wallet.held_until_s(now),
-            ended=ended,
+            ends=ceil(self._ends),
             cost=Cost(input_tokens=self._mean_input, output_tokens=self._mean_output),
             readings=parse_readings(headers, None) if headers else {},
             sizes=tuple(sizes) if self.sized else (),

@@ -102,7 +102,7 @@ class Site:
         self.seq += 1
         word = QuotaWord(
             ledger=wallet.ledger(now), wants=want, held=wallet.held(now),
-            held_until_s=wallet.held_until_s(now), ended=len(taken), cost=COST, readings={},
+            held_until_s=wallet.held_until_s(now), ends=len(taken), cost=COST, readings={},
         )  # fmt: skip
         return Heartbeat(
             seq=self.seq, worker="w0", incarnation=who,

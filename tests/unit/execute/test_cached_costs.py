@@ -108,3 +108,13 @@ def test_jobs_that_have_not_begun_when_nothing_is_shared_cost_all_of_it():
     held = purse()
     ended(held, reads=None)
     assert held.word(0.0, wants=2, cells=[1, 1]).sizes == pytest.approx((WHOLE, WHOLE))
+
+
+def test_calls_that_end_now_before_a_heartbeat_now_after_it_are_expected_at_their_larger_number():
+    held = purse()
+    told = []
+    for calls in (40, 0, 40, 0, 0, 0):
+        for _ in range(calls):
+            ended(held, reads=None)
+        told.append(held.word(1.0, wants=80).ends)
+    assert told == [40, 28, 40, 28, 20, 14]
