@@ -96,7 +96,6 @@ class Coordinator:
         self._claim = claim
         self._board = board
         self._preamble = preamble
-        self._tripwire = Tripwire(book.config.tripwire)
         self._log = ManifestLog(world.store, world.clock)
         self._number = 0
         self._verified_at = 0.0
@@ -158,6 +157,7 @@ class Coordinator:
             events=self._events,
             allow=self.funds.answer,
             scarce=self.funds.is_scarce,
+            tripwire=Tripwire(self._book.config.tripwire),
         )
         self.guests = Guests(desk=self.desk, funds=self.funds, processes=world.processes)
         recovered = Recovered(store=world.store, claim=self._number)
@@ -335,10 +335,6 @@ class Coordinator:
         await self.watch.cycle()
         if self._log.state.head - self._log.state.snapshot >= self._engine.snapshot_every:
             await self._log.snapshot()
-        for model in self._book.plan.models:
-            reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
-            if reason is not None:
-                self.desk.stop(model, reason)
         if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
             self.drain(self._engine.grace_s, detail="asked by runner stop")
         now = self.world.clock.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
 
+from runner.config.money_schema import TripwireConfig
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s
 from runner.core.values import Amount
@@ -18,6 +19,7 @@ from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, HeartbeatReply, Lease
 from runner.limits.slots import SlotAuthority
+from runner.limits.tripwire import Tripwire
 from runner.observe.events import ModelStopped, Sink, WorkerJoined
 from runner.providers.caching import asks_to_cache
 
@@ -39,6 +41,7 @@ class Desk:
         events: Sink,
         allow: Callable[[Heartbeat, bool], Amount | None] = lambda _beat, _owing: None,
         scarce: Callable[[], bool] = lambda: False,
+        tripwire: Tripwire | None = None,
     ) -> None:
         """Start with no worker known.
 
@@ -54,6 +57,7 @@ class Desk:
             events: told of it too, and of workers that register.
             allow: takes in what a worker spends, and whether jobs are owed; returns what it may.
             scarce: returns whether money is dealt out: then queued jobs stay where it is sent.
+            tripwire: stops models by their first jobs; None where nothing does.
         """
         self.table = table
         self.quotas = quotas
@@ -65,6 +69,7 @@ class Desk:
         self._models = models
         self._allow = allow
         self._scarce = scarce
+        self._tripwire = tripwire or Tripwire(TripwireConfig(jobs=0))
         self._witnesses = witnesses
         self._board = board
         self.lease_ttl_s = lease_ttl_s
@@ -205,7 +210,14 @@ class Desk:
         for model, want in beat.wants.items():
             if slots.get(model, 0) == 0:
                 continue  # with fewer places than workers, jobs would wait here for nothing
-            grants += self.table.grant(beat.incarnation, model, want)
+            most = self._tripwire.allowance(
+                model,
+                owed=self.table.owed(model),
+                out=self.table.leased(model),
+                recorded=self.table.done(model),
+            )
+            few = want if most is None else min(want, most)
+            grants += self.table.grant(beat.incarnation, model, few)
         return grants
 
     def _stop_models(self, beat: Heartbeat) -> None:
@@ -213,6 +225,10 @@ class Desk:
             self.stop(model, reason)
         for model, reason in beat.unreachable.items():
             if not self._board.answered(self.table, model):
+                self.stop(model, reason)
+        for model in filter(self._tripwire.undecided, beat.tallies):
+            reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
+            if reason is not None:
                 self.stop(model, reason)
 
     def stop(self, model: str, reason: str) -> None:

@@ -1,4 +1,9 @@
-"""Are a model's first answers worth anything? Stops it before the rest is paid for. Pure."""
+"""Are a model's first answers worth anything? Stops it before the rest is paid for. Pure.
+
+Of a model with many jobs only some are handed out before the first have been looked at. Twice as many
+as are looked at, so that one slow job does not hold the others up; and only where there are so many
+that this costs next to no time.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,11 @@ _WORDS = {
     EndState.TOO_LARGE: "too large",
 }
 
+MANY = 50
+"""Times the jobs that are looked at: a model that owes more than that is held back until then."""
+OUT = 2
+"""Times the jobs that are looked at: what is handed out of it meanwhile."""
+
 
 @dataclass(slots=True)
 class Tripwire:
@@ -23,6 +33,25 @@ class Tripwire:
 
     config: TripwireConfig
     _passed: set[str] = field(default_factory=set[str])
+
+    def undecided(self, model: str) -> bool:
+        """Return whether a model's first jobs are still to be looked at."""
+        return self.config.jobs > 0 and model not in self._passed
+
+    def allowance(self, model: str, *, owed: int, out: int, recorded: int) -> int | None:
+        """Return how many more jobs of a model may be handed out by now; None: any number.
+
+        Args:
+            model: its name.
+            owed: jobs that nobody holds.
+            out: jobs that workers hold, those that have ended and are not published included.
+            recorded: jobs that are recorded or dead letters, of whatever session: where enough are,
+                people have seen them, or a coordinator has taken over.
+        """
+        jobs = self.config.jobs
+        if not self.undecided(model) or recorded >= jobs or recorded + out + owed <= MANY * jobs:
+            return None
+        return max(0, OUT * jobs - recorded - out)
 
     def tripped(self, model: str, ended: Mapping[str, int]) -> str | None:
         """Return why a model is to be stopped, None where it may go on.

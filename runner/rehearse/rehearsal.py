@@ -8,7 +8,7 @@ take no time that matters: messages on the way, journals, publishing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from runner.dispatch.quota_plan import quota_plan
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
 from runner.execute.worker import LEAST_BEAT_S
+from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard
 from runner.observe.quotas import QuotaProgress
 from runner.rehearse.agenda import Agenda, Kind
@@ -83,6 +84,8 @@ class Rehearsal:
             claim=1,
             report=lambda _: None,
             events=Discard(),
+            # It holds jobs back until the first have ended; what they are worth is not known here.
+            tripwire=Tripwire(replace(config.tripwire, share=1.0)),
         )
         self._beat_s = config.engine.heartbeat_s
         self._workers = [

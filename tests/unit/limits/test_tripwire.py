@@ -34,3 +34,21 @@ def test_tripwire_looks_once_and_not_at_all_where_it_is_off():
         Tripwire(TripwireConfig(jobs=5, share=0.9)).tripped("m", {"empty": 4, "answered": 1})
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "most"),
+    [
+        ({"owed": 1001, "out": 0, "recorded": 0}, 40),
+        ({"owed": 1001, "out": 25, "recorded": 0}, 15),
+        ({"owed": 1001, "out": 25, "recorded": 15}, 0),
+        ({"owed": 1001, "out": 25, "recorded": 20}, None),
+        ({"owed": 1000, "out": 0, "recorded": 0}, None),
+    ],
+)
+def test_many_jobs_wait_until_the_first_have_been_looked_at(counts, most):
+    wire = Tripwire(TripwireConfig())
+    assert wire.allowance("m", **counts) == most
+    assert Tripwire(TripwireConfig(jobs=0)).allowance("m", **counts) is None
+    assert wire.tripped("m", {"answered": 20}) is None
+    assert wire.allowance("m", **counts) is None
