@@ -22,6 +22,7 @@ from runner.config.schema import (
     SweepConfig,
 )
 from runner.config.source import Judge, nearest
+from runner.config.streaming import PLAIN_AT_MOST, S_PER_TOKEN, streams
 from runner.core.identity import canonical_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}")
@@ -245,10 +246,24 @@ def _check_model(model: ModelConfig, key: str, judge: Judge) -> None:
         # The value is not printed: somebody may have put the key itself here.
         text = "is not the name of an environment variable. Name the one that holds the key."
         judge.note(f"{key}.api_key_env", text)
+    _check_stream(model, key, judge)
     if model.base_url is not None:
         _check_url(model.base_url, model.provider, f"{key}.base_url", judge)
     elif model.send_seed and model.provider is ProviderKind.anthropic:
         judge.note(f"{key}.send_seed", "the public Anthropic API takes no seed. Remove it.")
+
+
+def _check_stream(model: ModelConfig, key: str, judge: Judge) -> None:
+    """Refuse what the SDK refuses: a plain call that its answer may outlast."""
+    longest = S_PER_TOKEN * model.max_tokens
+    plain = model.provider is ProviderKind.anthropic and not streams(model)
+    if plain and model.max_tokens > PLAIN_AT_MOST and model.timeout_s < longest:
+        text = (
+            f"answers of up to {model.max_tokens:,} tokens may take {longest:,.0f} s, and a plain call "
+            f"would be cut after timeout_s: {model.timeout_s:g}. Remove `stream: never`, lower "
+            f"max_tokens to {PLAIN_AT_MOST:,}, or raise timeout_s to {longest:.0f}."
+        )
+        judge.note(f"{key}.stream", text)
 
 
 def _check_cache(model: ModelConfig, key: str, judge: Judge) -> None:

@@ -108,12 +108,16 @@ def is_paced(config: SweepConfig, model: ModelConfig) -> bool:
     return limits_rate(groups[use.group]) or use.own is not None
 
 
+def is_public(model: ModelConfig) -> bool:
+    """Return whether a model is asked at its provider's public endpoint, not at a server of one's own."""
+    return model.base_url is None and model.provider is not ProviderKind.local
+
+
 def fill_in(config: SweepConfig, judge: Judge) -> None:
     """Fill in the defaults of quotas, and of what depends on them."""
     for key, model in [*_keyed(config), *_judges(config)]:
-        public = model.base_url is None and model.provider is not ProviderKind.local
         if model.quota is None:
-            model.quota = ModelQuotaConfig(auto=public)
+            model.quota = ModelQuotaConfig(auto=is_public(model))
         given = judge.given(f"{key}.max_in_flight")
         if not given and _paced(config, model):
             model.max_in_flight = IN_FLIGHT_WITH_QUOTA

@@ -278,10 +278,11 @@ def _stopped(end: SessionEnd, config: SweepConfig) -> str:
         + (f" [key in {keys[name]}]" if keys.get(name) and _of_key(why) else "")
         for name, why in models.items()
     ] or [end.ended.detail]
-    lines.append("Nothing is recorded. Fix this and run the same command again.")
+    again = "Fix this and run the same command again"
     if end.progress is not None and end.progress.failed:
-        dead = many(end.progress.failed, "dead letter")
-        lines.append(f"{dead}: add --retry-failed to owe them again.")
+        dead = many(end.progress.failed, "job")
+        again += f", with --retry-failed: {dead} failed of it (failures/) and would stay so"
+    lines.append(f"No job was answered. {again}.")
     return "\n".join(lines)
 
 

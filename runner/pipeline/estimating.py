@@ -1,7 +1,7 @@
 """What a sweep will cost, worked out once for `runner plan` and `runner sweep` alike.
 
 And what follows from it before anything is spent: a sweep that would cost more than
-`ASK_ABOVE_USD` wants a yes.
+`ASK_ABOVE_USD` wants a yes, and so does one of many tokens whose price nobody knows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyroaring import BitMap
 
+from runner.config.quotas import is_public
 from runner.config.schema import called
 from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError
@@ -27,6 +28,8 @@ from runner.record.reader import read
 from runner.scenarios.any_book import AnyBook
 
 ASK_ABOVE_USD = 20.0
+ASK_ABOVE_TOKENS = 2_000_000
+"""Input and output of models without a known price: what 20 dollars buy at 10 a million."""
 
 
 async def estimates_of(prepared: Prepared) -> tuple[ModelEstimate, ...]:
@@ -97,6 +100,7 @@ def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> No
         ConfigError: with the estimate, and how to go on.
     """
     guess, unknown = total_cost_usd(estimates)
+    _refuse_unknown(prepared, estimates)
     if guess <= ASK_ABOVE_USD or prepared.book.config.budget.usd is not None:
         return
     ceiling = sum(e.cost_usd_ceiling or 0.0 for e in estimates)
@@ -108,3 +112,25 @@ def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> No
         f"limit it (budget.usd={ceil(guess)}). Nothing was written to {where}."
     )
     raise ConfigError(msg)
+
+
+def _refuse_unknown(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> None:
+    config = prepared.book.config
+    public = {m.name for m in config.models if is_public(m)}
+    large = [
+        (e.model, tokens)
+        for e in estimates
+        if e.model in public
+        and e.cost_usd is None
+        and (tokens := e.input_tokens + e.output_tokens) > ASK_ABOVE_TOKENS
+    ]
+    if large and config.budget.tokens is None:
+        raise ConfigError(
+            *(
+                f"no price is known for the model {name}, which would take about {tokens:,} tokens. "
+                f"Give it one (USD per million tokens): prices.{name}.input=… prices.{name}.output=…, "
+                f"or prices.{name}.like=MODEL-ID; limit the sweep (budget.tokens=…); or agree to "
+                f"it unseen (--yes). Nothing was written to {shlex.quote(str(prepared.directory))}."
+                for name, tokens in large
+            )
+        )

@@ -75,8 +75,12 @@ def test_configuration_that_cannot_be_used_is_refused(
         ({"api_key_env": "NOT_SET_HERE"}, "the environment variable NOT_SET_HERE is not set"),
         ({"api_key_env": "BAD_KEY"}, "the value of BAD_KEY holds spaces, line breaks"),
         ({"params": {"stream": True}}, "models.m.params.stream"),
+        (
+            {"provider": "anthropic", "stream": "never", "max_tokens": 21_334},
+            "models.m.stream: answers of up to 21,334 tokens may take 600 s",
+        ),
     ],
-    ids=["key", "provider", "scheme", "password", "variable", "space", "params"],
+    ids=["key", "provider", "scheme", "password", "variable", "space", "params", "plain"],
 )
 def test_model_that_cannot_be_called_is_refused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], says: str

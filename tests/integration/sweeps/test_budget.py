@@ -97,6 +97,22 @@ def test_sweep_above_twenty_dollars_is_not_asked_about_where_there_is_a_budget(
     assert api.stats()["total"] == 0  # not one call of these is sure to cost less
 
 
+def test_large_sweep_of_a_model_whose_price_nobody_knows_is_asked_about(
+    bench: Bench, api: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "k")
+    public = {"name": "m", "provider": "openai", "model": "of-our-own", "api_key_env": "SOME_KEY"}
+    bench.write(seeds=5000, models=[public])
+    refused = bench.run("sweep", "c.yaml")
+    assert refused.code == 2
+    assert "no price is known for the model m, which would take about 5," in refused.err
+    assert "budget.tokens=…" in refused.err
+    assert not bench.sweep.exists()
+    bench.write(seeds=600, models=[bench.model()])  # a server of one's own is nobody's bill
+    bench.ok("sweep", "c.yaml", "models.m.max_in_flight=200")
+    assert api.stats()["total"] == 1200
+
+
 def test_plan_shows_the_command_with_a_budget(bench: Bench, api: StandIn) -> None:
     bench.write(seeds=20, prices={"m": {"input": 0.0, "output": 100_000.0}})
     plan = bench.ok("plan", "c.yaml").out
