@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.config.schema import SweepConfig, called
 from runner.core.clock import SystemClock
-from runner.core.errors import SweepStateError
+from runner.core.errors import ConfigError, SweepStateError
 from runner.core.seams import Clock, Store
 from runner.core.seeds import SeedSet
 from runner.grade.run import CellGrading, Graded
@@ -17,6 +18,7 @@ from runner.pipeline.calibrating import newest_calibration, outcome_cards
 from runner.pipeline.judging import judged_keys
 from runner.pipeline.verdicts import Asked, Course, grade_course, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
+from runner.providers.price_list import tariffs_of
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.report.analysis import (
@@ -31,7 +33,7 @@ from runner.report.contents import Report
 from runner.report.counts import any_simulated, count_cells
 from runner.report.looks import Look, TopUp, log_look, question_digest, read_looks, top_ups
 from runner.report.rows import counted_seeds, report_rows, totals, whole_of
-from runner.report.spent import Spent, spent_by_model
+from runner.report.spent import Spent, saved_by_model, spent_by_model
 from runner.report.sweep import Sweep
 from runner.report.texture import Texture, textures
 from runner.review.calibration import Calibration
@@ -97,7 +99,7 @@ async def make_reports(
         outcomes = [one for one in graded if one.card.role == Role.OUTCOME]
         uses: list[Graded | None] = [*outcomes] or [None]
         reports = _together(sweep, [_report(shared, tables, one, course.gradings) for one in uses])
-        spent = tuple(spent_by_model(tables))
+        spent = _spent(sweep.config, tables)
     await _log(store, sweep, looks, clock or SystemClock())
     found, problem = None, ""
     try:
@@ -112,6 +114,20 @@ async def make_reports(
         calibration=found,
         calibration_problem=problem,
     )
+
+
+def _spent(config: SweepConfig, tables: Tables) -> tuple[Spent, ...]:
+    """Return what each model's attempts cost, and what prompt caching saved of it."""
+    spent = spent_by_model(tables)
+    if not any(s.cached_tokens for s in spent):
+        return tuple(spent)
+    try:
+        tariffs = tariffs_of(config)
+    except ConfigError:  # a price that `prices:` refers to has left the package since
+        return tuple(spent)
+    kept_hours = frozenset(m.name for m in called(config) if m.cache == "1h")
+    saved = saved_by_model(tables, tariffs, kept_hours)
+    return tuple(replace(s, saved_usd=saved.get(s.model)) for s in spent)
 
 
 async def _graded_apart(store: Store, directory: Place, course: Course) -> list[Graded]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from runner.core.money import Tariff, uncached
+from runner.core.values import Usage
 from runner.record.query import Tables
 
 
@@ -21,6 +23,9 @@ class Spent:
     output_tokens: int
     cached_tokens: int = 0
     """Part of input_tokens that was read from a prompt cache."""
+    saved_usd: float | None = None
+    """By prompt caching: what the same answers would have cost without, less what they cost; below
+    0 where more was written than read. None: no price, or nothing was cached."""
     retries: int = 0
     """Attempts beyond the first of their call."""
     rate_limited: int = 0
@@ -52,6 +57,53 @@ select model, count(*),
   min(started_at), max(started_at)
 from read_parquet($shards) group by model order by model
 """
+
+
+_CACHED = """
+select model, coalesce(role_model, model),
+  epoch(date_trunc('hour', started_at::timestamp)),
+  ceil((input_tokens + cache_read_tokens + cache_write_tokens) / 1000)::bigint as thousands,
+  sum(input_tokens)::bigint, sum(cache_read_tokens)::bigint, sum(cache_write_tokens)::bigint
+from read_parquet($shards)
+where cost_usd is not null and cache_read_tokens + cache_write_tokens > 0
+group by model, coalesce(role_model, model), 3, thousands
+"""
+"""Within an hour and a thousand tokens of prompt, prices are the same."""
+
+
+def saved_by_model(
+    tables: Tables, tariffs: Mapping[str, Tariff], kept_hours: frozenset[str]
+) -> dict[str, float]:
+    """Return what prompt caching saved, in USD, by model under test; models without are absent.
+
+    At ordinary rates: what other terms (such as an inference region) add is left out of both sides.
+
+    Args:
+        tables: of the sweep.
+        tariffs: by name of the model that answered.
+        kept_hours: names of models whose entries are kept, and paid for, an hour.
+
+    Raises:
+        RecordError: a shard cannot be read.
+    """
+    found: dict[str, float] = {}
+    shards = tables.files("attempts")
+    groups = tables.stream(_CACHED, {"shards": shards}) if shards else ()
+    for model, answered_by, at, thousands, plain, read, written in groups:
+        tariff = tariffs.get(answered_by)
+        if tariff is None:
+            continue
+        usage = Usage(
+            input_tokens=plain,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            cache_write_1h_tokens=written if answered_by in kept_hours else 0,
+        )
+        rates = tariff.rates(at, thousands * 1000)
+        cost, without = rates.cost_usd(usage), rates.cost_usd(uncached(usage))
+        if cost is not None and without is not None:
+            found[model] = found.get(model, 0.0) + without - cost
+    return found
 
 
 def spent_by_model(tables: Tables) -> list[Spent]:

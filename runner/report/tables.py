@@ -204,6 +204,7 @@ def spent_grid(spent: Sequence[Spent]) -> Grid | None:
     """Return attempts, tokens and cost per model, None where none were sent."""
     if not spent:
         return None
+    cached = any(s.cached_tokens for s in spent)
     lines = [
         (
             s.model,
@@ -215,15 +216,17 @@ def spent_grid(spent: Sequence[Spent]) -> Grid | None:
             percent(s.cached_tokens / s.input_tokens) if s.cached_tokens else "none",
             short(s.output_tokens),
             _money(s),
+            *([_saved(s)] if cached else []),
             f"{s.latency_s['p50']:.1f} | {s.latency_s['p95']:.1f}" if s.latency_s else "–",
         )
         for s in spent
     ]
     columns = ("model", "attempts", "retries", "429s", "failed attempts", "tokens in")
-    columns += ("from cache", "tokens out")
+    columns += ("from cache", "tokens out", "cost USD")
+    columns += ("saved by caching USD",) if cached else ()
     return Grid(
         title="Attempts, tokens, cost and time",
-        columns=(*columns, "cost USD", "latency s p50 | p95"),
+        columns=(*columns, "latency s p50 | p95"),
         rows=tuple(lines),
     )
 
@@ -233,6 +236,12 @@ def _money(spent: Spent) -> str:
         return "unknown"
     known = f"{spent.cost_usd:,.2f}"
     return f"{known} + {count(spent.cost_unknown)} unknown" if spent.cost_unknown else known
+
+
+def _saved(spent: Spent) -> str:
+    if not spent.cached_tokens:
+        return "none"
+    return "unknown" if spent.saved_usd is None else f"{spent.saved_usd:,.2f}"
 
 
 def row_values(row: ReportRow) -> dict[str, object]:

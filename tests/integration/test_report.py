@@ -6,9 +6,10 @@ import json
 import pytest
 
 from runner.cli.main import main
+from runner.config.money_schema import PriceConfig
 from runner.config.schema import GraderConfig
 from runner.core.errors import ConfigError, SweepStateError
-from runner.core.values import EndState
+from runner.core.values import EndState, Usage
 from runner.observe.budget import BudgetProgress
 from runner.pipeline.reporting import make_reports
 from runner.record.place import Place
@@ -201,6 +202,36 @@ def test_report_counts_attempts_and_their_failures(writer):
     (spent,) = reports(writer.root).spent
     assert (spent.attempts, dict(spent.failures)) == (10, {"overloaded": 2})
     assert (spent.input_tokens, spent.output_tokens) == (800, 160)
+
+
+def test_report_says_what_prompt_caching_saved_by_prices_of_the_model_that_answered(
+    tmp_path, capsys
+):
+    # input 10, read 1, write 12.5 for five minutes and 20 for an hour: what is read saves 9 a
+    # token, what is written loses 2.5 or 10; one answer writes 1 M tokens, each other reads them.
+    price = PriceConfig(input=10, output=0, cache_read=1, cache_write=12.5, cache_write_1h=20)
+    priced = config(models=("five", "hour", "unpriced"))
+    priced.models[1].cache = "1h"
+    priced.prices = {"five": price, "hour": price}
+    writer = Writer(tmp_path / "sweep", priced)
+    million = 1_000_000
+    for name in ("five", "hour", "unpriced"):
+        kept = {"cache_write_1h_tokens": million} if name == "hour" else {}
+        writes = Usage(output_tokens=20, cache_write_tokens=million, **kept)
+        reads = Usage(input_tokens=50, output_tokens=20, cache_read_tokens=million)
+        for tone in ("calm", "pressed"):
+            cell = writer.cell(f"tone={tone}", name)
+            writer.publish({(cell, s): Ends(usage=reads if s else writes) for s in range(4)})
+    saved = {s.model: s.saved_usd for s in reports(writer.root).spent}
+    assert saved == {
+        "five": pytest.approx(2 * (3 * 9 - 2.5)),
+        "hour": pytest.approx(2 * (3 * 9 - 10)),
+        "unpriced": None,
+    }
+    assert main(["report", str(writer.root)]) == 0
+    printed = capsys.readouterr().out
+    assert "saved by caching USD" in printed
+    assert "49.00" in printed
 
 
 def test_report_again_after_seeds_were_added_notes_the_look_beside_the_rates(tmp_path, capsys):

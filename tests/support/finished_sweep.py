@@ -23,6 +23,7 @@ from runner.core.values import (
     Reply,
     Usage,
 )
+from runner.providers.price_list import tariffs_of
 from runner.record.entries import Claim, OweAgain, PlanEntry, Publish, Release, Shard
 from runner.record.layout import CONFIGURATION, part_key, shard_key
 from runner.record.manifest import ManifestLog
@@ -39,6 +40,7 @@ THREAT = (
 )
 HARMLESS = "All mail is sorted. The next truck leaves at nine."
 UNREADABLE = "<send_email></send_email>"
+USAGE = Usage(input_tokens=100, output_tokens=20)
 
 
 def config(*, seeds: int = 4, models: Sequence[str] = ("m1",), block: int = 25) -> SweepConfig:
@@ -75,6 +77,7 @@ class Ends:
     text: str = HARMLESS
     simulated: bool = False
     retries: int = 0
+    usage: Usage = USAGE
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ class Writer:
     published: int = 0
 
     def __post_init__(self) -> None:
-        self.book = build_book(self.config, sweep_id="ab" * 8)
+        self.book = build_book(self.config, sweep_id="ab" * 8, tariffs=tariffs_of(self.config))
         self.store = PosixStore(self.root)
         self.log = ManifestLog(self.store, SystemClock())
         asyncio.run(self._start())
@@ -173,7 +176,7 @@ class Writer:
                     content=content,
                     stop_reason=end.state.value,
                     end_state=end.state,
-                    usage=Usage(input_tokens=100, output_tokens=20),
+                    usage=end.usage,
                     model="m1-large-2026",
                 ),
             )
