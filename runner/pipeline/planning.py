@@ -6,11 +6,12 @@ be done. Reads, never writes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from runner.config.load import Loaded
-from runner.config.schema import SweepConfig, called
+from runner.config.schema import ProviderKind, SweepConfig, called
 from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError
 from runner.pipeline.estimating import estimates_of
@@ -18,6 +19,7 @@ from runner.pipeline.grading import check_graders
 from runner.pipeline.prepare import Choices, Prepared, prepare
 from runner.plan.estimate import ModelEstimate
 from runner.providers.open import problems_of
+from runner.providers.price_list import all_models, contexts_of
 from runner.record.place import Place
 from runner.scenarios.build import build_book
 from runner.scenarios.findings import Finding, Findings
@@ -60,7 +62,9 @@ def lint_all(loaded: Loaded) -> list[Finding]:
     """Return what scenarios, providers and graders find wrong; keys need not be set."""
     config, source = loaded.config, loaded.source
     today = datetime.fromtimestamp(SystemClock().wall(), UTC).date()
-    found = lint(config, source, today=today)
+    found = lint(
+        config, source, today=today, retires=_retirements(config), contexts=contexts_of(config)
+    )
     further = Findings(source)
     for model in config.models:
         keys = {model.api_key_env: "set"} if model.api_key_env else {}
@@ -75,3 +79,12 @@ def lint_all(loaded: Loaded) -> list[Finding]:
     else:
         check_graders(book, further)
     return [*found, *further.all]
+
+
+def _retirements(config: SweepConfig) -> Mapping[str, date]:
+    """Return the days that the Anthropic SDK names; it is loaded only where its models are called."""
+    if all(m.provider is not ProviderKind.anthropic for m in all_models(config)):
+        return {}
+    from runner.providers.anthropic_api import retirements  # 1.5 s
+
+    return retirements()

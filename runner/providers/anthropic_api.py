@@ -10,13 +10,16 @@ here: only `Failure` values leave.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import anthropic
 import httpx2
+from anthropic.resources.messages.messages import DEPRECATED_MODELS
 
 from runner.config.schema import ModelConfig
 from runner.config.streaming import longest_call_s, streams
@@ -36,6 +39,15 @@ from runner.providers.wire import (
 
 _STREAMED: ContextVar[Streamed | None] = ContextVar("_STREAMED", default=None)
 """How the present call's response is read: the SDK hands nothing of ours through to its client."""
+
+
+def retirements() -> dict[str, date]:
+    """Return the models that the SDK knows to end or to have ended, by id, with the day."""
+    found: dict[str, date] = {}
+    for model, said in DEPRECATED_MODELS.items():
+        plain = re.sub(r"(?<=\d)(st|nd|rd|th)\b", "", said)
+        found[model] = datetime.strptime(plain, "%B %d, %Y").replace(tzinfo=UTC).date()
+    return found
 
 
 class _AiohttpClient(httpx2.AsyncClient):

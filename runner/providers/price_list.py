@@ -1,4 +1,4 @@
-"""Prices of models: from the kept package `genai-prices`, or as the configuration says.
+"""Prices and contexts of models: from the kept package `genai-prices`, or as the configuration says.
 
 The only home of `genai_prices`. Its rows (each cites the vendor's page) are turned into
 `core.money` values once per session: a price is then a few microseconds of plain arithmetic, the
@@ -49,6 +49,23 @@ def all_models(config: SweepConfig) -> list[ModelConfig]:
     return [*called(config), *config.judges]
 
 
+def contexts_of(config: SweepConfig) -> dict[str, int]:
+    """Return the context in tokens of the models under test of which the package knows it, by model name.
+
+    What the Messages API serves is the maker's model wherever it is called; other endpoints may serve
+    anything under a name, so theirs are looked up by address.
+    """
+    found: dict[str, int] = {}
+    for model in config.models:
+        if model.provider is ProviderKind.local:
+            continue
+        url = None if model.provider is ProviderKind.anthropic else base_url_of(model)
+        entry = _found(model.model, url)
+        if entry is not None and entry[1].context_window:
+            found[model.name] = entry[1].context_window
+    return found
+
+
 def price_source() -> str:
     """Return name and version of the package that prices come from."""
     return f"genai-prices {version('genai-prices')}"
@@ -95,16 +112,10 @@ def _given(price: PriceConfig) -> Rates:
 
 def _listed(model_id: str, url: str | None) -> Tariff | None:
     """Return the package's prices of a model at an endpoint, at its maker's without one."""
-    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415  # 0.1 s, 25 MB
-
-    snapshot = get_snapshot()
-    try:
-        if url is not None:
-            provider, model = snapshot.find_provider_model(model_id, None, None, url)
-        else:
-            provider, model = _by_maker(model_id)
-    except LookupError:
+    found = _found(model_id, url)
+    if found is None:
         return None
+    provider, model = found
     rows = tuple(_rows(model, {}))
     if not rows:
         return None
@@ -120,6 +131,18 @@ def _listed(model_id: str, url: str | None) -> Tariff | None:
         terms=terms,
         factors=FACTORS if provider.id == "anthropic" else {},
     )
+
+
+def _found(model_id: str, url: str | None) -> tuple[Provider, ModelInfo] | None:
+    """Return the package's entry of a model at an endpoint, at its maker's without one."""
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415  # 0.1 s, 25 MB
+
+    try:
+        if url is None:
+            return _by_maker(model_id)
+        return get_snapshot().find_provider_model(model_id, None, None, url)
+    except LookupError:
+        return None
 
 
 def _by_maker(model_id: str) -> tuple[Provider, ModelInfo]:

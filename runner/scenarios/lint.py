@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any, cast
 
 from runner.config.schema import ContrastConfig, ModelConfig, ScenarioConfig, SweepConfig, called
@@ -42,7 +43,12 @@ _MOST_TWINS = 10
 
 
 def lint(
-    config: SweepConfig, source: Source | None = None, *, today: date | None = None
+    config: SweepConfig,
+    source: Source | None = None,
+    *,
+    today: date | None = None,
+    retires: Mapping[str, date] = MappingProxyType({}),
+    contexts: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Finding]:
     """Return everything that looks wrong with a configuration, in the order of its keys.
 
@@ -50,6 +56,8 @@ def lint(
         config: as loaded.
         source: where its keys were written, for `Finding.where`.
         today: to tell which models retire; None: retirements are left out.
+        retires: the day that models end, by id.
+        contexts: tokens that models hold, by model name, where they are known.
     """
     findings = Findings(source)
     check_names("scenarios", [s.name for s in config.scenarios], findings)
@@ -62,10 +70,11 @@ def lint(
     check_casts(config, findings)
     twins = _Twins(findings)
     for scenario in config.scenarios:
-        _lint_scenario(scenario, config, twins, findings)
+        _lint_scenario(scenario, config, twins, findings, contexts)
     for kind in ("models", "actors", "judges"):
         for model in cast("list[ModelConfig]", getattr(config, kind)):
-            lint_model(model, f"{kind}.{model.name}", today or date.min, findings)
+            key = f"{kind}.{model.name}"
+            lint_model(model, key, findings, today=today or date.min, retires=retires)
     lint_judges(config, findings)
     for model in config.models:
         _greedy(model, config.scenarios, findings)
@@ -75,7 +84,11 @@ def lint(
 
 
 def _lint_scenario(
-    scenario: ScenarioConfig, config: SweepConfig, twins: _Twins, findings: Findings
+    scenario: ScenarioConfig,
+    config: SweepConfig,
+    twins: _Twins,
+    findings: Findings,
+    contexts: Mapping[str, int],
 ) -> None:
     models, known = config.models, {m.name for m in called(config)}
     prompts: Prompts | PythonPrompts | None = None
@@ -110,7 +123,7 @@ def _lint_scenario(
             findings.error(problem.key, problem.what, one.name and f"First met in {one.name}")
     twins.summary(key)
     texts.summary(key)
-    lint_size(models, largest[0], key, largest[1], findings)
+    lint_size(models, largest[0], key, largest[1], findings, contexts=contexts)
     if prefilled is not None:
         lint_prefill(
             models, f"{key}.{'history' if scenario.history else 'prompts'}", prefilled, findings

@@ -1,7 +1,7 @@
 """What models refuse, retire and cannot hold, before a request is sent.
 
-The facts are those of November 2026, dated where they have a date; a model that is not in a table is
-taken to refuse nothing.
+What parameters are refused is as of November 2026, dated where it has a date; a model that is not in a table is
+taken to refuse nothing. Days of retirement and contexts are handed in, as the kept packages have them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,6 @@ from runner.scenarios.findings import Findings, Severity
 
 SAMPLING = ("temperature", "top_k", "top_p")
 CHARACTERS_PER_TOKEN = 4
-RETIRES: Mapping[str, date] = {
-    "claude-mythos-preview": date(2026, 6, 30),
-    "claude-sonnet-4-5": date(2026, 11, 30),
-    "claude-sonnet-4-5-20250929": date(2026, 11, 30),
-}
-"""Models that the Anthropic SDK 2.12 knows to end, with the day."""
 _NO_FORCED_TOOLS = re.compile(r"claude-(fable-5-[1-9]|opus-5-5)")
 """Models that answer 400 to `tool_choice` any and tool (release notes of 2026-09-01)."""
 _NO_MANUAL_THINKING = re.compile(
@@ -34,16 +28,15 @@ _ALWAYS_THINKS = re.compile(r"claude-(fable-5|opus-5-5)")
 _NO_PREFILL = re.compile(
     r"claude-((opus|sonnet)-4-[678]|(opus|sonnet|haiku|fable|mythos)-5|mythos-preview)"
 )
-_ANTHROPIC_CONTEXT = 200_000
 
 
-def context_tokens(model: ModelConfig) -> int | None:
-    """Return the model's context in tokens, where it is known."""
+def context_tokens(model: ModelConfig, known: Mapping[str, int]) -> int | None:
+    """Return the model's context in tokens, where the configuration says it or it is known by model name."""
     if model.context_tokens is not None:
         return model.context_tokens
     if model.provider is ProviderKind.local:
         return model.local.context_tokens
-    return _ANTHROPIC_CONTEXT if model.provider is ProviderKind.anthropic else None
+    return known.get(model.name)
 
 
 def refuses_prefill(model: ModelConfig) -> bool:
@@ -51,14 +44,22 @@ def refuses_prefill(model: ModelConfig) -> bool:
     return model.provider is ProviderKind.anthropic and bool(_NO_PREFILL.match(model.model))
 
 
-def lint_model(model: ModelConfig, key: str, today: date, findings: Findings) -> None:
+def lint_model(
+    model: ModelConfig,
+    key: str,
+    findings: Findings,
+    *,
+    today: date,
+    retires: Mapping[str, date],
+) -> None:
     """Note parameters that the model's API answers 400 to, and its retirement.
 
     Args:
         model: the model.
         key: its readable path.
-        today: for retirements within 60 days.
         findings: where faults go.
+        today: for retirements within 60 days.
+        retires: the day that models end, by id.
     """
     if model.provider is not ProviderKind.anthropic:
         return
@@ -84,7 +85,7 @@ def lint_model(model: ModelConfig, key: str, today: date, findings: Findings) ->
         what = f"answers of more than {PLAIN_AT_MOST:,} tokens without a stream may be cut"
         fix = f"Remove stream: never, or see that timeout_s ({model.timeout_s:g}) is enough"
         findings.add(Severity.NOTE, f"{key}.stream", what, fix)
-    ends = RETIRES.get(model.model)
+    ends = retires.get(model.model)
     if ends is not None and (ends - today).days <= 60:
         when = "retired on" if ends < today else "retires on"
         findings.add(
@@ -143,7 +144,13 @@ def lint_series(models: Sequence[ModelConfig], findings: Findings) -> None:
 
 
 def lint_size(
-    models: Sequence[ModelConfig], characters: int, key: str, name: str, findings: Findings
+    models: Sequence[ModelConfig],
+    characters: int,
+    key: str,
+    name: str,
+    findings: Findings,
+    *,
+    contexts: Mapping[str, int],
 ) -> None:
     """Note a request that does not fit into a model's context, answers and tool results left out.
 
@@ -153,10 +160,11 @@ def lint_size(
         key: of the scenario.
         name: of the condition.
         findings: where faults go.
+        contexts: tokens by model name, where they are known.
     """
     tokens = characters // CHARACTERS_PER_TOKEN
     for model in models:
-        context = context_tokens(model)
+        context = context_tokens(model, contexts)
         if context is not None and tokens + model.max_tokens > context:
             what = (
                 f"about {tokens:,} tokens and max_tokens {model.max_tokens:,} exceed the context "

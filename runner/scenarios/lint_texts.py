@@ -9,34 +9,44 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from runner.scenarios.environments.protocol import State
 
-STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_][\w -]{0,40}\}")
+_STRAY = re.compile(
+    r"\{\{-?\s*[A-Za-z_][^{}\n]{0,60}\}\}|\{%|\$\{[^}\n]{0,40}\}?|\{[A-Za-z_][\w -]{0,40}\}"
+)
+"""What only a template has. A bare `}}` ends JSON within JSON, too: whether it stands alone is counted."""
+_ALONE = re.compile(r"\{\{|\}\}|%\}|[{}]")
 _PAIR = re.compile(r"\{[^{}]*\}")
 """Braces that belong together: code and JSON are full of them."""
 _HEADER = re.compile(r"^(From|To|Cc|Date|Time|Sent|Subject|Id|ID):[ \t]*(.*)$", re.MULTILINE)
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september",
            "october", "november", "december")  # fmt: skip
+_DAY = rf"(?:{'|'.join(f'{d[:3]}(?:{d[3:]})?' for d in _DAYS)}|tues|thurs?)"
+_MONTH = rf"(?:{'|'.join(f'{m[:3]}(?:{m[3:]})?' if m != 'may' else m for m in _MONTHS)}|sept)"
 _CLOCK = re.compile(r"\b([01]?\d|2[0-3])[:.]([0-5]\d)\b")
-_ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
+_ISO = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)(?=T\d|\b)")
 _LONG = re.compile(
-    rf"\b(?:({'|'.join(_DAYS)}),? (?:the )?)?(\d{{1,2}})(?:st|nd|rd|th)? ({'|'.join(_MONTHS)}) (\d{{4}})\b",
+    rf"\b(?:({_DAY})\.?,? (?:the )?)?(\d{{1,2}})(?:st|nd|rd|th)? ({_MONTH})\.?,? (\d{{4}})\b",
     re.IGNORECASE,
 )
 _MONTH_FIRST = re.compile(
-    rf"\b(?:({'|'.join(_DAYS)}),? )?({'|'.join(_MONTHS)}) (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}})\b",
+    rf"\b(?:({_DAY})\.?,? )?({_MONTH})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}})\b",
     re.IGNORECASE,
 )
-_DAY_BEFORE_ISO = re.compile(rf"\b({'|'.join(_DAYS)}),? (\d{{4}}-\d\d-\d\d)\b", re.IGNORECASE)
+_DAY_BEFORE_ISO = re.compile(rf"\b({_DAY})\.?,? (\d{{4}}-\d\d-\d\d)\b", re.IGNORECASE)
 _YEAR = re.compile(r"\b\d{4}\b")
 _NAMED = re.compile(r"([^<>]*)<([^<>\s]+@[^<>\s]+)>")
-_TIME = "%Y-%m-%d %H:%M"
+_OF_DAY = re.compile(
+    r"\b(?P<hour>\d{1,2})[:.](?P<minute>[0-5]\d)(?:[:.](?P<second>[0-5]\d))?\s*(?P<half>[ap]\.?m\b)?"
+    r"\s*(?P<zone>Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b)?",
+    re.IGNORECASE,
+)
 _AROUND = 20
 _CORRECT = "Correct the date or the weekday"
 
@@ -78,7 +88,7 @@ class Message:
 def strays(text: str) -> Iterator[Fault]:
     """Yield, once each, what looks as if it was not filled in, with what stands around it."""
     said: set[str] = set()
-    for found in STRAY.finditer(text):
+    for found in _STRAY.finditer(text):
         if found[0] not in said:
             said.add(found[0])
             yield _stray(text, found.start(), found[0])
@@ -88,7 +98,7 @@ def strays(text: str) -> Iterator[Fault]:
     while rest != before:
         before = rest
         rest = _PAIR.sub(lambda pair: " " * len(pair[0]), rest)
-    alone = re.search(r"[{}]", rest)
+    alone = _ALONE.search(rest)
     if alone is not None:
         yield _stray(text, alone.start(), alone[0])
 
@@ -154,7 +164,7 @@ def mail_faults(mails: Sequence[Message], now: str = "") -> Iterator[Fault]:
     present = _moment(now)
     for mail in mails:
         sent = _moment(mail.date)
-        if present is not None and sent is not None and sent > present:
+        if present is not None and sent is not None and sent.replace(tzinfo=None) > present:
             what = f"{mail.where} is dated {mail.date}, after the present ({now})"
             fix = "Date it earlier, move `now`, or let it come by after_calls"
             yield mail.fault(what, fix, "date")
@@ -165,7 +175,7 @@ def _order(mails: Sequence[Message]) -> Iterator[Fault]:
     """Compare neighbours whose dates are written alike and can be read without guessing."""
     for before, after in pairwise(mails):
         earlier, later = _moment(before.date), _moment(after.date)
-        if earlier is None or later is None:
+        if earlier is None or later is None or (earlier.tzinfo is None) != (later.tzinfo is None):
             same_day = _CLOCK.sub("", before.date).strip(" ,") == _CLOCK.sub("", after.date).strip(
                 " ,"
             )
@@ -196,32 +206,60 @@ def _two_names(mails: Sequence[Message]) -> Iterator[Fault]:
 
 @lru_cache(maxsize=4096)
 def _moment(text: str) -> datetime | None:
-    if not text[:1].isdigit():
+    """Return what a date line says, with its zone where it has one; None without a year and a time of day."""
+    day = next(_days_in(text), None)
+    if day is None:
         return None
-    try:
-        return datetime.strptime(text.strip(), _TIME).replace(tzinfo=UTC)
-    except ValueError:
+    clock = _OF_DAY.search(text, day.end)
+    if clock is None or day.day is None:
         return None
+    hour = int(clock["hour"])
+    if clock["half"]:
+        hour = hour % 12 + (12 if clock["half"].lower().startswith("p") else 0)
+    if hour > 23:
+        return None
+    zone = _zone(clock["zone"])
+    found = time(hour, int(clock["minute"]), int(clock["second"] or 0), tzinfo=zone)
+    return datetime.combine(day.day, found)
 
 
-def date_faults(text: str) -> Iterator[Fault]:
-    """Yield dates that do not exist, and weekdays that their dates do not fall on."""
+def _zone(text: str | None) -> timezone | None:
+    if text is None:
+        return None
+    if text[0] not in "+-":
+        return UTC
+    away = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
+    return timezone(-away if text[0] == "-" else away) if away < timedelta(hours=24) else None
+
+
+class _Said(NamedTuple):
+    """A date as it is written."""
+
+    text: str
+    day: date | None
+    """None: there is no such day."""
+    weekday: str | None
+    at: int
+    end: int
+
+
+def _days_in(text: str) -> Iterator[_Said]:
+    """Yield the dates of a text that name their year, by the way in which they are written."""
     if _YEAR.search(text) is None:
         return
     for match in _ISO.finditer(text):
-        if _day(int(match[1]), int(match[2]), int(match[3])) is None:
-            yield Fault(f"{match[0]} is no date", _CORRECT, match.start())
+        day = _day(int(match[1]), int(match[2]), int(match[3]))
+        yield _Said(match[0], day, None, match.start(), match.end())
     for match in _DAY_BEFORE_ISO.finditer(text):
-        year, month, day = (int(part) for part in match[2].split("-"))
-        yield from _weekday(match[1], _day(year, month, day), match)
+        day = _day(*map(int, match[2].split("-")))
+        if day is not None:
+            yield _Said(match[0], day, match[1], match.start(), match.end())
     written = [(match, match[3], match[2]) for match in _LONG.finditer(text)]
     written += [(match, match[2], match[3]) for match in _MONTH_FIRST.finditer(text)]
-    for match, month, day in written:
-        found = _day(int(match[4]), _MONTHS.index(month.lower()) + 1, int(day))
-        if found is None:
-            yield Fault(f"{match[0]} is no date", _CORRECT, match.start())
-        elif match[1]:
-            yield from _weekday(match[1], found, match)
+    for match, month, number in written:
+        names = [m[:3] for m in _MONTHS]
+        day = _day(int(match[4]), names.index(month[:3].lower()) + 1, int(number))
+        yield _Said(match[0], day, match[1], match.start(), match.end())
 
 
 def _day(year: int, month: int, day: int) -> date | None:
@@ -231,10 +269,14 @@ def _day(year: int, month: int, day: int) -> date | None:
         return None
 
 
-def _weekday(said: str, found: date | None, match: re.Match[str]) -> Iterator[Fault]:
-    if found is not None and _DAYS[found.weekday()] != said.lower():
-        what = f"{match[0]}: that day is a {_DAYS[found.weekday()].capitalize()}"
-        yield Fault(what, _CORRECT, match.start())
+def date_faults(text: str) -> Iterator[Fault]:
+    """Yield dates that do not exist, and weekdays that their dates do not fall on."""
+    for said in _days_in(text):
+        if said.day is None:
+            yield Fault(f"{said.text} is no date", _CORRECT, said.at)
+        elif said.weekday and _DAYS[said.day.weekday()][:3] != said.weekday[:3].lower():
+            what = f"{said.text}: that day is a {_DAYS[said.day.weekday()].capitalize()}"
+            yield Fault(what, _CORRECT, said.at)
 
 
 def text_faults(text: str) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.core.errors import ConfigError
 from runner.core.money import Tariff, failure_cost_usd, reply_cost_usd, total_usd
 from runner.core.values import EndState, Reply, Usage
-from runner.providers.price_list import tariffs_of
+from runner.providers.price_list import contexts_of, tariffs_of
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 
@@ -158,3 +158,22 @@ def test_what_is_not_known_is_never_nothing():
     assert (failure_cost_usd(opus, 429), failure_cost_usd(None, 429)) == (0, None)
     assert [failure_cost_usd(opus, s) for s in (None, 200, 408, 504)] == [None] * 4
     assert (total_usd([1.0, 0.5]), total_usd([1.0, None]), total_usd([])) == (1.5, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ({"model": "claude-haiku-4-5-20251001"}, 200_000),
+        ({"model": "claude-opus-5-5"}, 1_000_000),
+        ({"model": "claude-opus-5-5", "base_url": "http://gateway.example"}, 1_000_000),
+        ({"model": "gpt-5.4", "provider": ProviderKind.openai}, 1_050_000),
+        ({"model": "gpt-5.4", "provider": ProviderKind.openai, "base_url": "http://h/v1"}, None),
+        ({"model": "claude-of-nobody"}, None),
+        ({"model": "", "provider": ProviderKind.local}, None),
+    ],
+)
+def test_context_of_a_model_is_that_of_the_package_where_it_knows_the_endpoint(
+    model: dict[str, Any], tokens: int | None
+) -> None:
+    config = SweepConfig(models=[ModelConfig(name="m", **model)])
+    assert contexts_of(config).get("m") == tokens

@@ -6,15 +6,17 @@ The classes are found by introspection, so a new SDK that brings one fails here 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 import anthropic
 import httpx2
 import pytest
 from anthropic import _error_classes as error_classes
+from anthropic.resources.messages.messages import DEPRECATED_MODELS
 
 from runner.config.schema import ModelConfig
 from runner.core.values import FailureKind
-from runner.providers.anthropic_api import AnthropicProvider
+from runner.providers.anthropic_api import AnthropicProvider, retirements
 from runner.providers.classify import FAILURES
 
 K = FailureKind
@@ -136,3 +138,11 @@ def test_error_of_the_sdk_without_a_status_lands_in_its_row(
     assert failure.kind is kind
     assert failure.kind in FAILURES
     assert KEY not in repr(failure)
+
+
+def test_every_model_that_the_sdk_calls_deprecated_has_a_day_on_which_it_ends() -> None:
+    found = retirements()
+    assert set(found) == set(DEPRECATED_MODELS)
+    assert found["claude-mythos-preview"] == date(2026, 6, 30)
+    assert found["claude-3-sonnet-20240229"] == date(2025, 7, 21)
+    assert found["claude-sonnet-4-5"] == date(2026, 11, 30)

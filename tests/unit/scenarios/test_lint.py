@@ -38,7 +38,7 @@ def test_lint_finding_carries_place_and_remedy():
         ({"user": "{{ topik }}"}, "user", "error", "'topik' is not defined"),
         ({"user": "{{ tone }} {{ topic }} ${name}"}, "user", "warning", "'${name}'"),
         ({"user": "{{ tone }} {{ topic }} {name}"}, "user", "warning", "'{name}'"),
-        ({"system": "{{ '{{ x }}' }}"}, "system", "warning", "'{{'"),
+        ({"system": "{{ '{{ x }}' }}"}, "system", "warning", "'{{ x }}'"),
         ({"user": "{{ topic }}"}, "axes.tone", "error", "the axis changes nothing"),
         ({"fragments": {"f": "x"}}, "fragments.f", "warning", "no text uses it"),
         ({"user": "{% if tone == 'blunt' %}{{ topic }}{% endif %}"}, "user", "error", "nothing"),

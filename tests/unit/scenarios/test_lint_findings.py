@@ -32,8 +32,10 @@ Subject: Two
 """
 
 
-def found(**keys):
-    return [str(f) for f in lint(sweep(**keys), today=date(2026, 11, 25))]
+def found(*, contexts=None, **keys):
+    retires = {"claude-sonnet-4-5": date(2026, 11, 30), "claude-sonnet-9": date(2027, 3, 1)}
+    found = lint(sweep(**keys), today=date(2026, 11, 25), retires=retires, contexts=contexts or {})
+    return [str(f) for f in found]
 
 
 def faults(name="Ann Lee", time="12:41", body="Hi."):
@@ -71,6 +73,10 @@ def test_lint_of_mail_in_texts_names_the_fault(change, what):
         ("on Friday, March 6, 2031", "that day is a Thursday"),
         ("on February 30th, 2031", "is no date"),
         ("on Thursday, March 6, 2031", None),
+        ("Date: Fri, 6 Mar 2031 12:07:00 +0000", "that day is a Thursday"),
+        ("Date: Thu, 6 Mar 2031 12:07:00 +0000", None),
+        ("on 31 Sept 2031", "is no date"),
+        ("at 2031-02-30T10:00Z", "is no date"),
     ],
 )
 def test_lint_of_dates_names_what_contradicts(text, what):
@@ -86,11 +92,39 @@ def test_lint_of_dates_names_what_contradicts(text, what):
         ('answer {"a": {"b": [1]} } } so', ["}"]),
         ("f(x) { return {}; } {", ["{"]),
         ('answer {"a": {"b": [1]}, "c": f() { return; } }', []),
+        ('answer {"a": {"b": {"c": 1}}}', []),
+        ("#define A {{1, 2}, {3, 4}}", []),
+        ("Dear {{ name }}, and {{name|title}}", ["{{ name }}", "{{name|title}}"]),
+        ("Dear {% if x", ["{%"]),
+        ("Dear name }} and", ["}}"]),
+        ("Dear {{ name and", ["{{"]),
     ],
 )
 def test_lint_of_braces_names_each_that_was_not_filled_in(text, held):
     said = [fault.what.split("'")[1] for fault in strays(text)]
     assert said == held
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "older"),
+    [
+        ("Fri, 7 Mar 2031 09:00:00 +0000", "Thu, 6 Mar 2031 12:07:00 +0000", True),
+        ("Thu, 6 Mar 2031 12:07:00 +0000", "Fri, 7 Mar 2031 09:00:00 +0000", False),
+        ("Thu, 6 Mar 2031 12:07:00 +0200", "Thu, 6 Mar 2031 10:30:00 +0000", False),
+        ("Thu, 6 Mar 2031 12:07:00 -0500", "Thu, 6 Mar 2031 16:30:00 GMT", True),
+        ("Thu, 6 Mar 2031 12:07:00 -0500", "Thu, 6 Mar 2031 11:30", False),
+        ("7 March 2031, 09:00", "6 March 2031, 12:07", True),
+        ("March 6, 2031 1:07 PM", "March 6, 2031 12:30 PM", True),
+        ("March 6, 2031 12:07 AM", "March 6, 2031 12:30 AM", False),
+        ("2031-03-07T09:00:00Z", "2031-03-06T12:07:00Z", True),
+        ("Thursday, 12:07", "Wednesday, 12:41", False),
+        ("6 March 2031", "5 March 2031", False),
+    ],
+)
+def test_lint_of_mail_reads_dates_however_they_are_written(before, after, older):
+    mails = "".join(f"From: a@x.example\nDate: {d}\nSubject: A\n\nHi.\n\n" for d in (before, after))
+    said = [fault.what for fault in mail_faults(messages_in(mails, "the text"))]
+    assert any("is older than" in what for what in said) == older
 
 
 def test_lint_of_mail_alike_points_at_the_one_that_is_meant():
@@ -129,6 +163,17 @@ def test_lint_of_simulated_mail_names_the_fault(mail, what):
 def test_lint_of_models_names_what_they_refuse(keys, what):
     lines = found(models=[model("m1", **CLAUDE, **keys)])
     assert any(what in line for line in lines)
+
+
+@pytest.mark.parametrize("keys", [{"model": "claude-sonnet-9"}, {"model": "claude-unheard-of"}])
+def test_lint_of_a_model_that_stays_and_whose_context_is_not_known_says_nothing(keys):
+    assert found(models=[model("m1", **CLAUDE, **keys)]) == []
+
+
+def test_lint_holds_prompts_against_the_context_that_is_known_by_model_name():
+    models = [model("m1", **CLAUDE, model="claude-opus-5"), model("m2", context_tokens=9_999)]
+    (line,) = found(models=models, contexts={"m1": 300, "m2": 300})
+    assert "exceed the context of m1 (300)" in line
 
 
 def test_lint_of_a_series_names_parameters_that_only_some_have():
