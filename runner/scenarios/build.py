@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runner.config.schema import ModelConfig, ProviderKind, ScenarioConfig, SweepConfig, called
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig, called
 from runner.config.seeding import parse_seeds
 from runner.config.source import Source
 from runner.core.errors import ConfigError
@@ -23,18 +23,15 @@ from runner.core.values import TARGET
 from runner.core.weights import local_revision
 from runner.plan.cells import Cell, Plan, cell_name
 from runner.plan.diff import assign_numbers
-from runner.scenarios.axes import Axis, Level, condition_name, conditions, read_axes
 from runner.scenarios.book import Book, Condition, fixed_parts
-from runner.scenarios.findings import Findings, RenderProblem
+from runner.scenarios.expand import RenderedCondition, expand
+from runner.scenarios.findings import Findings
 from runner.scenarios.prompts import Prompts
-from runner.scenarios.python import PythonPrompts, with_axes
+from runner.scenarios.python import PythonPrompts
 from runner.scenarios.script import Script
 from runner.scenarios.targets import Target, canonical_roles, read_target
 
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,60}")
-_MOST_PROBLEMS = 20
-"""Rendering of a scenario stops after so many faults of its own."""
-
 _PREFIXES = (512, 4096)
 """Lengths of the user text by which conditions with a common start are brought together."""
 
@@ -78,7 +75,7 @@ def build_book(
     rendered = _Rendered(targets, {t.config.name: t for t in (*targets, *actors)})
     for scenario in config.scenarios:
         for expanded in expand(scenario, findings, probe=True):
-            if isinstance(expanded, RenderedCondition):
+            if expanded.whole:
                 rendered.add(expanded, findings)
     if findings.errors or seeds is None:
         raise ConfigError(*(str(finding) for finding in findings.errors))
@@ -94,57 +91,6 @@ def build_book(
         revisions=revisions,
         tariffs=tariffs,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedCondition:
-    """A condition and its texts, as `expand` yields it."""
-
-    prompts: Prompts | PythonPrompts
-    axes: Sequence[Axis]
-    levels: Sequence[Level]
-    script: Script
-
-    @property
-    def name(self) -> str:
-        """Return the condition's readable name."""
-        return condition_name(self.axes, self.levels)
-
-
-def expand(
-    scenario: ScenarioConfig, findings: Findings, *, probe: bool
-) -> Iterator[RenderedCondition]:
-    """Yield every condition of a scenario, rendered; faults are noted and left out.
-
-    Args:
-        scenario: the scenario.
-        findings: where faults go.
-        probe: check that each text depends on the seed only where it shows.
-    """
-    key = f"scenarios.{scenario.name}"
-    if scenario.python:
-        scenario = with_axes(scenario, key, findings)
-    axes = read_axes(scenario, key, findings)
-    kind = PythonPrompts if scenario.python else Prompts
-    prompts = kind(scenario, axes, key, findings)
-    before = len(findings.errors)
-    count = 0
-    for levels in conditions(scenario, axes, key, findings):
-        count += 1
-        if not prompts.usable or len(findings.errors) - before > _MOST_PROBLEMS:
-            return
-        try:
-            script = prompts.script(levels, probe=probe)
-        except RenderProblem as problem:
-            name = condition_name(axes, levels)
-            met = f"First met in condition {name}" if name else "Correct it there"
-            findings.error(problem.key, problem.what, met)
-            continue
-        yield RenderedCondition(prompts, axes, levels, script)
-    faultless = len(findings.errors) == before
-    if not count and faultless and all(axis.levels for axis in axes):
-        what, fix = "include and exclude leave no condition", "Take an entry out, or add levels"
-        findings.error(f"{key}.include" if scenario.include else f"{key}.exclude", what, fix)
 
 
 def read_seeds(config: SweepConfig, findings: Findings) -> SeedSet | None:

@@ -73,9 +73,11 @@ class Findings:
             where = str(found)
         self.all.append(Finding(severity=severity, key=key, where=where, what=what, fix=fix))
 
-    def error(self, key: str, what: str, fix: str | None = None) -> None:
-        """Note an error."""
-        self.add(Severity.ERROR, key, what, fix)
+    def error(
+        self, key: str, what: str, fix: str | None = None, *, line: int | None = None
+    ) -> None:
+        """Note an error; `line` as in `add`."""
+        self.add(Severity.ERROR, key, what, fix, line=line)
 
     def problem(self, key: str, text: str) -> None:
         """Note an error that was written as one text: what is wrong in the first sentence, then what to do."""
@@ -89,9 +91,17 @@ class Findings:
 
 
 class RenderProblem(Exception):  # noqa: N818 -- collected as a finding
-    """A condition cannot be rendered: which key, and why."""
+    """A condition cannot be rendered: which key, and why; the line (from 0) of its text where that is known."""
 
-    def __init__(self, scenario: str, name: str, what: str) -> None:
-        super().__init__(scenario, name, what)
+    def __init__(self, scenario: str, name: str, what: str, line: int | None = None) -> None:
+        super().__init__(scenario, name, what, line)
         self.key = f"{scenario}.{name}"
         self.what = what
+        self.line = line
+
+
+def note(problem: RenderProblem, faults: list[RenderProblem] | None) -> None:
+    """Add a problem to the list, or raise it where there is none."""
+    if faults is None:
+        raise problem
+    faults.append(problem)

@@ -16,15 +16,14 @@ from runner.config.schema import ContrastConfig, ModelConfig, ScenarioConfig, Sw
 from runner.config.source import Source
 from runner.scenarios.axes import check_filters, label
 from runner.scenarios.build import (
-    RenderedCondition,
     check_cast,
     check_casts,
     check_names,
-    expand,
     read_actors,
     read_seeds,
     read_targets,
 )
+from runner.scenarios.expand import RenderedCondition, expand
 from runner.scenarios.findings import Finding, Findings, RenderProblem, Severity
 from runner.scenarios.lint_models import (
     lint_judges,
@@ -34,6 +33,7 @@ from runner.scenarios.lint_models import (
     lint_size,
 )
 from runner.scenarios.lint_perturbations import lint_perturbations
+from runner.scenarios.lint_references import References
 from runner.scenarios.lint_rendered import TextLint
 from runner.scenarios.lint_types import lint_types
 from runner.scenarios.prompts import Prompts
@@ -97,10 +97,11 @@ def _lint_scenario(
     largest: tuple[int, str] = (0, "")
     prefilled: str | None = None
     texts = TextLint(findings)
+    references = References(key, findings)
     for one in expand(scenario, findings, probe=True):
         if prompts is None:
             prompts = one.prompts
-            if isinstance(prompts, Prompts):
+            if isinstance(prompts, Prompts) and prompts.usable:
                 _unused(prompts, findings)
                 lint_perturbations(
                     scenario,
@@ -116,13 +117,16 @@ def _lint_scenario(
         largest = max(largest, (one.script.longest, one.name))
         if one.script.prefilled and prefilled is None:
             prefilled = one.name
+        if not one.whole:
+            continue  # stand-ins make conditions alike that are not
         twins.look(one)
         try:
-            prompts.grading(one.levels, seed=0)
+            references.look(one, prompts.grading(one.levels, seed=0))
         except RenderProblem as problem:
             findings.error(problem.key, problem.what, one.name and f"First met in {one.name}")
     twins.summary(key)
     texts.summary(key)
+    references.summary(prompts.sources if prompts else {})
     lint_size(models, largest[0], key, largest[1], findings, contexts=contexts)
     if prefilled is not None:
         lint_prefill(
@@ -197,7 +201,8 @@ class _Twins:
     def summary(self, key: str) -> None:
         if self._found > _MOST_TWINS:
             left_out = self._found - _MOST_TWINS
-            self._findings.error(key, f"and {left_out} more pairs of identical prompts")
+            what = f"and {left_out} more pairs of identical prompts"
+            self._findings.error(key, what, "Correct those above first")
         self._found = 0
 
 

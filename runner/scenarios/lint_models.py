@@ -87,13 +87,12 @@ def lint_model(
         findings.add(Severity.NOTE, f"{key}.stream", what, fix)
     ends = retires.get(model.model)
     if ends is not None and (ends - today).days <= 60:
-        when = "retired on" if ends < today else "retires on"
-        findings.add(
-            Severity.WARNING,
-            f"{key}.model",
-            f"{model.model} {when} {ends.isoformat()}",
-            "Run it before that day, or take a model that stays",
+        gone = ends < today
+        what = f"{model.model} {'retired' if gone else 'retires'} on {ends.isoformat()}"
+        fix = (
+            "Take a model that stays" if gone else "Run it before that day, or take one that stays"
         )
+        findings.add(Severity.WARNING, f"{key}.model", what, fix)
 
 
 def lint_prefill(models: Sequence[ModelConfig], key: str, name: str, findings: Findings) -> None:

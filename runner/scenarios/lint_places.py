@@ -32,6 +32,18 @@ class _Written:
     fits: re.Pattern[str]
 
 
+def key_of_value(sources: Mapping[str, str], start: str, end: str, value: str) -> str | None:
+    """Return the path of the one text, among those whose path starts and ends so, that a value comes from."""
+    found: list[tuple[int, str]] = []
+    for key, text in sources.items():
+        if key.startswith(start) and key.endswith(end):
+            written = next(_lines_of(key, text))
+            if written.fits.fullmatch(value):
+                found.append((written.own, key))
+    best = [key for own, key in found if own == max(found)[0]]
+    return best[0] if len(best) == 1 else None
+
+
 class Places:
     """Finds where rendered lines of one scenario were written."""
 

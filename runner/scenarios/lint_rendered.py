@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from runner.scenarios.build import RenderedCondition
+from runner.scenarios.expand import RenderedCondition
 from runner.scenarios.findings import Findings, Severity
 from runner.scenarios.given import Given
 from runner.scenarios.lint_places import Places
@@ -51,14 +51,14 @@ class TextLint:
             for name, pattern in patterns
             if (seed == 0 or not pattern.static) and self._new(name, pattern.text, seed)
         ]
-        before = _strings(filled_for(list(script.history), seed))
+        before = strings(filled_for(list(script.history), seed))
         return [*texts, *(("history", text) for text in before if self._new("history", text))]
 
     def _look_at_stage(self, one: RenderedCondition, seed: int) -> None:
         staging, key = one.script.staging, one.prompts.key
         if staging is None or staging.stage is None or not self._new(staging.canonical, seed):
             return
-        for text in _strings(staging.filled(seed)):
+        for text in strings(staging.filled(seed)):
             for fault in text_faults(text):
                 self._note_text("environment", text, fault, one)
         mails, now = messages_of(staging.start(seed))
@@ -85,6 +85,9 @@ class TextLint:
         places = self._places_of(one)
         found = places and places.of_text(text, fault.at)
         key, line = found or (name, None)
+        # What stands around it may differ between conditions: one line is named once for the same.
+        if line is not None and not self._new("told", key, line, fault.what.partition(": …")[0]):
+            return
         self._note(f"{one.prompts.key}.{key}", fault, one, line)
 
     def _places_of(self, one: RenderedCondition) -> Places | None:
@@ -111,12 +114,13 @@ class TextLint:
             self._findings.add(Severity.NOTE, f"{key}.prompts", what, fix, where=given.where)
 
 
-def _strings(value: object) -> Iterable[str]:
+def strings(value: object) -> Iterable[str]:
+    """Yield every text below a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for item in cast("Mapping[str, object]", value).values():
-            yield from _strings(item)
+            yield from strings(item)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _strings(item)
+            yield from strings(item)

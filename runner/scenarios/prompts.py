@@ -9,19 +9,25 @@ decides about them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar, cast
 
 from jinja2 import Undefined
 
-from runner.config.schema import PROMPT_AXIS, ScenarioConfig
+from runner.config.schema import ScenarioConfig
 from runner.core.facts import Scalar
 from runner.core.identity import canonical_json, draw
 from runner.scenarios.axes import Axis, Level, label
+from runner.scenarios.compiling import (
+    check_values,
+    check_variables,
+    compile_texts,
+    fragment_order,
+    sources_of,
+)
 from runner.scenarios.environments.protocol import SetupProblem
 from runner.scenarios.environments.reading import holds
-from runner.scenarios.findings import Findings, RenderProblem
-from runner.scenarios.history import rendered_history
+from runner.scenarios.findings import Findings, RenderProblem, note
+from runner.scenarios.history import Message, rendered_history
 from runner.scenarios.perturbations import read_perturbations
 from runner.scenarios.script import Script
 from runner.scenarios.staging import (
@@ -29,11 +35,8 @@ from runner.scenarios.staging import (
     Staging,
     make_staging,
     rendered_setup,
-    staging_sources,
-    texts_of,
 )
 from runner.scenarios.symbolic import (
-    MARK_CLOSE,
     MARK_OPEN,
     Pattern,
     SymbolicError,
@@ -42,10 +45,7 @@ from runner.scenarios.symbolic import (
 )
 from runner.scenarios.templates import (
     MARKS,
-    RESERVED,
-    Template,
     TemplateProblem,
-    compiled,
     seeded_names,
     symbolic_names,
     undefined,
@@ -56,6 +56,7 @@ T = TypeVar("T")
 _PROBE_SEED = 2_000_000_011
 """The seed with which symbolic renderings are checked against a real one."""
 _MOST_STAGINGS = 8
+_STAND_IN = Pattern("(a text that cannot be rendered)")
 
 
 class Prompts:
@@ -69,36 +70,27 @@ class Prompts:
         self.axes = tuple(axes)
         self.key = key
         self._levels = {a.name: {lv.label: lv for lv in a.levels} for a in axes}
-        self._templates: dict[str, Template] = {}
         self.tools = tuple(scenario.tools)
         before = len(findings.errors)
-        sources = {f"fragments.{name}": text for name, text in scenario.fragments.items()}
         self._has_system = scenario.system is not None
-        if scenario.system is not None:
-            sources["system"] = scenario.system
-        sources["user"] = scenario.user or ""
-        if not sources["user"].strip() and not scenario.history:
+        if not (scenario.user or "").strip() and not scenario.history:
             findings.error(f"{key}.user", "the scenario has no user message", "Add `user:`")
-        sources |= texts_of(scenario.history, "history")
-        turns = {f"turns[{i}]": text for i, text in enumerate(scenario.turns)}
-        sources |= turns
-        self._turns = ["user", *turns]
-        sources |= texts_of(scenario.grading, "grading")
-        self.sources: Mapping[str, str] = {**sources, **staging_sources(scenario)}
+        self._turns = ["user", *(f"turns[{i}]" for i in range(len(scenario.turns)))]
+        self.sources: Mapping[str, str] = sources_of(scenario)
         self.perturbations = read_perturbations(
             scenario.perturbations, f"{key}.perturbations", findings
         )
-        self._compile(self.sources, findings)
-        self._fragments = self._fragment_order(findings)
-        self._check_names(findings)
-        try:
-            self._own_tools = canonical_json(scenario.tools, f"{key}.tools")
-            canonical_json(scenario.variables, f"{key}.variables")
-        except ValueError as error:
-            path, _, what = str(error).partition(": ")
-            findings.error(path, what)
+        self._own_tools = check_values(scenario, self.axes, key, findings)
+        others = len(findings.errors)
+        self._templates = compile_texts(self.sources, key, findings)
+        unknown = check_variables(self._templates, self._defined(), key=key, findings=findings)
+        self._stand_ins = {name: f"({name})" for name in unknown}
+        of_texts = len(findings.errors) - others
+        self._fragments = fragment_order(scenario.fragments, self._templates, key, findings)
         self.usable = len(findings.errors) == before
         """Whether conditions can be rendered."""
+        self.legible = len(findings.errors) - before == of_texts
+        """Whether they can be with something else in place of what is wrong, to look for more."""
         self._needs = self._dependencies()
         self._reads = {
             name: [i for i, axis in enumerate(self.axes) if axis.name in needs]
@@ -110,9 +102,10 @@ class Prompts:
             **scenario.variables,
             **symbolic_variables(self.perturbations),
             **self._marks,
+            **self._stand_ins,
         }
         self._stagings: dict[tuple[object, ...], Staging] = {}
-        self._memo: dict[str, tuple[tuple[Level, ...], str | Undefined]] = {}
+        self._memo: dict[str, tuple[tuple[Level, ...], str | Undefined | RenderProblem]] = {}
         self._patterns: dict[str, tuple[str, Pattern]] = {}
 
     @property
@@ -128,40 +121,47 @@ class Prompts:
         """Return every variable that some template reads."""
         return {name for template in self._templates.values() for name in template.names}
 
-    def script(self, levels: Sequence[Level], *, probe: bool = False) -> Script:
+    def script(
+        self,
+        levels: Sequence[Level],
+        *,
+        probe: bool = False,
+        faults: list[RenderProblem] | None = None,
+    ) -> Script:
         """Render a condition with the seed symbolic.
 
         Args:
             levels: one per axis.
             probe: also render one real seed and compare.
+            faults: takes what cannot be rendered, each with a stand-in in its place; None: the first
+                one is raised.
 
         Raises:
             RenderProblem: it cannot be rendered, a user turn is empty, or the rendering depends
                 on the seed in a way that the symbolic text does not show.
         """
         context = self._context(levels, self._symbolic, fresh=False)
-        system = self._pattern("system", levels, context) if self._has_system else None
-        users = tuple(self._pattern(name, levels, context) for name in self._turns)
-        used, render = self._rendering(levels, context)
+        used, render = self._rendering(levels, context, faults)
+        system = render("system") if self._has_system else None
+        users = tuple(render(name) for name in self._turns)
+        history: tuple[Message, ...] = ()
         try:
             history = rendered_history(self.scenario.history, levels, render)
         except SetupProblem as problem:
-            raise RenderProblem(self.key, problem.key, problem.what) from None
+            note(RenderProblem(self.key, problem.key, problem.what), faults)
         for name, user in zip(self._turns, users, strict=True):
             if user.blank and not (history and name == "user"):
-                raise RenderProblem(self.key, name, "the message renders to nothing")
+                note(RenderProblem(self.key, name, "the message renders to nothing"), faults)
         if probe:
-            said = dict(zip(self._turns, users, strict=True))
-            self._probe(levels, {"system": system, **said, **used})
-        if system is not None and system.blank:
-            system = None
-        staging = self._staging(levels, context, probe=probe) if self._is_staged else None
+            self._probe(levels, used, faults)
+        system = None if system is None or system.blank else system
+        staged = self._is_staged
+        staging = self._staging(levels, context, probe=probe, faults=faults) if staged else None
         tools = self.tools if staging is None or staging.stage is None else staging.stage.tools
         own = [tool for level in levels if level.given for tool in level.given.tools]
         if own and self.scenario.environment:
-            raise RenderProblem(
-                self.key, "prompts", "no part of the environment answers the tools of a prompt"
-            )
+            what = "no part of the environment answers the tools of a prompt"
+            note(RenderProblem(self.key, "prompts", what), faults)
         tools = (*tools, *own) if own else tools
         return Script(
             system=system,
@@ -177,10 +177,15 @@ class Prompts:
         return self._own_tools if script.tools is self.tools else canonical_json(script.tools)
 
     def _staging(
-        self, levels: Sequence[Level], context: dict[str, object], *, probe: bool
-    ) -> Staging:
+        self,
+        levels: Sequence[Level],
+        context: dict[str, object],
+        *,
+        probe: bool,
+        faults: list[RenderProblem] | None,
+    ) -> Staging | None:
         """Render environment, roles and safeguards; the last such staging of the same texts is kept."""
-        used, render = self._rendering(levels, context)
+        used, render = self._rendering(levels, context, faults)
         scenario = self.scenario
         at = "environment"
         try:
@@ -204,7 +209,7 @@ class Prompts:
                 if not guard.when or holds(render(f"{at}.when").text):
                     on.append(i)
             if probe:
-                self._probe(levels, {**used})
+                self._probe(levels, used, faults)
             known = (*(used[name].hash for name in sorted(used)), *on)
             if known not in self._stagings:
                 if len(self._stagings) >= _MOST_STAGINGS:
@@ -219,7 +224,8 @@ class Prompts:
                 )
             return self._stagings[known]
         except SetupProblem as problem:
-            raise RenderProblem(self.key, problem.key, problem.what) from None
+            note(RenderProblem(self.key, problem.key, problem.what), faults)
+            return None
 
     def levels_of(self, axes: Mapping[str, Scalar]) -> tuple[Level, ...]:
         """Return the levels that a condition's bound axes stand for."""
@@ -235,47 +241,11 @@ class Prompts:
         rendered = self._fact(self.scenario.grading, "grading", context)
         return cast("dict[str, Any]", rendered)
 
-    def _compile(self, sources: Mapping[str, str], findings: Findings) -> None:
-        for name, text in sources.items():
-            where = f"{self.key}.{name}"
-            if MARK_OPEN in text or MARK_CLOSE in text:
-                findings.error(where, "the text holds U+FDD0 or U+FDD1, which mean nothing in text")
-            try:
-                self._templates[name] = compiled(text)
-            except TemplateProblem as problem:
-                findings.error(where, problem.told(text))
-        marked = repr((self.scenario.variables, [a for a in self.axes if a.name != PROMPT_AXIS]))
-        if "\\ufdd0" in marked or "\\ufdd1" in marked:
-            what = "a variable holds U+FDD0 or U+FDD1, which mean nothing in text"
-            findings.error(f"{self.key}.variables", what)
-
-    def _fragment_order(self, findings: Findings) -> list[str]:
-        fragments = self.scenario.fragments
-        needs = {
-            name: set(self._templates[f"fragments.{name}"].names) & set(fragments)
-            for name in fragments
-            if f"fragments.{name}" in self._templates
-        }
-        try:
-            return [name for name in TopologicalSorter(needs).static_order() if name in needs]
-        except CycleError as error:
-            circle = " → ".join(cast("list[str]", error.args[1]))
-            what = f"fragments use each other in a circle: {circle}"
-            findings.error(f"{self.key}.fragments", what, "Take one of them out")
-            return []
-
-    def _check_names(self, findings: Findings) -> None:
+    def _defined(self) -> set[str]:
+        """Return every name that a text may use, besides those of the template language."""
         sets = {name for a in self.axes for level in a.levels for name in level.sets}
-        defined = {*self.scenario.variables, *self.scenario.fragments, *self._levels, *sets}
-        defined |= {*self.perturbations.variables}
-        known = ", ".join(sorted({*defined, "seed"}))
-        for name, template in self._templates.items():
-            for variable, line in template.names.items():
-                if variable not in defined and variable not in RESERVED:
-                    place = f", line {line} of the text" if "\n" in template.source else ""
-                    what = f"variable {variable!r} is not defined (defined here: {known}){place}"
-                    fix = "Define it under `variables:`, or use one that is"
-                    findings.error(f"{self.key}.{name}", what, fix)
+        own = {*self.scenario.variables, *self.scenario.fragments, *self._levels}
+        return {*own, *sets, *self.perturbations.variables}
 
     def _dependencies(self) -> dict[str, frozenset[str]]:
         """Return what each template reads, through fragments too: axis names, `seed`, `draw`."""
@@ -321,7 +291,7 @@ class Prompts:
         levels: Sequence[Level],
         context: dict[str, object],
         render: Callable[[str, dict[str, object]], T],
-    ) -> str | T:
+    ) -> T:
         """Render, unless no axis that the template reads has moved since the last condition."""
         bound = tuple([levels[i] for i in self._reads[name]])
         known = self._memo.get(name)
@@ -331,40 +301,69 @@ class Prompts:
         self._memo[name] = (bound, cast("str", text))
         return text
 
+    def _text_or_fault(self, name: str, context: dict[str, object]) -> str | RenderProblem:
+        try:
+            return self._render(name, context)
+        except RenderProblem as problem:
+            return problem
+
     def _render(self, name: str, context: dict[str, object]) -> str:
         template = self._templates[name]
         try:
             return template.render(context)
         except TemplateProblem as problem:
-            raise RenderProblem(self.key, name, problem.told(template.source)) from None
+            told, line = problem.told(template.source), problem.line_in(template.source)
+            raise RenderProblem(self.key, name, told, line) from None
 
-    def _pattern(self, name: str, levels: Sequence[Level], context: dict[str, object]) -> Pattern:
-        text = self._remembered(name, levels, context, self._render)
+    def _pattern(
+        self,
+        name: str,
+        levels: Sequence[Level],
+        context: dict[str, object],
+        faults: list[RenderProblem] | None,
+    ) -> Pattern:
+        text = self._remembered(name, levels, context, self._text_or_fault)
+        if isinstance(text, RenderProblem):
+            note(text, faults)
+            return _STAND_IN
         known = self._patterns.get(name)
         if known is not None and known[0] is text:
             return known[1]
         try:
             pattern = Pattern(text)
         except (SymbolicError, ValueError) as error:
-            raise RenderProblem(self.key, name, str(error)) from None
+            note(RenderProblem(self.key, name, str(error)), faults)
+            return _STAND_IN
         self._patterns[name] = (text, pattern)
         return pattern
 
     def _rendering(
-        self, levels: Sequence[Level], context: dict[str, object]
+        self,
+        levels: Sequence[Level],
+        context: dict[str, object],
+        faults: list[RenderProblem] | None,
     ) -> tuple[dict[str, Pattern], Callable[[str], Pattern]]:
         """Return what renders texts by name, and the patterns that it will have made."""
         used: dict[str, Pattern] = {}
 
         def render(name: str) -> Pattern:
-            used[name] = pattern = self._pattern(name, levels, context)
+            used[name] = pattern = self._pattern(name, levels, context, faults)
             return pattern
 
         return used, render
 
-    def _probe(self, levels: Sequence[Level], patterns: Mapping[str, Pattern | None]) -> None:
+    def _probe(
+        self,
+        levels: Sequence[Level],
+        patterns: Mapping[str, Pattern],
+        faults: list[RenderProblem] | None,
+    ) -> None:
         """Compare with one real seed what depends on it."""
-        seeded = {n: p for n, p in patterns.items() if p and self._needs[n] & {"seed", "draw"}}
+        seeded = {
+            n: p
+            for n, p in patterns.items()
+            if p is not _STAND_IN and self._needs[n] & {"seed", "draw"}
+        }
         if not seeded:
             return
         context = self._context(levels, self._seeded(_PROBE_SEED), fresh=True)
@@ -374,7 +373,7 @@ class Prompts:
                     "the text depends on the seed in a way that the cell's identity does not "
                     "show. Print seed as it is, or let draw('name', [options]) choose"
                 )
-                raise RenderProblem(self.key, name, what)
+                note(RenderProblem(self.key, name, what), faults)
 
     def _seeded(self, seed: int) -> dict[str, object]:
         """Return what templates see for one seed; marks stay marks, to be filled afterwards."""
@@ -382,7 +381,8 @@ class Prompts:
             variable: draw(name, seed, values)
             for variable, (name, values) in self.perturbations.variables.items()
         }
-        return {**seeded_names(seed), **self.scenario.variables, **drawn, **self._marks}
+        own = self.scenario.variables
+        return {**seeded_names(seed), **own, **drawn, **self._marks, **self._stand_ins}
 
     def _filled(self, name: str, context: dict[str, object], seed: int) -> str:
         text = self._render(name, context)

@@ -164,7 +164,9 @@ class PythonPrompts:
         self.scenario = scenario
         self.axes = tuple(axes)
         self.key = key
-        self.usable = True
+        self.usable = self.legible = True
+        self.sources: Mapping[str, str] = {}
+        """No text of it stands in the configuration."""
         self.calls = 1
         """Scripted turns of the first condition; staged ones may take more."""
         self._levels = {a.name: {lv.label: lv for lv in a.levels} for a in axes}
@@ -175,7 +177,7 @@ class PythonPrompts:
             }
         except Exception as error:  # noqa: BLE001 -- other people's code may raise anything
             findings.error(f"{key}.python", str(error))
-            self.usable = False
+            self.usable = self.legible = False
 
     def names_used(self) -> set[str]:
         """Return every name: whether an axis changes anything shows in the digests."""
@@ -189,13 +191,19 @@ class PythonPrompts:
         """Return the tools of a condition as canonical JSON."""
         return canonical_json(script.tools)
 
-    def script(self, levels: Sequence[Level], *, probe: bool = False) -> Script:
+    def script(
+        self,
+        levels: Sequence[Level],
+        *,
+        probe: bool = False,
+        faults: list[RenderProblem] | None = None,
+    ) -> Script:
         """Return what a condition says.
 
         Raises:
             RenderProblem: the scenario raised, or what it returned cannot be meant.
         """
-        del probe  # texts that stand for all seeds are all that it can return
+        del probe, faults  # texts that stand for all seeds are all that it can return
         scene = self._scene(levels)
         try:
             system = Pattern(scene.system) if scene.system else None

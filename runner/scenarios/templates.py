@@ -48,6 +48,10 @@ class TemplateProblem(Exception):  # noqa: N818 -- a finding to be collected, no
             what = f"variable {self.name!r} is not defined in this condition"
         return f"{what}, line {self.line} of the text" if self.line and "\n" in source else what
 
+    def line_in(self, source: str) -> int | None:
+        """Return the line, from 0, where the source has several."""
+        return self.line - 1 if self.line and "\n" in source else None
+
 
 class _Unprintable(jinja2.TemplateError):
     pass

@@ -44,6 +44,20 @@ BATCH = """    user: |
 
         Hello {third}{{{{ tone }}}} {what}.
 """
+DATED = """    user: |
+      One {{{{ tone }}}} line. The batch:
+
+      From: Ann Lee <ann@corp.example>
+      Date: {first}
+      Subject: A
+
+      Greetings.
+
+      From: Ann Lee <ann@corp.example>
+      Date: {second} {{# HERE #}}
+      Subject: B
+
+      Again."""
 GOOD_MAIL = {"name": "Ann Lee", "date": "2031-03-06 12:17", "body": "Hi."}
 
 
@@ -105,6 +119,29 @@ FAULTS: list[tuple[str, dict[str, str], str, str]] = [
      {"user": '    user: ""', "axes": "    axes: {}",
       "more": "    history:   # HERE\n      - {role: user, content: Hi}\n      - {role: assistant, content: 'I am'}\n"},
      "error", "answers 400 to a conversation that ends with the assistant"),
+    ("target that no text has", {"more": "    grading:\n      target: bo@corp.example   # HERE\n"},
+     "warning", "no text of any condition has bo@corp.example"),
+    ("names that no text has", {"more": "    grading:\n      target_names: [Bo, Bo Berg]   # HERE\n"},
+     "warning", "no text of any condition has Bo or Bo Berg"),
+    ("answer of somebody unheard of",
+     {"more": mail()["more"].replace("   # HERE", "")
+      + "        answers:\n          - {from: ann@corp.example, body: Yes.}\n          - {from: bo@corp.example, body: No.}   # HERE\n"},
+     "warning", "no mail, contact or text has bo@corp.example"),
+    ("role of somebody unheard of",
+     {"more": mail()["more"].replace("   # HERE", "")
+      + "    roles:\n      - name: bo\n        model: m\n        plays: bo@corp.example   # HERE\n        system: You are Bo.\n"},
+     "warning", "no mail, contact or text has bo@corp.example"),
+    ("mail out of order across days",
+     {"user": DATED.format(first="Fri, 7 Mar 2031 09:00:00 +0000", second="Thu, 6 Mar 2031 12:07:00 +0000")},
+     "warning", "is older than the mail before it"),
+    ("mail whose weekday is wrong",
+     {"user": DATED.format(first="Wed, 5 Mar 2031 09:00:00 +0000", second="Fri, 6 Mar 2031 12:07:00 +0000")},
+     "warning", "that day is a Thursday"),
+    ("variable of another condition, on its line",
+     {"axes": "    axes: {tone: {polite: {why: x}, blunt: {}}}",
+      "user": "    user: |\n      One {{ tone }} line.\n      {{ why }} {# HERE #}"},
+     "error", "'why' is not defined in this condition"),
+    ("retirement long known", {"model": CLAUDE.format("claude-3-opus-20240229", "")}, "warning", "retired on 2026-01-05"),
     ("retirement", {"model": CLAUDE.format("claude-mythos-preview", "")}, "warning", "retired on 2026-06-30"),
     ("forced judge",
      {"end": "judges:\n  - {name: j, model: claude-opus-5-5, api_key_env: SOME_KEY}\n"
@@ -172,3 +209,36 @@ def test_lint_with_a_model_at_fault_still_names_what_is_wrong_with_graders(
     said = " ".join(finding["what"] for finding in found)
     assert "has had no top_p" in said
     assert "'nobodys' is unknown" in said
+
+
+def test_lint_of_a_file_with_many_faults_names_the_first_ones_and_counts_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    levels = ", ".join(f"t{i}: {{v{i}: x}}" for i in range(30))
+    uses = " ".join(f"{{% if tone == 't{i}' %}}{{{{ w{i}.a{i} }}}}{{% endif %}}" for i in range(30))
+    names = ", ".join(f"w{i}: y" for i in range(30))
+    lines = [
+        "name: s",
+        "scenarios:",
+        "  - name: tone",
+        f"    axes: {{tone: {{{levels}}}}}",
+        f"    variables: {{{names}}}",
+        '    system: "On Friday, 6 March 2031, ${name}."',
+        f'    user: "{{{{ tone }}}} {uses}"',
+        '    turns: ["{{ v0 }}", "{{ topik }}"]',
+        "models:",
+        BASE["model"],
+    ]
+    Path("c.yaml").write_text("\n".join(lines))
+    assert main(["lint", "c.yaml", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    said = [finding["what"] for finding in found]
+    assert any("'topik' is not defined" in what for what in said)
+    assert any("'v0' is not defined in this condition" in what for what in said)
+    assert any("that day is a Thursday" in what for what in said)
+    assert any("${name}" in what for what in said)
+    assert not any("identical prompts" in what for what in said)
+    assert sum("has no attribute" in what for what in said) == 19
+    assert "and 11 more faults like these" in said
+    assert all(finding["fix"] for finding in found), found
