@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeVar
 
 from pyroaring import BitMap
 
 from runner.config.quota_schema import QuotaConfig
 from runner.config.quotas import groups_of, limits_rate
-from runner.config.schema import GraderConfig, ModelConfig, ProviderKind, SweepConfig, called
+from runner.config.schema import ModelConfig, ProviderKind, SweepConfig, called
 from runner.core.clock import SystemClock
 from runner.core.seeds import SeedSet
 from runner.dispatch.quota_plan import quota_plan
@@ -23,14 +22,19 @@ from runner.grade.judge import Judge
 from runner.grade.registry import Graders
 from runner.limits.quota import Charging
 from runner.observe.amounts import many, short
+from runner.pipeline.casting import Known, cast_of, told
 from runner.pipeline.judge_book import judge_sweep
 from runner.pipeline.judge_quotas import by_itself
 from runner.pipeline.prepare import Prepared
 from runner.plan.cells import Cell, Plan
-from runner.plan.estimate import ENOUGH_ROWS, GUESSED_OUTPUT_TOKENS
-from runner.record.observed import Pace, Taken, paces, taken_by_model
-from runner.record.place import Place
-from runner.record.reader import read
+from runner.plan.estimate import (
+    ENOUGH_ROWS,
+    EPISODE_CALLS,
+    GUESSED_OUTPUT_TOKENS,
+    JUDGE_TOKENS,
+    Cast,
+)
+from runner.record.observed import Pace, Taken
 from runner.record.state import SweepState, seed_set
 from runner.rehearse.scene import (
     CHARACTERS_PER_TOKEN,
@@ -40,7 +44,7 @@ from runner.rehearse.scene import (
     Shape,
     owed_plan,
 )
-from runner.rehearse.shapes import Answers, Cast, shapes
+from runner.rehearse.shapes import Answers, shapes
 from runner.rehearse.tiers import tiers_of
 from runner.simulate.config import GroupConfig, LatencyConfig, OutputConfig, SimulateConfig
 
@@ -48,12 +52,6 @@ _T = TypeVar("_T")
 
 CPU_S = {ProviderKind.anthropic: 0.0009, ProviderKind.openai: 0.0005, ProviderKind.local: 0.0005}
 """Processor time of a worker for one call, everything included (docs/performance.md), rounded up."""
-EPISODE_CALLS = 6
-"""Guess: calls of an episode with tools, or `end.turns` if that is less."""
-JUDGE_TOKENS = 120
-"""Guess: an outcome and a sentence."""
-JUDGE_FRAME = 900
-"""Characters around a judge's rubric and the answer."""
 OVERLOADS = ("overloaded", "server_error", "bad_gateway", "unavailable", "gateway_timeout")
 """Faults of a simulated server that a rehearsal knows: all are an overload to it."""
 
@@ -70,30 +68,6 @@ class Given:
     """Of a job."""
     burst_s: float = 60.0
     server: SimulateConfig | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What recorded rows of the directory say, by model name."""
-
-    taken: Mapping[str, Taken] = field(default_factory=dict[str, Taken])
-    paces: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
-
-
-async def recorded(directory: Place, state: SweepState) -> Known:
-    """Look at what a sweep has recorded.
-
-    Raises:
-        RecordError: it is damaged.
-        StorageError: it cannot be read.
-    """
-    if not state.recorded:
-        return Known()
-    await directory.refresh()
-    folder = Path(directory)
-    return Known(
-        taken=taken_by_model(read(folder).paths()), paces=paces(read(folder, "attempts").paths())
-    )
 
 
 class Stage:
@@ -160,19 +134,16 @@ class Stage:
         return pace if pace is not None and pace.calls >= ENOUGH_ROWS else None
 
     def _answers(self, model: ModelConfig, serving: Serving) -> Answers:
-        taken = self._taken(model.name)
+        taken, seen = self._taken(model.name), self._known.observed(model.name)
         calls = _of(self._given.calls, model.name)
         companions: dict[str, Companion] = {}
         if taken is not None:
-            for name, pace in self._known.paces.items():
-                asked = pace.roles.get(model.name, 0)
-                if asked:
-                    jobs = self._known.paces[model.name].jobs or 1
-                    companions[name] = Companion(
-                        model=name,
-                        calls=asked / jobs,
-                        input_tokens=pace.input_tokens / pace.calls,
-                    )
+            for name, other in self._known.others(model.name).items():
+                companions[name] = Companion(
+                    model=name,
+                    calls=other.calls,
+                    input_tokens=other.input_tokens / other.calls,
+                )
         if calls is None and taken is not None:
             calls = taken.calls / taken.jobs
         if calls is None:
@@ -186,18 +157,12 @@ class Stage:
         return Answers(
             tokens=min(serving.output.mean_tokens, model.max_tokens),
             calls=calls,
-            input_tokens=None if taken is None else taken.input_tokens / taken.jobs,
+            input_tokens=None if taken is None or seen is None else seen.input_tokens,
             companions=companions,
         )
 
     def _cast(self, number: int) -> tuple[Cast, ...]:
-        guards = {f"safeguard_{g.name}": g for g in self._config.safeguards}
-        found: list[Cast] = []
-        for role, model in self._book.cast(number):
-            guard = guards.get(role)
-            sides = 0 if guard is None else 2 if guard.on == "both" else 1
-            found.append(Cast(model=model, calls=float(guard is None), per_call=float(sides)))
-        return tuple(found)
+        return cast_of(self._book, self._config, number)
 
     # -- servers -----------------------------------------------------------------------------
 
@@ -337,7 +302,7 @@ class Stage:
             ],
             seed_block=main.plan.seed_block,
         )
-        told = JUDGE_FRAME + len(judge.config.rubric or "") + _outcomes(judge.config)
+        characters = told(judge.config)
         serving = self._serving(model)
         if _of(self._given.output, model.name) is None and self._given.server is None:
             tokens = min(model.max_tokens, JUDGE_TOKENS)
@@ -348,7 +313,7 @@ class Stage:
         def judged(number: int) -> Shape:
             cell = number // votes
             said = main.shape(cell).calls * answers[main.plan.cell(cell).model]
-            return Shape(calls=1.0, input_tokens=told / CHARACTERS_PER_TOKEN + said)
+            return Shape(calls=1.0, input_tokens=characters / CHARACTERS_PER_TOKEN + said)
 
         groups, own = self._limits(config)
         return Scene(
@@ -363,10 +328,6 @@ class Stage:
             workers=1,
             cpu_s={model.name: CPU_S[model.provider]},
         )
-
-
-def _outcomes(config: GraderConfig) -> int:
-    return sum(len(f"- {o.get('outcome')}: {o.get('means', '')}") for o in config.outcomes)
 
 
 def _held_to(quota: QuotaConfig, burst_s: float, *, reserves: bool) -> GroupConfig:

@@ -36,7 +36,7 @@ from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.steering import lines as changes
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
 from runner.plan.cells import Plan
-from runner.plan.estimate import ModelEstimate, total_cost_usd
+from runner.plan.estimate import TESTED, ModelEstimate, of_sweep, total_cost_usd
 from runner.providers.classify import FAILURES
 from runner.providers.open import problems_of
 from runner.record.control import Control
@@ -155,7 +155,7 @@ def _fed(prepared: Prepared, placement: Placement, estimates: Sequence[ModelEsti
         return placement
     workers = target_workers(
         placement.workers,
-        {e.model: e.owed for e in estimates},
+        {e.model: e.owed for e in estimates if e.purpose == TESTED},
         quota_plan(prepared.book.config),
         prepared.book.endpoints,
     )
@@ -220,9 +220,10 @@ def cost_lines(estimates: Sequence[ModelEstimate], budget: BudgetConfig) -> list
     """Return what it will cost, as far as prices are known, and what the budget is."""
     if not estimates:
         return []
+    estimates = of_sweep(estimates)
     guess, unknown = total_cost_usd(estimates)
     parts: list[str] = []
-    if len(unknown) < len(estimates):
+    if any(e.cost_usd is not None for e in estimates):
         limit = ""
         if budget.usd is not None:
             limit = f" (budget for all sessions: {money(budget.usd)} USD)"

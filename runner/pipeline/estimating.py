@@ -9,22 +9,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from math import ceil
-from pathlib import Path
 
 from pyroaring import BitMap
 
-from runner.config.quotas import is_public
+from runner.config.quotas import groups_of, is_public
 from runner.config.schema import called
 from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError
 from runner.observe.amounts import money
+from runner.pipeline.casting import cast_of, judges_of, recorded
 from runner.pipeline.prepare import Prepared
-from runner.plan.estimate import ModelEstimate, Observed, Pricing, estimate, total_cost_usd
+from runner.plan.estimate import Cast, ModelEstimate, Pricing, estimate, of_sweep, total_cost_usd
 from runner.providers.caching import caches
+from runner.providers.price_list import all_models
 from runner.record.manifest import load_state
-from runner.record.observed import Taken, taken_by_model
 from runner.record.place import open_store
-from runner.record.reader import read
 from runner.scenarios.any_book import AnyBook
 
 ASK_ABOVE_USD = 20.0
@@ -39,37 +38,33 @@ async def estimates_of(prepared: Prepared) -> tuple[ModelEstimate, ...]:
         RecordError: the directory is damaged or of a newer release.
         StorageError: it cannot be read.
     """
-    book = prepared.book
+    book, config = prepared.book, prepared.book.config
     state = await load_state(open_store(prepared.directory))
-    taken: dict[str, Taken] = {}
-    if state.recorded:
-        await prepared.directory.refresh()
-        taken = taken_by_model(read(Path(prepared.directory)).paths())
+    roles = any(book.cast(cell.number) for cell in book.plan.cells)
+    known = await recorded(prepared.directory, state, attempts=roles)
+    _, uses = groups_of(config)
     pricing = {
         m.name: Pricing(
             max_tokens=m.max_tokens,
             tariff=book.tariffs.get(m.name),
-            observed=_observed(taken.get(m.name)),
+            observed=known.observed(m.name),
             caches=lambda characters, m=m: caches(m, characters),
             hour=m.cache == "1h",
+            group=uses[m.name].group if m.name in uses else m.name,
+            others=known.others(m.name),
         )
-        for m in book.config.models
+        for m in all_models(config)
     }
     ended = state.ended()
     if prepared.counts.again:
         ended = {n: state.recorded.get(n, BitMap()) for n in ended}
+
+    def cast(number: int) -> tuple[Cast, ...]:
+        return (*cast_of(book, config, number), *judges_of(book, config, number))
+
     at = SystemClock().wall()
-    return tuple(estimate(book.plan, size=book.size, pricing=pricing, ended=ended, at=at))
-
-
-def _observed(taken: Taken | None) -> Observed | None:
-    if taken is None or not taken.jobs:
-        return None
-    return Observed(
-        jobs=taken.jobs,
-        calls=taken.calls / taken.jobs,
-        input_tokens=taken.input_tokens / taken.jobs,
-        output_tokens=taken.output_tokens / taken.jobs,
+    return tuple(
+        estimate(book.plan, size=book.size, pricing=pricing, ended=ended, at=at, cast=cast)
     )
 
 
@@ -99,6 +94,7 @@ def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> No
     Raises:
         ConfigError: with the estimate, and how to go on.
     """
+    estimates = of_sweep(estimates)
     guess, unknown = total_cost_usd(estimates)
     _refuse_unknown(prepared, estimates)
     if guess <= ASK_ABOVE_USD or prepared.book.config.budget.usd is not None:
@@ -116,7 +112,7 @@ def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> No
 
 def _refuse_unknown(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> None:
     config = prepared.book.config
-    public = {m.name for m in config.models if is_public(m)}
+    public = {m.name for m in called(config) if is_public(m)}
     large = [
         (e.model, tokens)
         for e in estimates

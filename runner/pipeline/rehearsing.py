@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from runner.config.load import Loaded
 from runner.core.errors import ConfigError
-from runner.pipeline.assuming import Given, Stage, recorded
+from runner.pipeline.assuming import Given, Stage
+from runner.pipeline.casting import recorded
 from runner.pipeline.planning import output_of
 from runner.pipeline.prepare import Choices, prepare
 from runner.record.manifest import load_state

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from runner.plan.cells import Plan
-from runner.plan.estimate import PromptSize
+from runner.plan.estimate import Cast, PromptSize
 from runner.rehearse.scene import CHARACTERS_PER_TOKEN, Companion, Shape
 
 
@@ -27,17 +27,6 @@ class Answers:
     """Of a job; None: by the length of its prompts."""
     companions: Mapping[str, Companion] = field(default_factory=dict[str, Companion])
     """Calls to other models as recorded, by their name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """A role of a cell's condition that another model plays."""
-
-    model: str
-    calls: float = 0.0
-    """Guessed: of a job."""
-    per_call: float = 0.0
-    """Guessed: for each call of the model under test."""
 
 
 def shapes(
@@ -61,8 +50,8 @@ def shapes(
     def shape(number: int) -> Shape:
         model = plan.cell(number).model
         known, one, ratio = answers[model], size(number), ratios[model]
-        calls = max(1.0, known.calls if known.calls is not None else float(one.calls))
-        per_call = max(1.0, _input(one, known.tokens) * ratio / calls)
+        calls = _calls(one, known)
+        per_call = max(1.0, one.input_tokens(calls, known.tokens) * ratio / calls)
         return Shape(
             calls=calls,
             input_tokens=per_call,
@@ -87,10 +76,9 @@ def _merged(cast: tuple[Cast, ...], target_calls: float) -> tuple[Cast, ...]:
     return tuple(Cast(model=model, calls=n) for model, n in calls.items())
 
 
-def _input(size: PromptSize, answer_tokens: float) -> float:
-    """Return the input tokens of one job, by its script."""
-    carried = answer_tokens * size.calls * (size.calls - 1) / 2
-    return -(-size.characters // CHARACTERS_PER_TOKEN) + carried
+def _calls(size: PromptSize, known: Answers) -> float:
+    """Return the calls of one job."""
+    return max(1.0, known.calls if known.calls is not None else float(size.calls))
 
 
 def _ratio(plan: Plan, model: str, size: Callable[[int], PromptSize], known: Answers) -> float:
@@ -98,5 +86,8 @@ def _ratio(plan: Plan, model: str, size: Callable[[int], PromptSize], known: Ans
         return 1.0
     cells = plan.of_model(model)
     jobs = sum(len(c.seeds) for c in cells)
-    guessed = sum(_input(size(c.number), known.tokens) * len(c.seeds) for c in cells)
+    guessed = 0.0
+    for cell in cells:
+        one = size(cell.number)
+        guessed += one.input_tokens(_calls(one, known), known.tokens) * len(cell.seeds)
     return known.input_tokens * jobs / guessed if guessed else 1.0

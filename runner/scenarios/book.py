@@ -187,6 +187,7 @@ class Book:
             calls=condition.prompts.calls,
             characters=condition.characters,
             shared=condition.shared_characters,
+            most_calls=self.most_turns(cell_number),
         )
 
     def cast(self, cell_number: int) -> tuple[tuple[str, str], ...]:

@@ -49,6 +49,30 @@ def test_plan_as_json_says_the_same(config, capsys):
     assert (model["jobs"], model["calls"], model["output_tokens_ceiling"]) == (10, 10, 1000)
 
 
+JUDGED = """
+  graders: [fair]
+graders:
+- {name: fair, kind: judge, model: j, version: 1, votes: 2, rubric: "Is it fair?", outcomes: [
+    {outcome: fair, means: yes it is}, {outcome: unfair, means: it is not, harmful: true}]}
+judges:
+- {name: j, provider: openai, model: y, base_url: "http://127.0.0.1:1/v1", max_tokens: 50}
+prices: {j: {input: 1, output: 2}}
+"""
+
+
+def test_plan_shows_judges_apart_from_the_sweeps_total(config, capsys):
+    given = GOOD.replace("blunt]}\n", "blunt]}" + JUDGED)
+    config.write_text(given)
+    assert main(["plan", str(config), "--json"]) == 0
+    model, judge = report(capsys)["models"]
+    assert (model["purpose"], judge["model"], judge["purpose"]) == ("under test", "j", "judge")
+    assert (judge["calls"], judge["output_tokens"]) == (2 * 6, 2 * 6 * 50)
+    assert main(["plan", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "j (judge)" in out
+    assert "not in the total" in out
+
+
 def test_plan_writes_nothing(config, capsys):
     main(["plan", str(config)])
     assert [p.name for p in config.parent.iterdir()] == ["c.yaml"]

@@ -5,7 +5,18 @@ from pyroaring import BitMap
 
 from runner.core.money import Rates, Row, Tariff
 from runner.plan.cells import Plan
-from runner.plan.estimate import ModelEstimate, Observed, Pricing, PromptSize, estimate
+from runner.plan.estimate import (
+    JUDGE,
+    ROLES,
+    Cast,
+    ModelEstimate,
+    Observed,
+    Pricing,
+    PromptSize,
+    estimate,
+    of_sweep,
+    total_cost_usd,
+)
 from tests.support.cells import cell, plan
 
 
@@ -85,3 +96,69 @@ def test_estimate_with_caching_writes_once_a_block_and_reads_the_rest(hour, writ
     assert (row.written_tokens, row.cached_tokens) == (writes, reads)
     left = 1_000_000 - writes - reads
     assert row.cost_usd == pytest.approx((left + writes * write + reads * 0.1) / 1e6 + 0.5)
+
+
+EPISODE = PromptSize(calls=1, characters=4000, most_calls=20)
+
+
+def episodes(
+    *cast: Cast, seen: Observed | None = None, others: dict[str, Observed] | None = None
+) -> list[ModelEstimate]:
+    """Return the estimates of ten episodes that `a` is tested in and other models take part in."""
+    return estimate(
+        plan([cell(0, 10, model="a")]),
+        size=lambda n: EPISODE,
+        pricing={
+            "a": Pricing(max_tokens=800, tariff=TARIFF, observed=seen, others=others or {}),
+            "b": Pricing(max_tokens=50, tariff=TARIFF, group="small"),
+        },
+        ended={},
+        at=0.0,
+        cast=lambda n: cast,
+    )
+
+
+def test_episode_is_guessed_as_six_calls_that_each_carry_those_before():
+    (row,) = episodes()
+    assert (row.calls, row.output_tokens) == (60, 30_000)
+    # 1,000 tokens of prompt in each; after it 0 + 1 + … + 5 answers of 500 with results of 200
+    assert row.input_tokens == 10 * (6 * 1000 + 15 * 700)
+    # at most: 20 calls with answers of 800
+    assert row.output_tokens_ceiling == 10 * 20 * 800
+    at_most = 10 * (20 * 1000 + 190 * 1000)
+    assert row.cost_usd_ceiling == pytest.approx((at_most * 1.0 + 160_000 * 10.0) / 1e6)
+
+
+def test_episode_takes_calls_and_input_from_recorded_rows():
+    seen = Observed(jobs=40, calls=3.5, input_tokens=9_000, output_tokens=350)
+    (row,) = episodes(seen=seen)
+    assert (row.calls, row.output_tokens, row.input_tokens) == (35, 3_500, 90_000)
+
+
+def test_roles_and_judges_are_counted_at_their_own_model_and_only_roles_in_the_sweep():
+    rows = episodes(
+        Cast(model="b", calls=1.0),
+        Cast(model="b", per_call=2.0),
+        Cast(model="b", calls=3.0, judges=400),
+    )
+    _, roles, judge = rows
+    assert [(r.model, r.purpose, r.group, r.owed) for r in rows[1:]] == [
+        ("b", ROLES, "small", 0),
+        ("b", JUDGE, "small", 0),
+    ]
+    # one answer in a job and two for each of six calls, reading what the model under test reads
+    assert (roles.calls, roles.output_tokens) == (130, 130 * 50)
+    assert roles.input_tokens == 130 * 16_500 // 6
+    # three votes, each told 100 tokens and the six answers
+    assert (judge.calls, judge.input_tokens) == (30, 30 * (100 + 6 * 500))
+    spent, unknown = total_cost_usd(of_sweep(rows))
+    assert spent == pytest.approx(rows[0].cost_usd + roles.cost_usd)
+    assert unknown == []
+
+
+def test_roles_take_calls_and_lengths_from_recorded_rows():
+    seen = Observed(jobs=40, calls=4.0, input_tokens=9_000, output_tokens=350)
+    played = Observed(jobs=40, calls=0.5, input_tokens=100, output_tokens=20)
+    _, roles = episodes(Cast(model="b", calls=1.0), seen=seen, others={"b": played})
+    assert (roles.calls, roles.input_tokens, roles.output_tokens) == (5, 1_000, 200)
+    assert roles.from_jobs == 40
