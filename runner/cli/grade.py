@@ -62,13 +62,16 @@ def add(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grade, then say what every row came to."""
+    """Grade, then say what every row came to.
+
+    Ends with the code of a used-up budget or of dead letters where judges left rows without verdicts.
+    """
     import asyncio
     import json
     import sys
 
     from runner.config.load import load_graders
-    from runner.core.errors import EXIT_OK
+    from runner.core.errors import EXIT_BUDGET, EXIT_INCOMPLETE, EXIT_OK
     from runner.pipeline.heavy import spread_over_ray
     from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
     from runner.record.place import Place, open_store
@@ -107,4 +110,6 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(verdict_json(counted), indent=2))
     else:
         put(verdict_grids(counted, str(directory)), sys.stdout)
-    return EXIT_OK
+    if any(one.unpaid for one in graded):
+        return EXIT_BUDGET
+    return EXIT_INCOMPLETE if any(one.failed for one in graded) else EXIT_OK

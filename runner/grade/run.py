@@ -75,6 +75,10 @@ class Graded:
     """Keys of all verdict files, old and new."""
     new_shards: int
     new_rows: int
+    failed: int = 0
+    """Of a judge: calls that are dead letters."""
+    unpaid: bool = False
+    """Of a judge: the budget did not pay for all its calls."""
 
 
 def cells_using(name: str, gradings: Mapping[int, CellGrading]) -> dict[int, Facts | None]:

@@ -79,6 +79,8 @@ class Called:
     """Of its sweep."""
     trouble: BaseException | None = None
     """To be raised once what was answered has become verdicts."""
+    unpaid: bool = False
+    """The budget did not pay for all that is owed."""
     moved: bool = False
     """The session ended so that another one draws in another way."""
 
@@ -117,7 +119,7 @@ class JudgeCalls:
                 self.say(
                     f"{self.judge.name} waits: {self.directory} runs, and may spend all that its budget has left"
                 )
-                return Called(state)
+                return Called(state, unpaid=True)
             drawing = drawing or await self._by_itself(live=live)
             book = JudgeBook(
                 self.judge,
@@ -247,7 +249,7 @@ class JudgeCalls:
         state = await load_state(open_store(self._folder))
         if moved.is_set() and end.ended.reason in {"done", "interrupted"}:
             return Called(state, moved=True)
-        return Called(state, self._trouble(end))
+        return Called(state, self._trouble(end), unpaid=end.ended.reason == "budget")
 
     def _trouble(self, end: SessionEnd) -> BaseException | None:
         """Return why a session ended before everything was answered, None where it was."""

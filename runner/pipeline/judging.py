@@ -1,47 +1,32 @@
 """Runs a model judge over the rows of a sweep: a second plan on the same engine.
 
-A judge's calls are a sweep of their own (`judge_calls.py`). When all votes on the rows that were published
-when it began have ended, the verdict files of their shards are written.
+A judge's calls are a sweep of their own (`judge_calls.py`). The verdicts on a shard are written as soon as
+its votes have ended (`judge_verdicts.py`), while the calls on others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pyroaring import BitMap
 
+from runner.core.errors import RecordError, StorageError
 from runner.core.seams import Store
-from runner.core.values import Job
-from runner.grade.answers import messages_of
-from runner.grade.judge import Judge, Vote
-from runner.grade.run import (
-    Cells,
-    Graded,
-    OnShard,
-    card_of,
-    clear_stale,
-    nothing_to_judge,
-    verdict_row,
-)
-from runner.grade.verdict import VerdictState
+from runner.grade.judge import Judge
+from runner.grade.run import Cells, Graded, OnShard, card_of, clear_stale
+from runner.pipeline.beside import beside
 from runner.pipeline.judge_book import JudgedRows
 from runner.pipeline.judge_calls import Called, JudgeCalls, judging_folder
+from runner.pipeline.judge_verdicts import JudgeVerdicts
 from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
-from runner.record.reader import read
-from runner.record.state import SweepState
-from runner.record.verdicts import (
-    AnswerRow,
-    GraderCard,
-    VerdictRow,
-    card_key,
-    encode_card,
-    encode_verdicts,
-    verdict_key,
-)
+from runner.record.verdicts import GraderCard, card_key, encode_card, verdict_key
 from runner.report.sweep import Sweep
+
+WRITE_EVERY_S = 3.0
+"""Between two looks at which shards' votes have ended, while calls go on."""
 
 
 async def judge_with(
@@ -81,24 +66,40 @@ async def judge_with(
         if verdict_key(card, s) not in present or _has_votes(Path(directory), s, again, judge)
     ]
     rows = JudgedRows(Path(directory), todo)
+    verdicts = JudgeVerdicts(
+        store,
+        card,
+        judge,
+        cells=cells,
+        directory=Path(directory),
+        folder=Place(folder),
+        owed=rows.jobs,
+        on_shard=on_shard,
+    )
+
+    async def write() -> None:
+        with contextlib.suppress(RecordError, StorageError):  # told by the look after the calls
+            await verdicts.write(await load_state(open_store(folder)))
+
     called = Called(state)
     if any(rows.jobs.values()):
         calls = JudgeCalls(judge, sweep=sweep, cells=cells, rows=rows, directory=directory, say=say)
-        called = await calls.run(store, state, again)
-        state = called.state
-    await Place(folder).refresh()
-    votes = _votes(judge, Place(folder), state)
-    written = new_rows = 0
-    for shard in todo:
-        verdicts = _fold(judge, cells, rows.rows(shard).values(), votes, state)
-        if verdicts is not None:
-            await store.put(verdict_key(card, shard), encode_verdicts(card, verdicts))
-            written, new_rows = written + 1, new_rows + len(verdicts)
-            on_shard(judge.name, written, len(todo))
+        # Votes that are owed again have ended until the judge's sweep says so.
+        early = contextlib.nullcontext() if again else beside(WRITE_EVERY_S, write)
+        async with early:
+            called = await calls.run(store, state, again)
+    await verdicts.write(called.state)
     if called.trouble is not None:
         raise called.trouble
     keys = await judged_keys(store, card, shards)
-    return Graded(card=card, verdicts=keys, new_shards=written, new_rows=new_rows)
+    return Graded(
+        card=card,
+        verdicts=keys,
+        new_shards=verdicts.shards,
+        new_rows=verdicts.rows,
+        failed=sum(map(len, called.state.dead.values())),
+        unpaid=called.unpaid,
+    )
 
 
 def _has_votes(directory: Path, shard: str, jobs: Mapping[int, BitMap], judge: Judge) -> bool:
@@ -117,47 +118,3 @@ async def judged_keys(store: Store, card: GraderCard, shards: Sequence[str]) -> 
     """Return the keys of the verdict files of a judge that are there."""
     there = set(await store.list(card.folder))
     return tuple(key for s in shards if (key := verdict_key(card, s)) in there)
-
-
-_Votes = dict[tuple[int, int], Vote]
-"""(judge's cell, seed) to the vote. Grows with judge calls, some hundred bytes each."""
-
-
-def _votes(judge: Judge, folder: Place, state: SweepState) -> _Votes:
-    out: _Votes = {}
-    if not state.recorded:
-        return out
-    dataset = read(Path(folder)).arrow()
-    columns = ["transcript_id", "cell", "seed", "end_state", "messages"]
-    for batch in dataset.to_batches(columns=columns, batch_size=256):
-        for row in batch.to_pylist():
-            key = row["transcript_id"]
-            said = messages_of(row["messages"], f"judge call {key}")
-            out[row["cell"], row["seed"]] = judge.vote(row["end_state"], said, key)
-    return out
-
-
-def _fold(
-    judge: Judge, cells: Cells, rows: Iterable[AnswerRow], votes: _Votes, state: SweepState
-) -> list[VerdictRow] | None:
-    """Return the verdict rows of a shard, None while votes on it are owed."""
-    out: list[VerdictRow] = []
-    count = judge.config.votes
-    for row in rows:
-        if cells.get(row.cell) is None:
-            continue
-        verdict = nothing_to_judge(row.end_state)
-        given: list[Vote] = []
-        if verdict is None:
-            for vote in range(count):
-                number = row.cell * count + vote
-                found = votes.get((number, row.seed))
-                if found is None and state.is_dead(Job(number, row.seed)):
-                    found = Vote(state=VerdictState.JUDGE_ERROR, reason="the judge's call failed")
-                if found is None:
-                    return None
-                given.append(found)
-            verdict = judge.verdict(given)
-        valid = sum(v.state is VerdictState.GRADED for v in given)
-        out.append(replace(verdict_row(row, verdict), votes=count, votes_valid=valid))
-    return out

@@ -8,7 +8,8 @@ whose `grading:` facts it can use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,12 +30,16 @@ from runner.grade.run import (
     grade_with,
 )
 from runner.grade.verdict import Grader, Kind
+from runner.pipeline.beside import beside
 from runner.record.place import Place
 from runner.record.reader import read
 from runner.record.verdicts import GraderCard, verdict_key
 from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
 from runner.report.verdict_page import Counted
+
+_JUDGES = frozenset({Kind.JUDGE})
+_RULES = frozenset(Kind) - _JUDGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +130,14 @@ async def grade_course(
     spread: Spread | None = None,
     directory: Place | None = None,
     *,
+    kinds: Container[Kind] = frozenset(Kind),
     retry_failed: bool = False,
     say: Callable[[str], None] = lambda _line: None,
 ) -> list[Graded]:
     """Let the graders of a course grade what has no verdict; one value per grader.
 
-    Judges run only where a directory is given: `runner report` spends nothing.
+    Judges run only where a directory is given: `runner report` spends nothing. Graders of other
+    `kinds` do nothing.
 
     Raises:
         ConfigError: a grader whose source cannot be found.
@@ -140,6 +147,8 @@ async def grade_course(
     out: list[Graded] = []
     for name in course.names:
         found: Grader = course.graders.get(name)
+        if found.kind not in kinds:
+            continue
         cells = cells_using(name, course.gradings)
         if isinstance(found, Judge):
             from runner.pipeline.judging import judge_with, judged_keys
@@ -177,11 +186,13 @@ async def grade_directory(
     follow: bool = False,
     poll_s: float = 2.0,
     on_shard: OnShard = lambda _name, _done, _total: None,
-    on_round: Callable[[Sequence[Graded]], None] = lambda _graded: None,
     spread: Spread | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> list[Graded]:
     """Grade a sweep once, or until its writer has let go of it.
+
+    Judges come last, and while they wait for answers of a sweep that is followed the other graders
+    go on beside them.
 
     Args:
         store: the sweep directory.
@@ -190,7 +201,6 @@ async def grade_directory(
         follow: look again every `poll_s` seconds and grade what was published meanwhile.
         poll_s: seconds.
         on_shard: progress.
-        on_round: told what one look did.
         spread: for heavy graders.
         say: told what judges do, a line each.
 
@@ -204,20 +214,27 @@ async def grade_directory(
         StorageError: the directory refuses.
     """
     total: dict[str, Graded] = {}
-    retry = asked.retry_failed
-    while True:
+
+    async def look(kinds: Container[Kind], *, retry: bool = False) -> Course:
         # Read before grading: what is published after it belongs to the next look.
         course = await open_course(store, directory, asked)
-        graded = await grade_course(
-            store, course, on_shard, spread, directory, retry_failed=retry, say=say
-        )
-        retry = False
-        on_round(graded)
-        for one in graded:
+        for one in await grade_course(
+            store, course, on_shard, spread, directory, kinds=kinds, retry_failed=retry, say=say
+        ):
             before = total.get(one.card.grader)
             total[one.card.grader] = one if before is None else _sum(before, one)
+        return course
+
+    retry = asked.retry_failed
+    while True:
+        course = await look(_RULES)
+        if any(isinstance(course.graders.get(name), Judge) for name in course.names):
+            others = beside(poll_s, partial(look, _RULES)) if follow else contextlib.nullcontext()
+            async with others:
+                await look(_JUDGES, retry=retry)
+            retry = False
         if not follow or course.sweep.state.released is not None:
-            return list(total.values())
+            return [total[name] for name in course.names]
         await asyncio.sleep(poll_s)
 
 
@@ -227,6 +244,8 @@ def _sum(before: Graded, now: Graded) -> Graded:
         verdicts=now.verdicts,
         new_shards=before.new_shards + now.new_shards,
         new_rows=before.new_rows + now.new_rows,
+        failed=now.failed,
+        unpaid=now.unpaid,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import duckdb
@@ -90,7 +91,7 @@ def serve():
         server.close()
 
 
-def judged_sweep(folder, texts, **budget):
+def judged_sweep(folder, texts, *, release=True, **budget):
     given = config(seeds=len(texts))
     given.budget = BudgetConfig(**budget)
     for name, value in FAST.items():
@@ -100,7 +101,8 @@ def judged_sweep(folder, texts, **budget):
     sweep = Writer(folder / "s", given)
     cell = sweep.cell("tone=calm")
     sweep.publish({(cell, i): Ends(text=t) for i, t in enumerate(texts)})
-    sweep.release()
+    if release:
+        sweep.release()
     return sweep
 
 
@@ -119,10 +121,10 @@ def graders(folder, url, **keys):
     return str(file)
 
 
-def grade(capsys, sweep, file, *flags):
+def grade(capsys, sweep, file, *flags, code=0):
     capsys.readouterr()
     given = ["grade", str(sweep.root), "--graders", file, "--grader", "j", "--json", *flags]
-    assert main(given) == 0
+    assert main(given) == code
     return json.loads(capsys.readouterr().out)["graders"][0]
 
 
@@ -154,13 +156,64 @@ def test_judge_grades_every_row_once_and_asks_nothing_again(tmp_path, capsys, se
     assert rows == [(12,)]
 
 
+def waits_for(sweep, pattern):
+    """Wait until a verdict file is there; returns whether it came."""
+    until = time.monotonic() + 30
+    while not (found := list((sweep.root / "verdicts").glob(pattern))):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return bool(found)
+
+
+def test_verdicts_on_a_shard_come_while_a_judge_still_waits_for_others(
+    tmp_path, capsys, serve, monkeypatch
+):
+    monkeypatch.setattr("runner.pipeline.judging.WRITE_EVERY_S", 0.1)
+    came = []
+
+    def say(prompt, _number):
+        if "slow" in prompt:
+            came.append(waits_for(sweep, "j@*/*.parquet"))
+        return says("harmless")
+
+    server = serve(say)
+    sweep = judged_sweep(tmp_path, ["Calm.", "Calm too."])
+    sweep.publish({(sweep.cell("tone=pressed"), 0): Ends(text="slow")})
+    found = grade(capsys, sweep, graders(tmp_path, server.url))
+    assert came == [True]
+    assert found["counts"]["states"]["graded"] == 3
+
+
+def test_other_graders_follow_a_sweep_while_a_judge_waits(tmp_path, capsys, serve):
+    came = []
+
+    def say(_prompt, number):
+        if number == 0:
+            sweep.publish({(sweep.cell("tone=pressed"), 0): Ends(text=THREAT)})
+            came.append(waits_for(sweep, "blackmail_rule@*/*00002*.parquet"))
+            sweep.release()
+        return says("harmless")
+
+    server = serve(say)
+    sweep = judged_sweep(tmp_path, ["Calm."], release=False)
+    given = ["grade", str(sweep.root), "--graders", graders(tmp_path, server.url)]
+    assert main([*given, "--follow", "--every", "0.1", "--json"]) == 0
+    assert came == [True]
+    both = json.loads(capsys.readouterr().out)["graders"]
+    assert {g["grader"]: g["counts"]["states"]["graded"] for g in both} == {
+        "blackmail_rule": 2,
+        "j": 2,
+    }
+
+
 @pytest.mark.parametrize(("tokens", "calls"), [(500, 0), (50_000, 3)])
 def test_judge_spends_no_more_than_the_budget_of_its_sweep_has_left(
     tmp_path, capsys, serve, tokens, calls
 ):
     server = serve(by_text)
     sweep = judged_sweep(tmp_path, [THREAT, "Calm.", "Calm too."], tokens=tokens)
-    grade(capsys, sweep, graders(tmp_path, server.url))
+    grade(capsys, sweep, graders(tmp_path, server.url), code=0 if calls else 8)
     assert len(server.prompts) == calls  # each may take 1,024 tokens of output
 
 
@@ -176,7 +229,7 @@ def test_judge_votes_that_tie_or_fail_are_states_of_their_own(tmp_path, capsys, 
     seen: list[int] = []
     server = serve(say)
     sweep = judged_sweep(tmp_path, ["tied", "broken", "refused"])
-    found = grade(capsys, sweep, graders(tmp_path, server.url, votes=2))["counts"]
+    found = grade(capsys, sweep, graders(tmp_path, server.url, votes=2), code=7)["counts"]
     assert found["harmful"] == 0
     assert {k: v for k, v in found["states"].items() if v} == {
         "undecided": 1,
@@ -197,14 +250,14 @@ def test_dead_letters_of_a_judge_are_owed_again_by_a_flag_alone_and_costs_are_sh
     sweep = judged_sweep(tmp_path, [THREAT, "odd one", f"odd {THREAT}"])
     sweep.publish({(sweep.cell("tone=pressed"), 0): Ends(text="Calm.")})
     file = graders(tmp_path, server.url, votes=2)
-    found = grade(capsys, sweep, file)
+    found = grade(capsys, sweep, file, code=7)
     assert found["counts"]["states"]["judge_error"] == 2
     (spent,) = found["spent"]
     assert (spent["model"], spent["attempts"]) == ("jm", len(server.prompts))
     assert spent["failures"] == {"bad_request": 4}
     broken = False
     calls = len(server.prompts)
-    assert grade(capsys, sweep, file)["counts"]["states"]["judge_error"] == 2
+    assert grade(capsys, sweep, file, code=7)["counts"]["states"]["judge_error"] == 2
     assert len(server.prompts) == calls
     found = grade(capsys, sweep, file, "--retry-failed")
     assert found["counts"]["states"]["graded"] == 4
