@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from runner.core.identity import canonical_json
 from runner.importer.dialects import text_of
 from runner.importer.draft import Draft, Fault, Unusable
@@ -55,7 +57,7 @@ def collect(drafts: Iterable[Draft | Fault], *, prefill: bool) -> Collected:
         except Unusable as why:
             done.faults.append(Fault(where=draft.where, what=str(why)))
             continue
-        if any(mark in str(item) for mark in MARKS):
+        if any(mark.encode() in orjson.dumps(item) for mark in MARKS):
             done.faults.append(
                 Fault(where=draft.where, what="holds U+FDD0 or U+FDD1, which mean nothing in text")
             )

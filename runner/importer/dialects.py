@@ -67,6 +67,9 @@ class _Reader:
 
     def take(self, message: Mapping[str, Any], number: int) -> None:
         said = message.get("role", message.get("from", message.get("speaker")))
+        if said is None:
+            msg = f"message {number} has no role"
+            raise Unusable(msg)
         role = _ROLES.get(str(said).lower())
         if role is None:
             msg = f"message {number} has the role {said!r}, which no API knows"

@@ -94,6 +94,16 @@ def _said(
     for name in (names[n] for n in _USERS if n in names):
         if isinstance(row[name], str):
             return _asked(row[name], system, [name]), {name}
+    return _unread(row, names, system)
+
+
+def _unread(
+    row: Mapping[str, Any], names: Mapping[str, str], system: str
+) -> tuple[Conversation, set[str]]:
+    """Say why a row says nothing: what is wrong with its messages, or that it has none."""
+    for name in (names[n] for n in _CONVERSATIONS if n in names):
+        if isinstance(row[name], list):
+            return read_conversation(row[name], None, system), {name}
     what = f"no field that says what the model is asked (there are: {', '.join(row)})"
     msg = f"{what}; name it with --user-field"
     raise Unusable(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import sys
@@ -63,18 +64,23 @@ def _lines(path: Path) -> Iterator[Found | Fault]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             where = f"{path}:{number}"
-            if not line.strip():
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if not text.strip():
                 continue
             try:
-                yield where, orjson.loads(line)
+                yield where, orjson.loads(text.decode())
+            except UnicodeDecodeError as error:
+                yield Fault(where=where, what=f"is not UTF-8 text (byte {error.start} of the line)")
             except orjson.JSONDecodeError as error:
                 yield Fault(where=where, what=f"no JSON ({error})")
 
 
 def _whole(path: Path) -> Iterator[Found | Fault]:
     try:
-        found: object = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found: object = json.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
         msg = f"{path}: no JSON ({error})."
         raise ConfigError(msg) from error
     if isinstance(found, Mapping):

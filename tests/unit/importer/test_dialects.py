@@ -100,6 +100,7 @@ def test_tools_of_each_form_read_the_same(tool):
         ([], "no messages"),
         ("text", "no messages"),
         (["text"], "message 1 is no object"),
+        ([{"content": "x"}], "message 1 has no role"),
         ([{"role": "critic", "content": "x"}], "the role 'critic'"),
         ([{"role": "assistant", "content": "x"}], "begins with the assistant"),
         ([{"role": "system", "content": "x"}], "nothing but a system prompt"),

@@ -127,6 +127,28 @@ def test_lines_of_many_kinds_are_read_and_what_is_none_is_named(put, imported):
     assert any("kept as `target`" in note for note in done.collected.notes)
 
 
+def test_lines_with_marks_of_other_systems_are_read_and_what_is_no_text_is_named(put, imported):
+    lines = [
+        b'\xef\xbb\xbf{"id": "a", "prompt": "one"}',
+        b'{"id": "a", "prompt": "two\\r\\nlines"}',
+        b'{"id": "A", "prompt": "a\\u0000b"}',
+        b'{"prompt": "\xff"}',
+        b'{"messages": [{"content": "no role"}]}',
+        '{"prompt": "\ufdd0seed\ufdd1"}'.encode(),
+        b'{"prompt": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b'{"prompt": "' + b"word " * 1_000_000 + b'"}',
+    ]
+    done = imported(put({"s.jsonl": b"\r\n".join(lines)}) / "s.jsonl")
+    items = {p["id"]: p["user"] for p in done.collected.items}
+    assert list(items) == ["a", "a-2", "A", "prompt-4"]
+    assert [items[i] for i in ("a", "a-2", "A")] == ["one", "two\r\nlines", "a\x00b"]
+    assert len(items["prompt-4"]) == 5_000_000
+    said = faults(done)
+    assert [int(line.split(":")[1]) for line in said] == [4, 5, 6, 7]
+    for line, what in zip(said, ("not UTF-8", "has no role", "U+FDD0", "no JSON"), strict=True):
+        assert what in line
+
+
 def test_lines_when_a_prefill_is_wanted_keep_the_last_answer(put, imported):
     row = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "I am"}]
     path = put({"s.jsonl": json.dumps(row)}) / "s.jsonl"
@@ -225,9 +247,14 @@ def test_inspect_datasets_come_from_code_files_and_logs(put, imported, tmp_path,
         ("nowhere.jsonl", "nothing there"),
         ("set/odd.xyz", "--format jsonl"),
         ("set/no.jsonl", "no prompt"),
+        ("set/empty.jsonl", "no prompt"),
+        ("set/binary.json", "is not UTF-8"),
+        ("set/deep.json", "no JSON"),
+        ("set/none.parquet", "no Parquet"),
     ],
 )
 def test_import_when_there_is_nothing_to_read_says_what_to_do(put, imported, source, what):
-    put({"odd.xyz": "x", "no.jsonl": '{"a": 1}\n'})
+    put({"odd.xyz": "x", "no.jsonl": '{"a": 1}\n', "empty.jsonl": "", "none.parquet": "PAR1"})
+    put({"binary.json": bytes(range(256)), "deep.json": "[" * 100_000})
     with pytest.raises(ConfigError, match=what):
         imported(source)
