@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,42 @@ def test_scripts_pass_shellcheck() -> None:
     assert scripts
     done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("plan", "sweep", "restarts", "requeued", "code"),
+    [
+        (0, 0, 0, False, 0),
+        (0, 7, 0, False, 7),
+        (0, 6, 0, True, 0),
+        (0, 6, 20, False, 6),
+        (6, 0, 3, True, 0),  # the output is away before anything starts
+        (2, 0, 0, False, 2),
+        (0, 137, 0, True, 0),
+        (0, 137, 20, False, 1),
+    ],
+)
+def test_slurm_job_is_queued_again_where_going_on_can_help(  # a case's numbers
+    tmp_path: Path, plan: int, sweep: int, restarts: int, requeued: bool, code: int
+) -> None:
+    commands = {
+        "runner": f'[[ $1 != plan ]] || {{ echo \'  "output": "o",\'; exit {plan}; }}; exit {sweep}',
+        "scontrol": 'case $1 in show) echo n1;; *) echo "$@" >>requeued;; esac',
+    }
+    for name, text in commands.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    here = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "n1", "SLURM_JOB_ID": "7",
+        "SLURM_NNODES": "1", "SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_CPUS_PER_TASK": "1",
+        "SLURM_RESTART_COUNT": str(restarts),
+    }  # fmt: skip
+    script = CLUSTER / "slurm" / "sweep.sbatch"
+    done = subprocess.run(["bash", str(script), "c.yaml"], env=here, cwd=tmp_path, timeout=60)
+    assert done.returncode == code
+    again = tmp_path / "requeued"
+    assert again.exists() is requeued
+    assert not requeued or again.read_text() == "requeue 7\n"
 
 
 def test_launcher_file_passes_ray_and_a_misspelt_one_does_not() -> None:
