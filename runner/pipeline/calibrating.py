@@ -9,11 +9,11 @@ from runner.core.errors import ConfigError, SweepStateError
 from runner.core.seams import Store
 from runner.grade.verdict import Role
 from runner.pipeline.reviewing import read_draws
+from runner.pipeline.verdicts import cards_of
 from runner.record.labels import Draw
-from runner.record.layout import VERDICTS
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
-from runner.record.verdicts import GraderCard, decode_card, verdict_key
+from runner.record.verdicts import GraderCard, verdict_key
 from runner.report.sweep import open_sweep
 from runner.review.agenda import opinions
 from runner.review.calibration import Calibration, calibration
@@ -89,9 +89,7 @@ async def newest_calibration(
 
 def outcome_cards(folder: Path) -> list[GraderCard]:
     """Return the cards of all graders of outcomes, the newest of each name last."""
-    paths = sorted(folder.glob(f"{VERDICTS}*@*/grader.json"), key=lambda p: p.stat().st_mtime)
-    cards = [decode_card(path.read_bytes(), str(path)) for path in paths]
-    return [card for card in cards if card.role == Role.OUTCOME]
+    return [card for card in cards_of(folder) if card.role == Role.OUTCOME]
 
 
 def _reviewed(draw: Draw, cards: Sequence[GraderCard]) -> GraderCard:

@@ -12,7 +12,7 @@ from runner.export.inspect_logs import GraderFiles, write_logs
 from runner.export.tables import write_csv, write_lines
 from runner.grade.run import Graded
 from runner.grade.verdict import Role
-from runner.pipeline.verdicts import Asked, grade_course, open_course
+from runner.pipeline.verdicts import Asked, grade_course, graded_apart, open_course
 from runner.record.place import Place
 from runner.record.query import open_tables
 
@@ -52,6 +52,7 @@ async def export_sweep(
     """
     course = await open_course(store, directory, Asked())
     graded = await grade_course(store, course, on_shard)
+    graded += await graded_apart(store, directory, course)
     await directory.refresh()
     _make(folder)
     rows = course.sweep.state.recorded_jobs

@@ -14,9 +14,8 @@ from runner.core.seams import Clock, Store
 from runner.core.seeds import SeedSet
 from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
-from runner.pipeline.calibrating import newest_calibration, outcome_cards
-from runner.pipeline.judging import judged_keys
-from runner.pipeline.verdicts import Asked, Course, grade_course, open_course
+from runner.pipeline.calibrating import newest_calibration
+from runner.pipeline.verdicts import Asked, grade_course, graded_apart, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
 from runner.providers.price_list import tariffs_of
 from runner.record.place import Place
@@ -90,7 +89,9 @@ async def make_reports(
     course = await open_course(store, directory, Asked())
     sweep = course.sweep
     graded = await grade_course(store, course, on_shard)
-    graded += await _graded_apart(store, directory, course)
+    # Where graders disagree all of them are shown.
+    apart = await graded_apart(store, directory, course)
+    graded += [one for one in apart if one.card.role == Role.OUTCOME]
     looks = await read_looks(store)
     grown = await top_ups(store, looks, sweep.plan)
     await directory.refresh()
@@ -128,23 +129,6 @@ def _spent(config: SweepConfig, tables: Tables) -> tuple[Spent, ...]:
     kept_hours = frozenset(m.name for m in called(config) if m.cache == "1h")
     saved = saved_by_model(tables, tariffs, kept_hours)
     return tuple(replace(s, saved_usd=saved.get(s.model)) for s in spent)
-
-
-async def _graded_apart(store: Store, directory: Place, course: Course) -> list[Graded]:
-    """Return what `runner grade --grader` gave by graders of outcomes that no scenario lists.
-
-    Where graders disagree all of them are shown. Nothing is graded here: rows published since stand
-    outside n, as not graded yet.
-    """
-    await directory.refresh()
-    newest = {card.grader: card for card in outcome_cards(Path(directory))}
-    out: list[Graded] = []
-    for name in sorted(newest.keys() - set(course.names)):
-        card = newest[name]
-        keys = await judged_keys(store, card, course.shards)
-        if keys:
-            out.append(Graded(card=card, verdicts=keys, new_shards=0, new_rows=0))
-    return out
 
 
 def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:

@@ -31,9 +31,10 @@ from runner.grade.run import (
 )
 from runner.grade.verdict import Grader, Kind
 from runner.pipeline.beside import beside
+from runner.record.layout import VERDICTS
 from runner.record.place import Place
 from runner.record.reader import read
-from runner.record.verdicts import GraderCard, verdict_key
+from runner.record.verdicts import GraderCard, decode_card, verdict_key
 from runner.report.spent import Spent, spent_by_model
 from runner.report.sweep import GradingFacts, Sweep, open_sweep
 from runner.report.verdict_page import Counted
@@ -236,6 +237,33 @@ async def grade_directory(
         if not follow or course.sweep.state.released is not None:
             return [total[name] for name in course.names]
         await asyncio.sleep(poll_s)
+
+
+def cards_of(folder: Path) -> list[GraderCard]:
+    """Return the cards of all graders that a sweep has verdicts of, the newest of each name last.
+
+    Raises:
+        RecordError: one cannot be read.
+    """
+    paths = sorted(folder.glob(f"{VERDICTS}*@*/grader.json"), key=lambda p: p.stat().st_mtime)
+    return [decode_card(path.read_bytes(), str(path)) for path in paths]
+
+
+async def graded_apart(store: Store, directory: Place, course: Course) -> list[Graded]:
+    """Return what `runner grade --grader` gave by graders that no scenario lists.
+
+    Nothing is graded here: rows published since have no verdict of theirs yet.
+    """
+    await directory.refresh()
+    newest = {card.grader: card for card in cards_of(Path(directory))}
+    out: list[Graded] = []
+    for name in sorted(newest.keys() - set(course.names)):
+        card = newest[name]
+        there = set(await store.list(card.folder))
+        keys = tuple(key for s in course.shards if (key := verdict_key(card, s)) in there)
+        if keys:
+            out.append(Graded(card=card, verdicts=keys, new_shards=0, new_rows=0))
+    return out
 
 
 def _sum(before: Graded, now: Graded) -> Graded:

@@ -67,9 +67,11 @@ def report_figures(report: Report) -> list[Figure]:
     """Return the figures that have something to show."""
     analysis = report.analysis
     out: list[Figure] = []
-    models = list(dict.fromkeys(r.model for r in report.rows if r.headline))
-    for i, model in enumerate(models[:MOST_MODELS]):
-        out += _forest(f"rates-{i + 1}", model, [r for r in report.rows if r.model == model], i)
+    models = list(dict.fromkeys(r.model for r in report.rows if r.headline))[:MOST_MODELS]
+    forests = {m: [r for r in report.rows if r.model == m] for m in models}
+    right = _farthest([r for rows in forests.values() for r in rows])
+    for i, (model, rows) in enumerate(forests.items()):
+        out += _forest(f"rates-{i + 1}", model, rows, i, right)
     out += _states(report.rows, report.totals)
     if analysis is not None:
         effects = [c for c in analysis.declared if c.difference]
@@ -81,7 +83,19 @@ def report_figures(report: Report) -> list[Figure]:
     return out
 
 
-def _forest(name: str, model: str, rows: Sequence[ReportRow], series: int) -> list[Figure]:
+def _farthest(rows: Sequence[ReportRow]) -> float:
+    """Return the end of the axis on which all models' rates are drawn, in percent."""
+    ends = [
+        rate.interval.high if rate.interval and r.independent else rate.value or 0.0
+        for r in rows
+        if r.headline and (rate := r.headline.rate).n
+    ]
+    return min(101.0, max(2.0, max(ends, default=0.0) * 105.0))
+
+
+def _forest(
+    name: str, model: str, rows: Sequence[ReportRow], series: int, right: float
+) -> list[Figure]:
     found = [r for r in rows if r.headline and r.headline.rate.n]
     shown = found
     if len(found) > MOST_LINES:
@@ -103,7 +117,7 @@ def _forest(name: str, model: str, rows: Sequence[ReportRow], series: int) -> li
     title = f"Harmful answers of {one_line(model, 60)} by condition"
     if len(shown) < len(found):
         title += f" ({len(shown)} of {len(found)}, most events first)"
-    return [_bars(name, title, bars, "harmful, %", zero=False)]
+    return [_bars(name, title, bars, "harmful, %", right=right)]
 
 
 def _effects(name: str, title: str, contrasts: Sequence[Contrast]) -> list[Figure]:
@@ -116,7 +130,7 @@ def _effects(name: str, title: str, contrasts: Sequence[Contrast]) -> list[Figur
         for c in contrasts[:MOST_LINES]
         if c.difference
     ]
-    return [_bars(name, title, bars, "difference, percentage points", zero=True)] if bars else []
+    return [_bars(name, title, bars, "difference, percentage points")] if bars else []
 
 
 def _asked(contrast: Contrast) -> str:
@@ -235,7 +249,11 @@ def _parts(counts: CellCounts) -> list[int]:
     return [harmful, told - harmful, refused, blocked, without, empty, failed, counts.not_run]
 
 
-def _bars(name: str, title: str, bars: Sequence[_Bar], label: str, *, zero: bool) -> Figure:
+def _bars(
+    name: str, title: str, bars: Sequence[_Bar], label: str, *, right: float | None = None
+) -> Figure:
+    """Draw points with intervals: rates up to `right`, or differences about 0 where that is None."""
+
     def draw(axes: Axes) -> None:
         drawn = cast("Any", axes)
         for y, bar in enumerate(bars):
@@ -250,11 +268,12 @@ def _bars(name: str, title: str, bars: Sequence[_Bar], label: str, *, zero: bool
                 fillstyle="full" if bar.interval else "none",
             )  # fmt: skip
         _labels(axes, [bar.label for bar in bars])
-        if zero:
+        if right is None:
             drawn.axvline(0, color="#555555", linewidth=0.8, linestyle="--")
             drawn.set_xlabel(label)
         else:
             _rate_axis(axes, label)
+            drawn.set_xlim(right=right)
 
     said = "; ".join(f"{one_line(b.label, 60)} {b.value * 100:.2g}" for b in bars[:20])
     return _draw(name, title, len(bars), draw, said)

@@ -193,3 +193,24 @@ def test_export_without_rows_writes_files_that_say_so(tmp_path):
 
 def test_export_beside_a_sweep_leaves_its_transcripts_readable(swept, logs):
     assert not list(swept.rglob("*.eval"))
+
+
+def test_export_holds_verdicts_of_graders_that_no_scenario_lists_too(tmp_path):
+    writer = Writer(tmp_path / "s", config())
+    writer.publish({(writer.cell("tone=calm"), 0): Ends(text=THREAT)})
+    writer.release()
+    grader = {
+        "name": "short",
+        "role": "label",
+        "gates": {"wipe": {"text": ["wipe"]}},
+        "outcomes": [{"outcome": "yes", "when": "wipe"}, {"outcome": "no"}],
+    }
+    file = tmp_path / "further.yaml"
+    file.write_text(json.dumps({"graders": [grader]}))
+    assert apart(main, ["grade", str(writer.root), "--graders", str(file)]) == 0
+    folder = tmp_path / "csv"
+    assert apart(main, ["export", str(writer.root), "--to", "csv", "--out", str(folder)]) == 0
+    with (folder / "mailroom.csv").open(newline="") as lines:
+        (row,) = csv.DictReader(lines)
+    assert row["blackmail_rule_harmful"] == "true"
+    assert row["short_outcome"] in {"yes", "no"}
