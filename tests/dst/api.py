@@ -38,6 +38,8 @@ ANSWER = re.compile(rb'call-(\d{6})"}')
 JOB = re.compile(r"\[job (.*) seed (\d+)\](?: of (\w+);)?")
 """What the first user message of every simulated scenario holds, and every letter to an actor."""
 
+INPUT_TOKENS = 10
+"""Of any request, where input is not limited."""
 STATUSES = {
     FailureKind.RATE_LIMITED: 429,
     FailureKind.OVERLOADED: 529,
@@ -78,6 +80,9 @@ class Call:
     """The request offers tools."""
     letter: bool = False
     """Asked of an actor, not of the model under test."""
+    characters: int = 0
+    """Of the request's body."""
+    input_tokens: int = INPUT_TOKENS
     open: bool = True
 
 
@@ -106,6 +111,8 @@ class ApiHabits:
     bad_request: float = 0.02
     bills_the_gone: bool = False
     """An answer that is being written is paid for though its client has gone."""
+    counts_input: bool = False
+    """Prompts have as many tokens as their length and their condition make."""
     cache_s: float | None = None
     """For how long prefixes that a condition's jobs share are kept; None: nothing is cached."""
     deadly: frozenset[Job] = frozenset()
@@ -175,6 +182,10 @@ class SimApi:
             process=process,
             started=self.world.now,
         )
+        call.characters = len(prepared.body)
+        if self.habits.counts_input:
+            dense = zlib.crc32(f"{self.seed} {call.job.cell} dense".encode()) % 2
+            call.input_tokens = round(call.characters / (2 if dense else 4))
         self.calls.append(call)
         self.in_flight[model] += 1
         self.world.trace("call", process.name, call.number, model, tuple(call.job), call.turn)
@@ -213,6 +224,8 @@ class SimApi:
         body: dict[str, object] = {"text": text, "stop": stop}
         if call.tools and stop == "end_turn":
             body["tool"] = self.tool_call(call)
+        if self.habits.counts_input:
+            body["in"] = call.input_tokens
         return json.dumps(body | {"id": f"call-{call.number:06d}"}).encode()
 
     def tool_call(self, call: Call) -> dict[str, object] | None:
@@ -345,7 +358,7 @@ def read(body: bytes) -> Reply | Failure:
         content=tuple(blocks),
         stop_reason="end_turn" if stop == "empty" else stop,
         end_state=END_STATES[stop],
-        usage=Usage(input_tokens=10, output_tokens=5),
+        usage=Usage(input_tokens=value.get("in", INPUT_TOKENS), output_tokens=5),
         model="simulated",
     )
 

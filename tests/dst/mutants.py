@@ -20,6 +20,7 @@ from runner.dispatch.salvage import Salvage
 from runner.dispatch.watch import Watch
 from runner.execute.worker import Worker
 from runner.limits.pool import Pool
+from runner.limits.quota import Cost, Ledger, Meter
 from runner.limits.slots import SlotAuthority
 from runner.limits.wallet import Wallet
 from runner.record.journal import Journal
@@ -176,6 +177,25 @@ def _permits_without_a_common_line() -> Patches:
     return {(Pool, "first"): lambda self, now: now}
 
 
+def _input_that_takes_nothing() -> Patches:
+    amount = Pool._amount
+
+    def nothing(self: Pool, meter: Meter, model: str, cost: Cost) -> float:
+        return 0.0 if meter is Meter.INPUT else amount(self, meter, model, cost)
+
+    return {(Pool, "_amount"): nothing}
+
+
+def _input_given_back_when_it_was_used() -> Patches:
+    settle = Pool.settle
+
+    def twice(self: Pool, before: Ledger, after: Ledger, now: float) -> None:
+        settle(self, before, after, now)
+        self.give_back(after.charged_input - before.charged_input, 0.0)
+
+    return {(Pool, "settle"): twice}
+
+
 def _permits_that_never_run_out() -> Patches:
     true = Wallet._resolve
 
@@ -305,6 +325,18 @@ MUTANTS = {
             what="permits of one worker do not lie behind those of the others",
             profiles=_ALL,
             patches=_permits_without_a_common_line(),
+        ),
+        Mutant(
+            name="input-for-nothing",
+            what="permits take no input tokens off the group's bucket",
+            profiles=_ALL,
+            patches=_input_that_takes_nothing(),
+        ),
+        Mutant(
+            name="input-given-back",
+            what="input tokens of permits that were used are given back as if they had lapsed",
+            profiles=_ALL,
+            patches=_input_given_back_when_it_was_used(),
         ),
         Mutant(
             name="permits-twice",

@@ -35,7 +35,8 @@ import orjson
 import pyarrow.parquet as pq
 
 from runner.core.values import Budget, EndState, FailureKind, Job
-from runner.limits.authority import GRACE_S
+from runner.limits.authority import GRACE_S, LEAD_S
+from runner.limits.bucket import CREDIT_S, DEBT_S
 from runner.providers.classify import FAILURES
 from runner.record import layout
 from tests.dst.api import ANSWER, Call, SimApi
@@ -89,6 +90,8 @@ class Expectation:
     lease_ttl_s: float
     rpm: float = 0.0
     """Of each quota group; 0.0: no quota."""
+    itpm: float = 0.0
+    """Input tokens, likewise; then every job is one call."""
     shared_quota: bool = False
     budget_usd: float | None = None
     """As the user has set it last."""
@@ -334,6 +337,8 @@ class Oracle:
                 self.fail(f"{known} calls of {call.model} in flight, not {limit}")
         if self.expect.rpm:
             self._quota(call)
+        if self.expect.itpm:
+            self._input(call)
         if self.expect.budget_usd is not None:
             self._budget(call, self.expect.budget_usd)
         for number in call.history:
@@ -396,6 +401,46 @@ class Oracle:
             )
         self._buckets[group] = level, self.world.now
 
+    def _input(self, call: Call) -> None:
+        """The server's bucket of input tokens, whose burst covers what the mirror may save up.
+
+        The mirror's level is at most CREDIT_S of refill above nought. With it, one grant may be laid
+        out for LEAD_S at 1 + CREDIT_S / DEBT_S of the refill, and what is saved is used once; late
+        messages shift permits as they do those of requests. What nobody can know before a
+        process has seen an answer of a condition is the size of its prompts: what they take
+        beyond a token for four characters is a surprise, which the true-up makes good within
+        the time that permits reach ahead and its debt takes to be paid.
+        """
+        rate = self.expect.itpm / 60
+        group = "q" if self.expect.shared_quota else call.model
+        late_s = GRACE_S + self.api.slowest_beat_s + CLOCK_SLACK_S
+        saved_s = CREDIT_S + LEAD_S * CREDIT_S / DEBT_S
+        burst = rate * (saved_s + late_s) + 1.02 * call.input_tokens
+        level, at = self._inputs.get(group, (burst, self.world.now))
+        level = min(burst, level + rate * (self.world.now - at)) - call.input_tokens
+        self._inputs[group] = level, self.world.now
+        known = any(
+            c.process is call.process and c.delivered is not None and c.job.cell == call.job.cell
+            for c in self._of_cell[call.job.cell]
+        )
+        self._of_cell[call.job.cell].append(call)
+        surprises = self._surprises[group]
+        if not known:
+            surprises.append((self.world.now, call.input_tokens - call.characters / 4))
+        kept_s = self.api.habits.latency_s + LEAD_S + 4 * DEBT_S + late_s
+        surprise = sum(tokens for when, tokens in surprises if self.world.now - when <= kept_s)
+        if level < -surprise - 1e-6:
+            self.fail(
+                f"call {call.number} of {call.model} is {-level - surprise:.1f} input tokens beyond"
+                f" the quota of {self.expect.itpm:.0f} a minute with a burst of {burst:.0f} and"
+                f" surprises of {surprise:.0f}"
+            )
+
+    _inputs: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _of_cell: dict[int, list[Call]] = field(default_factory=lambda: defaultdict(list))
+    _surprises: dict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _same: dict[object, list[Call]] = field(default_factory=dict)
     _of_turn: dict[tuple[Job, int], list[Call]] = field(default_factory=lambda: defaultdict(list))

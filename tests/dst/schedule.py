@@ -65,6 +65,9 @@ class Shape:
     in between, too."""
     rpm: float = 0.0
     """Requests a minute of each quota group; 0.0: no quota."""
+    itpm: float = 0.0
+    """Input tokens a minute of each quota group; 0.0: no limit. Where there is one, a condition's
+    prompts take one token for four characters or for two."""
     shared_quota: bool = False
     """All models draw on one group."""
     storage_patience_s: float = DISK_PATIENCE_S
@@ -304,6 +307,9 @@ def schedule_of(seed: int) -> Schedule:
     if quota.random() < 0.4:
         rpm = quota.choice((120.0, 300.0, 900.0))
         shape = replace(shape, rpm=rpm, shared_quota=quota.random() < 0.5)
+    tokens = Random(f"tokens {seed}")  # likewise
+    if tokens.random() < 0.25 and shape.turns == 1 and not shape.stage:
+        shape = replace(shape, itpm=tokens.choice((3000.0, 9000.0, 27_000.0)))
     if shape.hosts > 1 and not shape.shared_journal:
         shape = replace(shape, hands_in=Random(f"hand in {seed}").random() < 0.6)
     budget = Random(f"budget {seed}")  # likewise

@@ -87,13 +87,16 @@ def _book(  # a shape's numbers
     flight: int,
     stage: str,
     rpm: float,
+    itpm: float,
     shared: bool,
     budget_usd: float | None,
 ) -> Book:
     ramp = RampConfig(start=1.0)
     quota = None
-    if rpm:
-        quota = ModelQuotaConfig(group="q") if shared else ModelQuotaConfig(rpm=rpm, ramp=ramp)
+    limits = {"rpm": rpm or None, "itpm": itpm or None}
+    paced = bool(rpm or itpm)
+    if paced:
+        quota = ModelQuotaConfig(group="q") if shared else ModelQuotaConfig(**limits, ramp=ramp)
     roles = [RoleConfig(name="aide", model="a0", plays="aide", system="You are the aide.")]
     config = SweepConfig(
         name="dst",
@@ -110,7 +113,7 @@ def _book(  # a shape's numbers
         ],
         models=[_model(f"m{i}", flight, quota) for i in range(models)],
         actors=[_model("a0", flight, quota)] if stage == "roles" else [],
-        quotas=[QuotaGroupConfig(name="q", rpm=rpm, ramp=ramp)] if rpm and shared else [],
+        quotas=[QuotaGroupConfig(name="q", **limits, ramp=ramp)] if paced and shared else [],
         seeds=seeds,
         seed_block=block,
         budget=BudgetConfig(usd=budget_usd),
@@ -157,6 +160,7 @@ def sweep_of(shape: Shape, budget_usd: float | None = None) -> Sweep:
         flight=shape.max_in_flight,
         stage=shape.stage,
         rpm=shape.rpm,
+        itpm=shape.itpm,
         shared=shape.shared_quota,
         budget_usd=budget_usd,
     )

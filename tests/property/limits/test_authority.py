@@ -147,7 +147,9 @@ def test_no_window_reserves_more_input_than_refill_credit_and_debt(beats, limit,
     rate = limit / 60.0
     spread = [start for start, _ in granted]
     for window in (1.0, 10.0):
-        bound = 1.5 * rate * (window + LEAD_S + CREDIT_S + DEBT_S) + largest
+        # What starts in a window was charged from LEAD_S before it on, and charges are at most the
+        # refill, what was saved up before and the debt at the end, of which the last block is part.
+        bound = rate * (window + LEAD_S + CREDIT_S + DEBT_S) + largest
         assert most_in(spread, window) * size <= bound + size
 
 
