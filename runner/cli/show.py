@@ -76,7 +76,20 @@ def run(args: argparse.Namespace) -> int:
     if not target.is_remote and not Path(target).exists():
         msg = f"{target}: nothing there. Name a configuration file or the directory of a sweep."
         raise ConfigError(msg)
-    if not target.is_remote and not Path(target).is_dir():
+    is_config = not target.is_remote and not Path(target).is_dir()
+    of_rows = {"KEY-PREFIX": args.key, "--outcome": args.outcome, "--failed": args.failed,
+               "--state": args.state}  # fmt: skip
+    meant = [name for name, given in of_rows.items() if given] if is_config else []
+    if meant:
+        msg = (
+            f"{' and '.join(meant)}: only the directory of a sweep has that, and {target} is a "
+            "configuration. Choose of it by --scenario, --condition, --model and --seed."
+        )
+        raise ConfigError(msg)
+    if args.diff and not is_config:
+        msg = f"--diff: {target} is the directory of a sweep. Name its configuration."
+        raise ConfigError(msg)
+    if is_config:
         if args.diff:
             config = load_config(args.target).config
             put(diff_config(config, selector, (args.diff[0], args.diff[1])), sys.stdout)

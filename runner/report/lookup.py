@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.config.source import nearest
 from runner.core.errors import ConfigError
 from runner.plan.cells import Plan
 from runner.record.query import Tables
@@ -70,16 +71,35 @@ def cells_of(plan: Plan, selector: Selector) -> list[int]:
         and selector.scenario in {"", c.scenario}
     ]
     if not found:
-        names = dict.fromkeys(c.condition or c.scenario for c in plan.cells)
-        some = ", ".join([*names][:4]) + (" …" if len(names) > 4 else "")
-        given = " ".join(
-            f"--{name} {shlex.quote(value)}"
-            for name in ("scenario", "condition", "model")
-            if (value := getattr(selector, name))
-        )
-        msg = f"no cell fits {given}. Models: {', '.join(plan.models)}. Conditions: {some}"
-        raise ConfigError(msg)
+        raise ConfigError(_unfit(plan, selector, sorted(wanted)))
     return found
+
+
+def _unfit(plan: Plan, selector: Selector, wanted: Sequence[str]) -> str:
+    """Say which of the names that were given there is not, and which there are."""
+    scenarios = [*dict.fromkeys(c.scenario for c in plan.cells)]
+    levels: dict[str, dict[str, None]] = {}
+    for cell in plan.cells:
+        for part in filter(None, cell.condition.split(",")):
+            levels.setdefault(part.partition("=")[0], {})[part] = None
+    if selector.scenario and selector.scenario not in scenarios:
+        hint = nearest(selector.scenario, scenarios)
+        return f"--scenario {shlex.quote(selector.scenario)}: there is none. {hint}"
+    if selector.model and selector.model not in plan.models:
+        return f"--model {shlex.quote(selector.model)}: there is none. Models: {', '.join(plan.models)}."
+    for part in wanted:
+        axis, equals, _ = part.partition("=")
+        if axis not in levels:
+            hint = f"Axes: {', '.join(levels)}" if levels else "Conditions have no axes here"
+            return f"{part}: no condition has an axis {axis!r}. {hint}."
+        if not equals or part not in levels[axis]:
+            return f"{part}: there is no such level. There are: {', '.join(levels[axis])}."
+    given = " ".join(
+        f"--{name} {shlex.quote(value)}"
+        for name in ("scenario", "condition", "model")
+        if (value := getattr(selector, name))
+    )
+    return f"no cell fits {given}: each of these occurs, but not together. Leave one of them out."
 
 
 _PICK = """

@@ -98,7 +98,10 @@ def test_show_by_outcome_finds_what_the_grader_said(sweep, capsys):
     [
         (["zz"], "no key of a job"),
         (["--model", "m9"], "Models: m1"),
-        (["--condition", "tone=x"], "tone=calm"),
+        (["--condition", "tone=x"], "tone=x: there is no such level. There are: tone=calm"),
+        (["--condition", "tine=x"], "no condition has an axis 'tine'. Axes: tone"),
+        (["--scenario", "sm"], "--scenario sm: there is none"),
+        (["--diff", "tone=calm", "tone=calm"], "Name its configuration"),
     ],
 )
 def test_show_with_a_selector_that_cannot_fit_says_what_there_is(sweep, capsys, arguments, said):
@@ -167,6 +170,45 @@ def test_status_of_a_dead_holder_names_the_resume_command(own_sweep, capsys):
     out = capsys.readouterr().out
     assert out.startswith("dead: pid")
     assert "next: runner resume" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["0af3"], "KEY-PREFIX: only the directory of a sweep has that"),
+        (["--failed", "--state"], "--failed and --state: only"),
+        (["--diff", "tone=blunt", "tone=x"], "There are: tone=polite, tone=blunt"),
+        (["--condition", "tone=blunt,topic=a,"], "no condition has an axis 'topic'"),
+        (["--condition", "tone"], "tone: there is no such level"),
+    ],
+)
+def test_show_of_a_configuration_with_what_it_does_not_have_says_what_there_is(
+    tmp_path, capsys, arguments, said
+):
+    path = tmp_path / "hello.yaml"
+    path.write_text(
+        "name: h\nscenarios:\n  - name: s\n    axes: {tone: [polite, blunt]}\n    user: 'Be {{ tone }}'\n"
+        "models:\n  - {name: m1, provider: local, model: small}\n"
+    )
+    assert main(["show", str(path), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_show_diff_takes_conditions_that_differ_in_nothing_else_where_there_are_such(
+    tmp_path, capsys
+):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "name: h\nscenarios:\n  - name: s\n    axes: {threat: [some, none], lever: [a, b]}\n"
+        "    user: 'Of {{ threat }}\n\n      and {{ lever }}'\n"
+        "    exclude:\n      - {threat: none, lever: a}\n"
+        "models:\n  - {name: m1, provider: local, model: small}\n"
+    )
+    code, out = show(capsys, path, "--diff", "threat=some", "threat=none")
+    assert code == 0
+    assert "They differ in threat." in out
+    assert "+Of none" in out
+    assert "-and a" not in out
 
 
 def test_show_diff_prints_what_tells_two_conditions_apart(capsys):
