@@ -128,7 +128,7 @@ def _spent(config: SweepConfig, tables: Tables) -> tuple[Spent, ...]:
         return tuple(spent)
     kept_hours = frozenset(m.name for m in called(config) if m.cache == "1h")
     saved = saved_by_model(tables, tariffs, kept_hours)
-    return tuple(replace(s, saved_usd=saved.get(s.model)) for s in spent)
+    return tuple(replace(s, saved_usd=saved.get((s.model, s.role, s.asked))) for s in spent)
 
 
 def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:

@@ -1,4 +1,7 @@
-"""What a sweep cost: attempts, refused and repeated requests, tokens, money and time, by model."""
+"""What a sweep cost: attempts, refused and repeated requests, tokens, money and time.
+
+By model under test, and of it by who was asked: itself, or a model in a role of its rollouts.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.core.money import Tariff, uncached
-from runner.core.values import Usage
+from runner.core.values import TARGET, Usage
 from runner.record.query import Tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What the attempts of one model cost; every attempt ever recorded, of dead letters too."""
+    """What the attempts in one role cost; every attempt ever recorded, of dead letters too."""
 
     model: str
+    """The model under test, in whose rollouts they were made."""
+    role: str = TARGET
+    """Who was asked: the model under test, or a role of the scenario."""
+    asked: str = ""
+    """Name of the model that plays the role; empty for the model under test."""
     attempts: int
     failures: Mapping[str, int]
     """By FailureKind."""
@@ -43,11 +51,11 @@ class Spent:
 
 
 _KINDS = """
-select model, failure_kind, count(*) from read_parquet($shards)
+select model, role, coalesce(role_model, ''), failure_kind, count(*) from read_parquet($shards)
 where failure_kind is not null group by all order by all
 """
 _SPENT = """
-select model, count(*),
+select model, role, coalesce(role_model, ''), count(*),
   coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint,
   coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cache_read_tokens), 0)::bigint,
   count_if(number > 1), count_if(status = 429), sum(cost_usd),
@@ -55,26 +63,27 @@ select model, count(*),
   approx_quantile(latency_s, 0.5) filter (answered),
   approx_quantile(latency_s, 0.95) filter (answered),
   min(started_at), max(started_at)
-from read_parquet($shards) group by model order by model
+from read_parquet($shards) group by model, role, role_model
+order by model, role <> 'target', role, role_model
 """
 
 
 _CACHED = """
-select model, coalesce(role_model, model),
+select model, role, coalesce(role_model, ''),
   epoch(date_trunc('hour', started_at::timestamp)),
   ceil((input_tokens + cache_read_tokens + cache_write_tokens) / 1000)::bigint as thousands,
   sum(input_tokens)::bigint, sum(cache_read_tokens)::bigint, sum(cache_write_tokens)::bigint
 from read_parquet($shards)
 where cost_usd is not null and cache_read_tokens + cache_write_tokens > 0
-group by model, coalesce(role_model, model), 3, thousands
+group by model, role, role_model, 4, thousands
 """
 """Within an hour and a thousand tokens of prompt, prices are the same."""
 
 
 def saved_by_model(
     tables: Tables, tariffs: Mapping[str, Tariff], kept_hours: frozenset[str]
-) -> dict[str, float]:
-    """Return what prompt caching saved, in USD, by model under test; models without are absent.
+) -> dict[tuple[str, str, str], float]:
+    """Return what prompt caching saved, in USD, by model, role and who played it, where it did.
 
     At ordinary rates: what other terms (such as an inference region) add is left out of both sides.
 
@@ -86,10 +95,11 @@ def saved_by_model(
     Raises:
         RecordError: a shard cannot be read.
     """
-    found: dict[str, float] = {}
+    found: dict[tuple[str, str, str], float] = {}
     shards = tables.files("attempts")
     groups = tables.stream(_CACHED, {"shards": shards}) if shards else ()
-    for model, answered_by, at, thousands, plain, read, written in groups:
+    for model, role, asked, at, thousands, plain, read, written in groups:
+        answered_by = asked or model
         tariff = tariffs.get(answered_by)
         if tariff is None:
             continue
@@ -102,12 +112,13 @@ def saved_by_model(
         rates = tariff.rates(at, thousands * 1000)
         cost, without = rates.cost_usd(usage), rates.cost_usd(uncached(usage))
         if cost is not None and without is not None:
-            found[model] = found.get(model, 0.0) + without - cost
+            key = (model, role, asked)
+            found[key] = found.get(key, 0.0) + without - cost
     return found
 
 
 def spent_by_model(tables: Tables) -> list[Spent]:
-    """Return what each model's attempts cost, by name.
+    """Return what attempts cost, by model under test and who was asked; itself first.
 
     Raises:
         RecordError: a shard cannot be read.
@@ -115,14 +126,16 @@ def spent_by_model(tables: Tables) -> list[Spent]:
     shards = tables.files("attempts")
     if not shards:
         return []
-    failures: dict[str, dict[str, int]] = {}
-    for model, kind, rows in tables.stream(_KINDS, {"shards": shards}):
-        failures.setdefault(model, {})[kind] = rows
+    failures: dict[tuple[str, str, str], dict[str, int]] = {}
+    for model, role, asked, kind, rows in tables.stream(_KINDS, {"shards": shards}):
+        failures.setdefault((model, role, asked), {})[kind] = rows
     return [
         Spent(
             model=model,
+            role=role,
+            asked=asked,
             attempts=attempts,
-            failures=failures.get(model, {}),
+            failures=failures.get((model, role, asked), {}),
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             cached_tokens=cached,
@@ -135,7 +148,7 @@ def spent_by_model(tables: Tables) -> list[Spent]:
             ended_at=last,
         )
         for (
-            model, attempts, tokens_in, tokens_out, cached, retries, limited, cost, unknown, p50, p95,
+            model, role, asked, attempts, tokens_in, tokens_out, cached, retries, limited, cost, unknown, p50, p95,
             first, last,
         ) in tables.stream(_SPENT, {"shards": shards})
     ]  # fmt: skip

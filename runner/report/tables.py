@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from runner.core.values import EndState
+from runner.core.values import TARGET, EndState
 from runner.observe.amounts import count, percent, short
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
@@ -207,7 +207,7 @@ def spent_grid(spent: Sequence[Spent]) -> Grid | None:
     cached = any(s.cached_tokens for s in spent)
     lines = [
         (
-            s.model,
+            s.model if s.role == TARGET else f"{s.model}: {s.role} ({s.asked})",
             count(s.attempts),
             count(s.retries),
             count(s.rate_limited),

@@ -14,6 +14,8 @@ import duckdb
 import pytest
 
 from runner.cli.main import main
+from runner.record.query import open_tables
+from runner.report.spent import spent_by_model
 from tests.integration.simulate.test_command import CONFIGS, FAST, simulator, stats
 
 SMALL = sorted(path.stem for path in CONFIGS.glob("*-small.yaml"))
@@ -81,6 +83,10 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
             "select distinct role_model, quota->>'group' from 'out/attempts/*.parquet'"
         )
         assert set(groups.fetchall()) == {(None, "opus-4-5"), ("people", "people")}
+        with open_tables(Path("out")) as tables:
+            spent = {(s.role, s.asked): s.attempts for s in spent_by_model(tables)}
+        assert spent.keys() == {("target", ""), ("colleague", "people"), ("decider", "people")}
+        assert sum(spent.values()) == sum(u[role]["calls"] for u in played for role in u)
     if name == "safeguards-small":
         blocked = [row for row in rows if row[2] == "safeguard"]
         assert 0 < len(blocked) < len(rows)
