@@ -134,12 +134,17 @@ def reply_cost_usd(tariff: Tariff | None, reply: Reply, at: float) -> float | No
     return tariff.cost_usd(reply.usage, at, reply.terms)
 
 
-def failure_cost_usd(tariff: Tariff | None, status: int | None) -> float | None:
-    """Return the cost of a failed call: nothing where the server refused it, else unknown.
+def failure_cost_usd(tariff: Tariff | None, failure: Failure) -> float | None:
+    """Return the cost of a failed call: nothing where it was refused or never sent, else unknown.
 
     A call that met a timeout, or whose answer broke off, may have been billed.
     """
-    return 0.0 if _refused(status) and tariff is not None else None
+    free = _refused(failure.status) or _never_sent(failure)
+    return 0.0 if free and tariff is not None else None
+
+
+def _never_sent(failure: Failure) -> bool:
+    return failure.kind is FailureKind.CONNECTION and failure.error_type in _NEVER_SENT
 
 
 def _refused(status: int | None) -> bool:
@@ -161,8 +166,7 @@ def counted(tariff: Tariff | None, outcome: Reply | Failure, at: float, reserved
         reserved: what was set aside before it was sent.
     """
     if isinstance(outcome, Failure):
-        never = outcome.kind is FailureKind.CONNECTION and outcome.error_type in _NEVER_SENT
-        if never or _refused(outcome.status):
+        if _never_sent(outcome) or _refused(outcome.status):
             return Amount(0.0, 0)
         return reserved
     usage = outcome.usage

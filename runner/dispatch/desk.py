@@ -55,7 +55,7 @@ class Desk:
             claim: number of the claim, for every reply.
             report: told when a model is stopped.
             events: told of it too, and of workers that register.
-            allow: takes in what a worker spends, and whether jobs are owed; returns what it may.
+            allow: takes in what a worker spends, and whether it may get jobs; returns what it may.
             scarce: returns whether money is dealt out: then queued jobs stay where it is sent.
             tripwire: stops models by their first jobs; None where nothing does.
         """
@@ -134,7 +134,7 @@ class Desk:
             grants=tuple(grants),
             slots=slots,
             permits=tuple(quota.permits),
-            allowance=self._allow(beat, self.table.owing),
+            allowance=self._allow(beat, bool(grants) or self._owing()),
             readable=readable,
             elsewhere=elsewhere,
             holds=quota.holds,
@@ -210,15 +210,22 @@ class Desk:
         for model, want in beat.wants.items():
             if slots.get(model, 0) == 0:
                 continue  # with fewer places than workers, jobs would wait here for nothing
-            most = self._tripwire.allowance(
-                model,
-                owed=self.table.owed(model),
-                out=self.table.leased(model),
-                recorded=self.table.done(model),
-            )
-            few = want if most is None else min(want, most)
+            few = min(want, self._grantable(model))
             grants += self.table.grant(beat.incarnation, model, few)
         return grants
+
+    def _grantable(self, model: str) -> int:
+        """Return how many jobs of a model may be handed out by now."""
+        owed = max(0, self.table.owed(model))
+        most = self._tripwire.allowance(
+            model, owed=owed, out=self.table.leased(model), recorded=self.table.done(model)
+        )
+        return owed if most is None else min(owed, most)
+
+    def _owing(self) -> bool:
+        """Return whether a worker may get jobs: money sent to one that gets none would lie there."""
+        models = (m for m in self.table.plan.models if m not in self.table.stopped)
+        return any(self._grantable(m) > 0 for m in models)
 
     def _stop_models(self, beat: Heartbeat) -> None:
         for model, reason in beat.stopped_models.items():

@@ -124,11 +124,6 @@ class LeaseTable:
             self.owed(m) <= 0 for m in self.plan.models if m not in self.stopped
         )
 
-    @property
-    def owing(self) -> bool:
-        """Return whether there are jobs to grant."""
-        return any(self.owed(m) > 0 for m in self.plan.models if m not in self.stopped)
-
     # What happens
 
     def reconcile(self, beat: Heartbeat, now: float) -> Reconciled:

@@ -75,7 +75,11 @@ class Demand:
             leaving = draining or gate.closed
             if leaving:
                 gate.purse.wallet.drop()
-            wants = 0 if leaving or gate.broke else gate.waiting + gate.coming + queued.get(name, 0)
+            wants = 0 if leaving else gate.waiting + gate.coming + queued.get(name, 0)
+            if gate.broke:
+                # What calls on the wire do not use of what they set aside pays for the next ones: as
+                # many again, at most. Asked for only then, permits would be there two seconds later.
+                wants = min(wants, gate.in_flight)
             words[name] = gate.purse.word(
                 now,
                 wants=wants,

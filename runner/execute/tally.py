@@ -46,7 +46,7 @@ class Tally:
     def spend(self, tariff: Tariff | None, outcome: Reply | Failure, at: float) -> float | None:
         """Add what one attempt cost and return it; None: unknown."""
         if isinstance(outcome, Failure):
-            cost = failure_cost_usd(tariff, outcome.status)
+            cost = failure_cost_usd(tariff, outcome)
         else:
             cost = reply_cost_usd(tariff, outcome, at)
         if cost is None:

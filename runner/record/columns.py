@@ -353,7 +353,7 @@ def _attempts(job: Keyed, tariffs: Tariffs) -> list[tuple[object, ...]]:
             cost = reply_cost_usd(tariffs(reply.actor), reply, attempt.started_at)
         error = _NO_FAILURE
         if failure is not None:
-            cost = failure_cost_usd(tariffs(attempt.actor), failure.status)
+            cost = failure_cost_usd(tariffs(attempt.actor), failure)
             error = (failure.kind.value, failure.error_type, failure.error_code, failure.message)
         rows.append(
             (

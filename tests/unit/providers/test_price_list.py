@@ -13,7 +13,7 @@ from runner.config.money_schema import PriceConfig
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
 from runner.core.errors import ConfigError
 from runner.core.money import Tariff, failure_cost_usd, reply_cost_usd, total_usd
-from runner.core.values import EndState, Reply, Usage
+from runner.core.values import EndState, Failure, FailureKind, Reply, Usage
 from runner.providers.price_list import contexts_of, tariffs_of
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
@@ -155,8 +155,16 @@ def test_refusal_before_output_costs_nothing_and_one_after_it_does():
 def test_what_is_not_known_is_never_nothing():
     opus = known("claude-opus-5-5")
     assert reply_cost_usd(opus, reply("end_turn", usage=Usage(output_tokens=5)), NOW) is None
-    assert (failure_cost_usd(opus, 429), failure_cost_usd(None, 429)) == (0, None)
-    assert [failure_cost_usd(opus, s) for s in (None, 200, 408, 504)] == [None] * 4
+    limited = Failure(kind=FailureKind.RATE_LIMITED, message="", status=429)
+    assert (failure_cost_usd(opus, limited), failure_cost_usd(None, limited)) == (0, None)
+    for status in (200, 408, 504):
+        broken = Failure(kind=FailureKind.SERVER_ERROR, message="", status=status)
+        assert failure_cost_usd(opus, broken) is None
+    # A connection that never came about carried no request; one that broke may have been answered.
+    never = Failure(kind=FailureKind.CONNECTION, message="", error_type="refused")
+    broke = Failure(kind=FailureKind.CONNECTION, message="", error_type="reset")
+    assert (failure_cost_usd(opus, never), failure_cost_usd(opus, broke)) == (0, None)
+    assert failure_cost_usd(None, never) is None
     assert (total_usd([1.0, 0.5]), total_usd([1.0, None]), total_usd([])) == (1.5, None, 0.0)
 
 
