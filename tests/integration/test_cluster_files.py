@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -160,11 +161,28 @@ def test_sweep_of_the_kustomization_is_a_configuration() -> None:
     kustomization = _load(base / "kustomization.yaml")
     (generator,) = kustomization["configMapGenerator"]
     assert generator["files"] == ["sweep.yaml"]
+    # A name with a suffix would be put into Pods and Deployments, never into a RayJob.
+    assert kustomization["generatorOptions"] == {"disableNameSuffixHash": True}
     assert load_config(str(base / "sweep.yaml"), []).config.output.startswith("s3://")
     mounted = JOBS["base"]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
     assert mounted["volumes"][0] == {"name": "sweep", "configMap": {"name": generator["name"]}}
     assert "/etc/runner/sweep.yaml" in JOBS["base"]["spec"]["entrypoint"]
     assert all((base / resource).exists() for resource in kustomization["resources"])
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda folder: folder.name)
+def test_kustomize_makes_what_the_job_mounts(overlay: Path) -> None:
+    built = subprocess.run(["kubectl", "kustomize", overlay], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    documents = {d["kind"]: d for d in yaml.load_all(built.stdout, Loader=yaml.CSafeLoader)}
+    assert set(documents) == {"Namespace", "ConfigMap", "RayJob"}
+    assert documents["RayJob"]["spec"] == JOBS[overlay.name]["spec"]
+    cluster = documents["RayJob"]["spec"]["rayClusterSpec"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        volumes = group["template"]["spec"]["volumes"]
+        (mounted,) = [v["configMap"]["name"] for v in volumes if "configMap" in v]
+        assert mounted == documents["ConfigMap"]["metadata"]["name"]
 
 
 def test_scripts_pass_shellcheck() -> None:
