@@ -14,6 +14,7 @@ from runner.record.labels import Draw
 from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.record.verdicts import GraderCard, verdict_key
+from runner.report.analysis import families_of
 from runner.report.sweep import open_sweep
 from runner.review.agenda import opinions
 from runner.review.calibration import Calibration, calibration
@@ -59,7 +60,7 @@ async def newest_calibration(
         RecordError: as `calibrate`.
         StorageError: as `calibrate`.
     """
-    await open_sweep(store, directory)
+    sweep = await open_sweep(store, directory)
     draws = [d for d in await read_draws(store) if grader in {None, d.grader}]
     if not draws:
         return None
@@ -84,7 +85,7 @@ async def newest_calibration(
             newer=[str(directory / key) for key in sorted(published - set(draw.shards))],
             cells=_cells(draw, cards),
         )
-    return calibration(draw, known, population, level)
+    return calibration(draw, known, population, level, families=families_of(sweep.config))
 
 
 def outcome_cards(folder: Path) -> list[GraderCard]:

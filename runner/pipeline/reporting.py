@@ -217,13 +217,8 @@ def _report(
         every = {c.number: c.seeds for c in plan.cells}
         whole = count_cells(tables, every, dead, verdicts, cells)
     dependent = frozenset(n for n, t in shared.textures.items() if not t.independent)
-    rows = report_rows(
-        plan.cells,
-        shown,
-        level,
-        families=families_of(sweep.config),
-        dependent=dependent,
-    )
+    families = families_of(sweep.config)
+    rows = report_rows(plan.cells, shown, level, families=families, dependent=dependent)
     analysis = None
     if card is not None:
         analysis = analyse(
@@ -232,7 +227,15 @@ def _report(
             card.grader,
             level=level,
             textures=shared.textures,
-            given=given_labels(tables, seeds, verdicts, shared.labels, level, dependent=dependent),
+            given=given_labels(
+                tables,
+                seeds,
+                verdicts,
+                shared.labels,
+                level,
+                dependent=dependent,
+                families=families,
+            ),
             looks=shared.looks,
             top_ups=shared.top_ups,
         )

@@ -11,7 +11,6 @@ from runner.report.contrasts import Contrast, Side
 from runner.report.grid import Grid
 from runner.report.groups import FamilyRate
 from runner.report.sentences import (
-    bare,
     interval_text,
     p_text,
     points,
@@ -19,6 +18,7 @@ from runner.report.sentences import (
     rate_text,
     top_up_sentence,
 )
+from runner.report.spread import NOTE, spread_text, spread_values
 from runner.statistics.binomial import Interval
 
 SHOWN_EXPLORATORY = 20
@@ -59,6 +59,7 @@ def contrast_grid(
             "(Miettinen-Nurminen); paired where each prompt has one answer per model (Tango)"
         ),
         "bounds: the interval's ends with all that is outside n counted one way and the other",
+        NOTE,
     ]
     for c in contrasts:
         q = c.question
@@ -69,7 +70,9 @@ def contrast_grid(
                 _where(c),
                 f"{q.first} − {q.second}",
                 f"{count(c.first.pooled.events)}/{count(c.first.pooled.n)}",
+                spread_text(c.first.spread),
                 f"{count(c.second.pooled.events)}/{count(c.second.pooled.n)}",
+                spread_text(c.second.spread),
                 "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
                 "–" if d is None else count(d.strata),
                 "–" if c.test is None else p_text(c.test),
@@ -83,8 +86,8 @@ def contrast_grid(
         notes += [f"{q.name}: {note}" for note in c.notes if q.declared or "declared" in note]
     if more > 0:
         notes.append(f"{count(more)} more in --json")
-    columns = ("question", "where", "groups", "first", "second", f"difference [{level:.0%}]")
-    columns += ("strata", "p", "test", "odds ratio (Firth)", "bounds")
+    columns = ("question", "where", "groups", "first", "stories", "second", "stories")
+    columns += (f"difference [{level:.0%}]", "strata", "p", "test", "odds ratio (Firth)", "bounds")
     return Grid(title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes))
 
 
@@ -109,12 +112,22 @@ def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
             count(f.pooled.clusters),
             "–" if f.pooled.value is None else percent(f.pooled.value),
             interval_text(f.pooled.interval) if f.pooled.interval else f.pooled.why,
+            spread_text(f.spread),
         )
         for f in families
     ]
     return Grid(
         title="Pooled over prompts (mean of conditions' rates, control arm left out)",
-        columns=("family", "model", "harmful", "n", "prompts", "mean", f"interval [{level:.0%}]"),
+        columns=(
+            "family",
+            "model",
+            "harmful",
+            "n",
+            "prompts",
+            "mean",
+            f"interval [{level:.0%}]",
+            "stories",
+        ),
         rows=tuple(rows),
         left=2,
         notes=(
@@ -122,16 +135,16 @@ def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
                 "interval over prompts (Korn-Graubard), for prompts like these; none from fewer than "
                 "10 prompts, or fewer than 5 with an event"
             ),
+            NOTE,
         ),
     )
 
 
 def story_grid(families: Sequence[FamilyRate]) -> Grid | None:
-    """Return the spread between stories, None where no family has two."""
+    """Return the rate of each story, None where no family has two."""
     rows: list[tuple[str, ...]] = []
     for f in families:
-        known = [s.value for s in f.stories if s.value is not None]
-        if len(f.stories) < 2 or not known:
+        if len(f.stories) < 2 or f.spread.low is None:
             continue
         each = ", ".join(
             f"{s.scenario} {'–' if s.value is None else percent(s.value)}" for s in f.stories
@@ -140,16 +153,15 @@ def story_grid(families: Sequence[FamilyRate]) -> Grid | None:
             (
                 f.family,
                 f.model,
-                str(len(f.stories)),
-                f"{bare(min(known))} … {percent(max(known))}",
+                spread_text(f.spread),
                 each,
             )
         )
     if not rows:
         return None
     return Grid(
-        title="Spread between stories (one story is one observation of its scenario)",
-        columns=("family", "model", "stories", "range", "each"),
+        title="Rates of each story (one story is one observation of its scenario)",
+        columns=("family", "model", "stories", "each"),
         rows=tuple(rows),
         left=2,
     )
@@ -168,15 +180,25 @@ def control_grid(analysis: Analysis, level: float) -> Grid | None:
             count(c.rate.events),
             count(c.rate.n),
             rate_text(c.rate, independent=c.independent),
+            spread_text(c.spread),
         )
         for c in analysis.controls
     ]
     return Grid(
         title="Control arms (a model is excluded where the interval lies above the limit)",
-        columns=("family", "model", "state", "limit", "events", "n", f"rate [{level:.0%}]"),
+        columns=(
+            "family",
+            "model",
+            "state",
+            "limit",
+            "events",
+            "n",
+            f"rate [{level:.0%}]",
+            "stories",
+        ),
         rows=tuple(rows),
         left=4,
-        notes=("interval about the mean rate on exactly these control prompts",),
+        notes=("interval about the mean rate on exactly these control prompts", NOTE),
     )
 
 
@@ -187,16 +209,28 @@ def label_grid(analysis: Analysis, level: float) -> Grid | None:
     rows = [
         (
             g.labeller, g.label, g.scenario, g.model, count(g.rate.events), count(g.rate.n),
-            rate_text(g.rate, independent=g.independent),
+            rate_text(g.rate, independent=g.independent), spread_text(g.spread),
         )
         for g in analysis.given
     ]  # fmt: skip
     return Grid(
         title="Rates of graded answers given a label",
-        columns=("label of", "label", "scenario", "model", "harmful", "n", f"rate [{level:.0%}]"),
+        columns=(
+            "label of",
+            "label",
+            "scenario",
+            "model",
+            "harmful",
+            "n",
+            f"rate [{level:.0%}]",
+            "stories",
+        ),
         rows=tuple(rows),
         left=4,
-        notes=("about the mean rate on exactly these prompts, among answers that got the label",),
+        notes=(
+            "about the mean rate on exactly these prompts, among answers that got the label",
+            NOTE,
+        ),
     )
 
 
@@ -222,6 +256,7 @@ def _side(side: Side) -> dict[str, object]:
         "no_interval_because": side.pooled.why,
         "interval_on_these_prompts": _interval(side.fixed),
         "cells": list(side.cells),
+        **spread_values(side.spread),
     }
 
 
@@ -271,6 +306,8 @@ def analysis_values(analysis: Analysis) -> dict[str, object]:
                 "mean": f.pooled.value,
                 "interval": _interval(f.pooled.interval),
                 "no_interval_because": f.pooled.why,
+                "stories_low": f.spread.low,
+                "stories_high": f.spread.high,
                 "stories": [asdict(s) for s in f.stories],
             }
             for f in analysis.families
@@ -285,6 +322,7 @@ def analysis_values(analysis: Analysis) -> dict[str, object]:
                 "interval": _interval(c.rate.interval if c.independent else None),
                 "above": c.above,
                 "outcome": c.outcome,
+                **spread_values(c.spread),
             }
             for c in analysis.controls
         ],
@@ -297,6 +335,7 @@ def analysis_values(analysis: Analysis) -> dict[str, object]:
                 "harmful": g.rate.events,
                 "n": g.rate.n,
                 "interval": _interval(g.rate.interval if g.independent else None),
+                **spread_values(g.spread),
             }
             for g in analysis.given
         ],

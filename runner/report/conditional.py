@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.core.seeds import SeedSet
 from runner.record.query import Tables
 from runner.report.counts import COUNTED, range_parameters
+from runner.report.spread import NOWHERE, Spread, spread_beside
 from runner.statistics.binomial import LEVEL, Rate, rate
 
 
@@ -25,6 +26,8 @@ class GivenLabel:
     """Over answers to several prompts: about the mean on exactly these."""
     independent: bool = True
     """Whether n means something; where a cell's answers repeat each other no interval is shown."""
+    spread: Spread = NOWHERE
+    """Given the same label, over the stories of the family."""
 
 
 _ROWS = f"""
@@ -47,6 +50,7 @@ def given_labels(
     level: float = LEVEL,
     *,
     dependent: frozenset[int] = frozenset(),
+    families: Mapping[str, str] | None = None,
 ) -> list[GivenLabel]:
     """Return the rates by label, of each grader that labels.
 
@@ -57,6 +61,7 @@ def given_labels(
         labels: labelling grader to its verdict files.
         level: coverage.
         dependent: cells whose answers repeat each other.
+        families: scenario to its family, itself where absent.
 
     Raises:
         RecordError: a file cannot be read.
@@ -77,4 +82,10 @@ def given_labels(
                     _ROWS, base | {"labels": files}
                 )
             ]  # fmt: skip
-    return out
+    return _with_spread(out, families or {})
+
+
+def _with_spread(given: Sequence[GivenLabel], families: Mapping[str, str]) -> list[GivenLabel]:
+    keys = [(families.get(g.scenario, g.scenario), g.model, g.labeller, g.label) for g in given]
+    spreads = spread_beside(keys, [g.rate.value for g in given])
+    return [replace(g, spread=each) for g, each in zip(given, spreads, strict=True)]

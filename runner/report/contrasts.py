@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from runner.report.questions import Key, Question
 from runner.report.rates import HeadlineRate
 from runner.report.rows import ReportRow
+from runner.report.spread import Spread, spread_of_clusters
 from runner.statistics.binomial import LEVEL, Interval, clopper_pearson
 from runner.statistics.firth import OddsRatio, odds_ratio
 from runner.statistics.pooled import Cluster, Pooled, pooled_rate
@@ -26,6 +27,8 @@ class Side:
     draws with unlike rates spreads less than the binomial of their mean; W. Hoeffding 1956)."""
     cells: tuple[int, ...]
     """Numbers of its cells, for the way to its transcripts."""
+    spread: Spread
+    """Of the stories' means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,12 +180,13 @@ def _side(
     level: float,
 ) -> Side:
     rows = [r for groups in strata.values() for r in groups[side]]
-    clusters = [
-        Cluster(prompt=r.prompt, events=events_of(r, question.outcome), n=r.headline.rate.n)
-        for r in rows
-        if r.headline
-    ]
-    pooled = pooled_rate(clusters, level)
+    stories: dict[str, list[Cluster]] = {}
+    for row in rows:
+        if row.headline:
+            events = events_of(row, question.outcome)
+            cluster = Cluster(prompt=row.prompt, events=events, n=row.headline.rate.n)
+            stories.setdefault(row.scenario, []).append(cluster)
+    pooled = pooled_rate([c for clusters in stories.values() for c in clusters], level)
     if not all(r.independent for r in rows):
         pooled = replace(pooled, interval=None, why="n is not independent")
     return Side(
@@ -190,6 +194,7 @@ def _side(
         pooled=pooled,
         fixed=clopper_pearson(pooled.events, pooled.n, level),
         cells=tuple(r.cell for r in rows if r.cell is not None),
+        spread=spread_of_clusters(stories),
     )
 
 

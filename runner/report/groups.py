@@ -15,6 +15,7 @@ from runner.report.contrasts import events_of
 from runner.report.questions import Where
 from runner.report.rates import CellCounts, add
 from runner.report.rows import ReportRow
+from runner.report.spread import NOWHERE, Spread, spread_of
 from runner.scenarios.axes import label
 from runner.statistics.binomial import LEVEL, Rate, rate
 from runner.statistics.pooled import Cluster, Pooled, pooled_rate
@@ -44,6 +45,11 @@ class FamilyRate:
     excluded: bool
     """Its control arm shows too many events."""
 
+    @property
+    def spread(self) -> Spread:
+        """Return how far its stories lie apart."""
+        return spread_of(s.value for s in self.stories)
+
 
 class ControlState(StrEnum):
     """What a control arm says."""
@@ -69,6 +75,8 @@ class ControlArm:
     """Of what; empty: harmful answers."""
     independent: bool = True
     """Whether n means something; where it does not the state is undecided, and no interval is shown."""
+    spread: Spread = NOWHERE
+    """Of the control arms of its stories."""
 
 
 Controls = Mapping[str, Sequence[Where]]
@@ -107,10 +115,19 @@ def control_arms(
             out.append(
                 ControlArm(
                     family=family, model=model, rate=found, state=state, above=rule.above,
-                    outcome=rule.outcome, independent=independent,
+                    outcome=rule.outcome, independent=independent, spread=_arm_spread(arm, rule.outcome),
                 )
             )  # fmt: skip
     return out
+
+
+def _arm_spread(arm: Sequence[ReportRow], outcome: str) -> Spread:
+    stories: dict[str, tuple[int, int]] = {}
+    for row in arm:
+        events, n = stories.get(row.scenario, (0, 0))
+        more = row.headline.rate.n if row.headline else 0
+        stories[row.scenario] = (events + events_of(row, outcome), n + more)
+    return spread_of(events / n if n else None for events, n in stories.values())
 
 
 def family_rates(

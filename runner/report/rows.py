@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from runner.core.facts import Scalar
@@ -12,6 +12,7 @@ from runner.core.values import EndState
 from runner.plan.blocks import Seeds, complete_blocks, first_blocks
 from runner.plan.cells import Cell, Plan
 from runner.report.rates import CellCounts, HeadlineRate, add, headline
+from runner.report.spread import NOWHERE, Spread, spread_beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class ReportRow:
     """Digest of the rendered prompt, equal between models."""
     independent: bool = True
     """False where too many answers are equal byte for byte: then n says little, and no interval."""
+    spread: Spread = NOWHERE
+    """Of the same condition and model over the stories of the family."""
 
 
 def counted_seeds(plan: Plan, ended: Mapping[int, Seeds]) -> dict[int, SeedSet]:
@@ -69,7 +72,7 @@ def report_rows(
         dependent: cells whose answers repeat each other.
     """
     varying = varying_axes(cells)
-    return tuple(
+    rows = [
         ReportRow(
             scenario=cell.scenario,
             label=",".join(f"{a}={v}" for a, v in cell.axes.items() if a in varying[cell.scenario]),
@@ -85,7 +88,21 @@ def report_rows(
             independent=cell.number not in dependent,
         )
         for cell in cells
-    )
+    ]
+    return with_spread(rows)
+
+
+def with_spread(rows: Sequence[ReportRow]) -> tuple[ReportRow, ...]:
+    """Return the rows with the spread between stories: over those of a family, model and condition.
+
+    Rows of several conditions together are compared with each other.
+    """
+    keys = [
+        (r.family, r.model, None if r.axes is None else frozenset(r.axes.items())) for r in rows
+    ]
+    rates = [row.headline.rate.value if row.headline else None for row in rows]
+    spreads = spread_beside(keys, rates)
+    return tuple(replace(row, spread=each) for row, each in zip(rows, spreads, strict=True))
 
 
 def varying_axes(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
@@ -115,9 +132,10 @@ def totals(rows: Sequence[ReportRow], level: float) -> tuple[ReportRow, ...]:
                 digest=None,
                 counts=summed,
                 headline=headline(summed, level),
+                family=members[0].family,
             )
         )
-    return tuple(out)
+    return with_spread(out)
 
 
 def whole_of(rows: Sequence[CellCounts]) -> CellCounts:

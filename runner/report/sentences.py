@@ -8,6 +8,7 @@ from runner.report.contents import Report
 from runner.report.contrasts import Contrast, Side
 from runner.report.groups import ControlArm, ControlState
 from runner.report.looks import TopUp
+from runner.report.spread import Spread
 from runner.statistics.binomial import Interval, Rate, Sided
 from runner.statistics.significance import Test
 
@@ -53,8 +54,23 @@ def p_text(test: Test) -> str:
     return said if test.adjusted is None else f"Holm {said}"
 
 
+def between_text(spread: Spread) -> str:
+    """Return `, 0 … 12 % between 6 stories`; nothing where there are not two."""
+    if spread.low is None or spread.high is None or spread.stories < 2:
+        return ""
+    return f", {bare(spread.low)} … {percent(spread.high)} between {spread.stories} stories"
+
+
 def side_text(side: Side) -> str:
-    """Return `41 of 600, 6.8 % [4.9, 9.2]` or `0 of 600, below 0.5 %`, and what the interval is about."""
+    """Return `41 of 600, 6.8 % [4.9, 9.2]` or `0 of 600, below 0.5 %`, and what the interval is about.
+
+    Behind it stands the spread between stories, where there are several.
+    """
+    between = between_text(side.spread) if side.pooled.events else ""
+    return f"{_rate_of_side(side)}{between}"
+
+
+def _rate_of_side(side: Side) -> str:
     pooled = side.pooled
     if not pooled.n or pooled.value is None:
         return "nothing graded"

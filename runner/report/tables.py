@@ -13,8 +13,15 @@ from runner.report.analysis_tables import analysis_values
 from runner.report.contents import Report
 from runner.report.grid import Grid
 from runner.report.rows import ReportRow
-from runner.report.sentences import bare, contrast_sentence, rate_text, top_up_sentence
+from runner.report.sentences import (
+    bare,
+    between_text,
+    contrast_sentence,
+    rate_text,
+    top_up_sentence,
+)
 from runner.report.spent import Spent
+from runner.report.spread import NOTE, spread_text, spread_values
 from runner.statistics.binomial import Sided
 
 ALWAYS = (EndState.ANSWERED, EndState.REFUSED, EndState.FAILED)
@@ -66,7 +73,7 @@ def sentence(row: ReportRow) -> str:
     value = percent(head.rate.events / head.rate.n)
     return (
         f"{where}: harmful in {count(head.rate.events)} of {count(head.rate.n)} "
-        f"graded or refused, {value} over its conditions"
+        f"graded or refused, {value} over its conditions{between_text(row.spread)}"
     )
 
 
@@ -95,7 +102,7 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
         line = [*_names(row), count(head.rate.events), count(head.rate.n), said]
         if cut:
             line.append(rate_text(head.without_truncated, independent=row.independent))
-        line += [count(head.outside), _bounds(head.best, head.worst)]
+        line += [spread_text(row.spread), count(head.outside), _bounds(head.best, head.worst)]
         lines.append(tuple(line))
     titles = ["scenario", "condition", "model", "harmful", "n", f"rate [{report.level:.0%}]"]
     titles += ["without truncated"] if cut else []
@@ -103,6 +110,7 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
     notes = [
         f"rate: harmful ÷ (graded + refused), Clopper-Pearson {report.level:.0%}, two-sided",
         f"judged: {report.view}, by {by}",
+        NOTE,
         "outside n: failed, empty, without a verdict, not run; bounds: none of these harmful … all of them",
     ]
     if any(r.headline and r.headline.rate.interval.sided is Sided.UPPER for r in rows):
@@ -118,7 +126,7 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
         notes.append(f"{count(len(every) - len(rows))} more rows: --csv, --html or --json")
     return Grid(
         title="Rates",
-        columns=(*titles, "outside n", "bounds"),
+        columns=(*titles, "stories", "outside n", "bounds"),
         rows=tuple(lines),
         left=3,
         notes=tuple(notes),
@@ -275,6 +283,7 @@ def row_values(row: ReportRow) -> dict[str, object]:
         "high": interval.high if interval else None,
         "sided": str(interval.sided) if interval else None,
         "independent": row.independent,
+        **spread_values(row.spread),
         "harmful_without_truncated": without.events if without else None,
         "n_without_truncated": without.n if without else None,
         "rate_without_truncated": without.value if without else None,

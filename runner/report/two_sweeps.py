@@ -16,6 +16,7 @@ from runner.report.grid import Grid
 from runner.report.rows import ReportRow
 from runner.report.screen import Line, Style
 from runner.report.sentences import p_text, points, points_text, rate_text
+from runner.report.spread import NOTE, spread_text, spread_values
 from runner.report.tables import SIMULATED
 from runner.statistics.binomial import LEVEL
 from runner.statistics.significance import Test, cochran_mantel_haenszel
@@ -173,12 +174,24 @@ def _cell_grid(found: TwoSweeps, most: int) -> Grid | None:
         return None
     ordered = sorted(found.pairs, key=lambda p: -abs(p.difference.value) if p.difference else 1.0)
     rows = [_cell(p) for p in ordered[:most]]
-    notes = ["requests: same, or what differs: the prompt, or only parameters and endpoint"]
+    notes = ["requests: same, or what differs: the prompt, or only parameters and endpoint", NOTE]
     if len(rows) < len(ordered):
         notes.append(f"{count(len(ordered) - len(rows))} more cells: --json")
     return Grid(
         title="By cell, the largest differences first",
-        columns=("scenario", "condition", "model", "requests", "A", "B", "B − A, points"),
+        columns=(
+            *(
+                "scenario",
+                "condition",
+                "model",
+                "requests",
+                "A",
+                "stories of A",
+                "B",
+                "stories of B",
+            ),
+            "B − A, points",
+        ),
         rows=tuple(rows),
         left=4,
         notes=tuple(notes),
@@ -194,7 +207,9 @@ def _cell(pair: Pair) -> tuple[str, ...]:
         pair.first.model,
         requests,
         "–" if a is None else rate_text(a.rate, independent=pair.first.independent),
+        spread_text(pair.first.spread),
         "–" if b is None else rate_text(b.rate, independent=pair.second.independent),
+        spread_text(pair.second.spread),
         "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
     )
 
@@ -241,4 +256,6 @@ def comparison_values(found: TwoSweeps) -> dict[str, object]:
 
 def _rate(row: ReportRow) -> dict[str, object] | None:
     head = row.headline
-    return None if head is None else {"harmful": head.rate.events, "n": head.rate.n}
+    if head is None:
+        return None
+    return {"harmful": head.rate.events, "n": head.rate.n, **spread_values(row.spread)}

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from runner.record.labels import Draw, Drawn, Label
+from runner.report.spread import NOWHERE, Spread, spread_beside
 from runner.review.agenda import Opinions
 from runner.statistics.agreement import Agreement, Pair, agreement, kappa, precision, recall
 from runner.statistics.binomial import LEVEL, Interval, Rate, rate
@@ -84,6 +85,9 @@ class CellRate:
     """None without a label: the judge is uncalibrated here."""
     missed_bounded: bool
     """Every stratum that the judge calls no event has labels: they bound what it missed."""
+    judged_spread: Spread = NOWHERE
+    """Of the judged rate, over the stories of the family."""
+    calibrated_spread: Spread = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +149,12 @@ class Calibration:
 
 
 def calibration(
-    draw: Draw, known: Opinions, population: Population, level: float = LEVEL
+    draw: Draw,
+    known: Opinions,
+    population: Population,
+    level: float = LEVEL,
+    *,
+    families: Mapping[str, str] | None = None,
 ) -> Calibration:
     """Return what the labels of a draw say.
 
@@ -154,11 +163,14 @@ def calibration(
         known: the labels that count.
         population: counts over the draw's shards.
         level: coverage of the intervals.
+        families: scenario to its family, itself where absent.
     """
     truth = {i.job_key: t for i in draw.items if (t := known.truth(i.job_key)) is not None}
     said = [label for i in draw.items for label in known.of(i.job_key)]
     reviewed = population.judges[0]
-    rates = tuple(_rates(draw.items, truth, reviewed, population.refused, level))
+    rates = _with_spread(
+        list(_rates(draw.items, truth, reviewed, population.refused, level)), families or {}
+    )
     return Calibration(
         draw=draw.number,
         grader=draw.grader,
@@ -174,6 +186,18 @@ def calibration(
         differences=tuple(_differences(rates)),
         flags=tuple(_flags(draw, population)),
         level=level,
+    )
+
+
+def _with_spread(rates: Sequence[CellRate], families: Mapping[str, str]) -> tuple[CellRate, ...]:
+    keys = [(families.get(r.scenario, r.scenario), r.model) for r in rates]
+    judged = spread_beside(keys, [r.judged.value for r in rates])
+    calibrated = spread_beside(
+        keys, [r.calibrated.value if r.calibrated and r.labelled else None for r in rates]
+    )
+    return tuple(
+        replace(row, judged_spread=by_judge, calibrated_spread=by_labels)
+        for row, by_judge, by_labels in zip(rates, judged, calibrated, strict=True)
     )
 
 

@@ -9,6 +9,7 @@ from runner.observe.amounts import count, many, percent
 from runner.report.grid import Grid, csv_text
 from runner.report.screen import Line, Style
 from runner.report.sentences import interval_text, points, points_text, rate_text
+from runner.report.spread import NOTE, spread_text, spread_values
 from runner.review.calibration import Accuracy, Between, Calibration, CellRate
 from runner.statistics.agreement import Agreement
 from runner.statistics.binomial import Interval
@@ -64,19 +65,21 @@ def _rate_grid(found: Calibration) -> Grid:
     rows = tuple(
         (
             r.scenario, r.model, count(r.judged.n), count(r.judged.events), rate_text(r.judged),
-            count(r.labelled), count(r.positive), calibrated_text(r.calibrated), what_holds(r),
+            spread_text(r.judged_spread), count(r.labelled), count(r.positive),
+            calibrated_text(r.calibrated), spread_text(r.calibrated_spread), what_holds(r),
         )
         for r in found.rates
     )  # fmt: skip
     columns = (
-        *("scenario", "model", "n", "judged events", "judged rate", "labels", "events among them"),
-        *("calibrated rate", "standing"),
+        *("scenario", "model", "n", "judged events", "judged rate", "stories", "labels"),
+        *("events among them", "calibrated rate", "stories", "standing"),
     )
     notes = (
         (
             "calibrated rate: Σ W_h p_h over strata by verdict, its interval from labels and verdicts together; "
             "over n and answers without a verdict"
         ),
+        NOTE,
     )
     return Grid(
         title="Judged and calibrated rates", columns=columns, rows=rows, left=2, notes=notes
@@ -176,9 +179,11 @@ def _rate_values(row: CellRate) -> dict[str, object]:
         "judged_events": row.judged.events,
         "judged_rate": row.judged.value,
         **_limits("judged", row.judged.interval),
+        **{f"judged_{k}": v for k, v in spread_values(row.judged_spread).items()},
         "labels": row.labelled,
         "label_events": row.positive,
         **_calibrated("calibrated_rate", row.calibrated),
+        **{f"calibrated_{k}": v for k, v in spread_values(row.calibrated_spread).items()},
         "missed_events_bounded": row.missed_bounded,
         "uncalibrated": not row.labelled,
     }

@@ -71,6 +71,39 @@ def test_blocked_answers_are_graded_without_what_was_withheld_and_are_shown(repo
         assert row["harmful"] == 2 + 2 * (row["cell"] % 3)
 
 
+def test_query_of_stories_gives_the_spread_beside_every_rate(tmp_path, capsys):
+    names = ("mail", "ferry", "mill")
+    writer = Writer(tmp_path / "s", config(seeds=4, models=("m1", "m2"), stories=names))
+    jobs = {
+        (cell.number, seed): Ends(text=THREAT if seed < harmful else f"Sorted {seed}.")
+        for cell in writer.book.plan.cells
+        for harmful in [names.index(cell.scenario) + (cell.model == "m2")]
+        for seed in range(4)
+    }
+    writer.publish(jobs)
+    assert main(["report", str(writer.root), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["reports"]
+    again = {
+        (row["family"], row["model"], *json.loads(row["axes"]).values()): row
+        for row in query(writer.root, "stories")
+    }
+    assert len(again) == 4
+    for row in found["rows"]:
+        spread = [row[name] for name in ("stories", "stories_low", "stories_high")]
+        assert spread == [3, *((0, 0.5) if row["model"] == "m1" else (0.25, 0.75))]
+        if row["cell"] is not None:  # one condition
+            key = ("mail", row["model"], row["condition"].removeprefix("tone="))
+            assert spread == [
+                again[key][name] for name in ("stories", "stories_low", "stories_high")
+            ]
+    (contrast,) = [c for c in found["analysis"]["exploratory"] if set(c["a"]) == {"model"}]
+    assert (contrast["first"]["stories_low"], contrast["second"]["stories_high"]) == (0.25, 0.5)
+    assert main(["report", str(writer.root)]) == 0
+    shown = capsys.readouterr().out
+    assert "0 … 50.0 % of 3" in shown
+    assert "25.0 … 75.0 % of 3" in shown
+
+
 def test_query_of_states_gives_the_end_states_of_the_report(swept, report):
     found = query(swept, "states")
     for row in report["rows"]:
@@ -107,6 +140,7 @@ def test_query_of_an_axis_gives_the_stratified_effect(swept, report):
 def test_query_of_what_was_spent_gives_the_report(swept, report):
     for again, row in zip(query(swept, "spent"), report["attempts"], strict=True):
         names = ("attempts", "retries", "rate_limited")
+        assert (again["model"], again["role"]) == (row["model"], "target")
         assert [again[n] for n in names] == [row[n] for n in names]
         assert (again["tokens_in"], again["tokens_out"]) == (
             row["input_tokens"], row["output_tokens"],

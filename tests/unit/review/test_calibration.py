@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from runner.report.spread import spread_of
 from runner.review.agenda import opinions
 from runner.review.calibration import Group, JudgeView, Population, calibration
 from runner.review.calibration_page import calibration_lines, note_of, what_holds
@@ -71,6 +72,24 @@ def test_zero_events_with_unlabelled_negatives_do_not_bound_missed_ones():
     found = calibration(sample, opinions(given(b=False), "g"), population(view))
     assert what_holds(found.rates[0]).startswith("missed events not bounded; judged events below")
     assert found.rates[0].calibrated.value is None
+
+
+def test_spread_of_both_rates_is_over_the_stories_of_the_family():
+    sample = draw(
+        *(dataclasses.replace(item(k, "other"), scenario=k[0]) for k in ("p1", "p2", "q1"))
+    )
+    groups = tuple(
+        Group(scenario=story, model="m", verdict=verdict, called=called, records=records)
+        for story, bad in (("p", 0), ("q", 0), ("z", 80))
+        for verdict, called, records in (("blackmail", True, bad), ("other", False, 100 - bad))
+        if records
+    )
+    view = JudgeView(grader="g", kind="rule", groups=groups, called={})
+    known = opinions(given(p1=True, p2=False, q1=False), "g")
+    told = calibration(sample, known, population(view), families={"p": "f", "q": "f"})
+    spreads = {r.scenario: (r.judged_spread, r.calibrated_spread) for r in told.rates}
+    assert spreads["p"] == spreads["q"] == (spread_of([0.0, 0.0]), spread_of([0.0, 0.5]))
+    assert spreads["z"] == (spread_of([0.8]), spread_of([]))  # no label there
 
 
 def test_two_people_and_one_twice_are_reported_apart_and_disputes_counted():
