@@ -31,12 +31,13 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     from runner.pipeline.command import Placement, run_sweep
+    from runner.pipeline.patience import when_there
     from runner.pipeline.prepare import read_configuration
     from runner.record.place import Place
 
     directory = Place(args.directory)
     return run_sweep(
-        asyncio.run(read_configuration(directory, args.overrides)),
+        asyncio.run(when_there(lambda: read_configuration(directory, args.overrides))),
         directory,
         choices_of(args),
         Placement(workers=args.workers, address=args.address),

@@ -9,6 +9,7 @@ RunnerError
 ├─ AbortSweepError      nothing further can succeed (key, model) exit 4
 │   └─ BackendError     Ray cannot be started or joined, or its workers cannot run
 ├─ StorageError         the output store refused or is full      exit 6
+│   └─ StoreAwayError   it cannot be reached or throttles: it may come back
 └─ FencedError          this process no longer holds the sweep   exit 3
 
 Rules for a new error: keep it picklable (positional arguments or defaulted keywords only), and
@@ -93,3 +94,7 @@ class StorageError(RunnerError):
     """The output store or the journal's disk refused a write (full, read-only, not reachable)."""
 
     exit_code = EXIT_STORAGE
+
+
+class StoreAwayError(StorageError):
+    """The object store does not answer, throttles or fails: the same call may succeed later."""

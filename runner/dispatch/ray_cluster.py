@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import ray
@@ -43,6 +45,9 @@ class RayCluster:
     owned: bool
     """This process started it, and ends it."""
     local: bool
+    streams: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """Holds standard output back: Ray's listener prints there what happens to processes of the
+    cluster, whatever `log_to_driver` says, and it belongs to what a command says (`--json`)."""
 
     @classmethod
     def connect(cls, address: str | None, workers: int) -> RayCluster:
@@ -60,7 +65,9 @@ class RayCluster:
             _start(workers)
         else:
             _join(address)
-        return cls(owned=True, local=address is None)
+        cluster = cls(owned=True, local=address is None)
+        cluster.streams.enter_context(contextlib.redirect_stdout(sys.stderr))
+        return cluster
 
     def coordinator(self) -> Actor:
         """Make the coordinator actor: on the driver's node, since it is of no use without it."""
@@ -97,6 +104,7 @@ class RayCluster:
         """Leave; ends a Ray that this process started."""
         if self.owned:
             ray.shutdown()
+        self.streams.close()
 
 
 def _remote(kind: type) -> _ActorClass:

@@ -32,6 +32,7 @@ from runner.observe.console import Console, print_lines
 from runner.observe.outcome import Outcome, final_lines
 from runner.observe.progress import Progress, saved, spent
 from runner.pipeline.estimating import estimates_of, refuse_unasked, refuse_unpriced
+from runner.pipeline.patience import when_there
 from runner.pipeline.prepare import Choices, Counts, Prepared, prepare
 from runner.pipeline.steering import lines as changes
 from runner.pipeline.sweep import SessionEnd, run_session, sigterm_as_ctrl_c
@@ -91,7 +92,9 @@ def run_sweep(
         raise ConfigError(*problems)
     try:
         with sigterm_as_ctrl_c():
-            prepared = asyncio.run(prepare(config, directory, choices, source=source))
+            prepared = asyncio.run(
+                when_there(lambda: prepare(config, directory, choices, source=source))
+            )
             return _run(prepared, choices, placement, closing)
     except KeyboardInterrupt:
         again = "nothing that was recorded or answered is lost. Run the same command again"
@@ -119,7 +122,7 @@ def _run(
     placement = fed
     end: SessionEnd | None = None
     if prepared.counts.owed or not prepared.released:
-        asyncio.run(prepared.directory.prove_fence())
+        asyncio.run(when_there(prepared.directory.prove_fence))
         end = asyncio.run(_session(prepared, placement, clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
             raise AbortSweepError(_stopped(end, prepared.book.config))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
@@ -31,7 +32,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore as Handle
 from obstore.store import from_url
 
-from runner.core.errors import ConfigError, StorageError
+from runner.core.errors import ConfigError, StorageError, StoreAwayError
 from runner.core.seams import KeyExistsError, KeyMissingError
 from runner.record.layout import checked_key
 
@@ -43,6 +44,10 @@ CONNECT_S = 5
 RETRY_S = 10
 """How long obstore tries one call again: below the lease, so that a worker hears of trouble."""
 PROBE = ".probe/"
+_STATUS = re.compile(r"status code: (\d{3})")
+_REFUSED = frozenset({401, 403})
+"""Answers to a listing that obstore does not call by their name."""
+_AWAY = frozenset({408, 429, 500, 502, 503, 504})
 _TRIES = 5
 """Of a conditional put that ended in a conflict without an object."""
 
@@ -50,8 +55,8 @@ _TRIES = 5
 class ObjectStore:
     """Objects below a URL such as `s3://bucket/sweeps/x`.
 
-    Every method raises StorageError where the store refuses or cannot be reached, and ValueError
-    for a key that is no plain relative path.
+    Every method raises StorageError where the store refuses, StoreAwayError where it cannot be
+    reached, throttles or fails, and ValueError for a key that is no plain relative path.
 
     Raises:
         ConfigError: in the constructor, for a URL that no object store has.
@@ -197,21 +202,29 @@ class ObjectStore:
             raise KeyExistsError(key) from error
         except FileNotFoundError as error:
             raise KeyMissingError(key) from error
-        except (UnauthenticatedError, PermissionDeniedError) as error:
-            msg = (
-                f"{at}: refused ({_first_line(error)}). Check the credentials in the environment "
-                "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, …) and the rights they give"
-            )
-            raise StorageError(msg) from None
         except TimeoutError:
             msg = f"{at}: no answer from the store; nothing recorded is lost"
-            raise StorageError(msg) from None
+            raise StoreAwayError(msg) from None
         except (BaseError, OSError, ValueError) as error:
-            if "NoSuchBucket" in str(error):
-                msg = f"{at}: no such bucket; make it, or choose another `output`"
-                raise StorageError(msg) from None
-            msg = f"{at}: {_first_line(error)}; nothing recorded is lost"
-            raise StorageError(msg) from None
+            raise _told(error, at) from None
+
+
+def _told(error: Exception, at: str) -> StorageError:
+    """Return what a failed call means: refused for good, or away for now."""
+    text = str(error)
+    found = _STATUS.search(text)
+    status = int(found.group(1)) if found else None
+    if isinstance(error, UnauthenticatedError | PermissionDeniedError) or status in _REFUSED:
+        msg = (
+            f"{at}: refused ({_first_line(error)}). Check the credentials in the environment "
+            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, …) and the rights they give"
+        )
+        return StorageError(msg)
+    if "NoSuchBucket" in text:
+        return StorageError(f"{at}: no such bucket; make it, or choose another `output`")
+    away = status in _AWAY or "HTTP error" in text
+    kind = StoreAwayError if away else StorageError
+    return kind(f"{at}: {_first_line(error)}; nothing recorded is lost")
 
 
 def _plain_http(environ: Mapping[str, str]) -> bool:

@@ -35,7 +35,10 @@ def test_driver_and_then_the_store_killed_every_job_once_and_the_readers_agree(
         driver.wait()
 
         before = server.stats()["total"]
+        s3_server.kill()  # away when the next session starts: it waits
         driver = sweep.start()
+        sweep.until(lambda: "Waiting for it" in sweep.screen)
+        s3_server.start()
         sweep.until_calls(before + 100)
         s3_server.kill()  # in the middle of uploads: what is answered waits in the journal
         sweep.until_calls(before + 140)

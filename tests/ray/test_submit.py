@@ -72,6 +72,9 @@ def test_submitted_sweep_is_followed_stopped_by_its_directory_and_continued(
             assert first.poll() is None, first.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        server.configure(
+            latency_s=4.0, answer_bytes=200
+        )  # so that it still runs when it is stopped
         second = _submit(tmp_path, cluster, str(output), "--detach")
         told = second.communicate(timeout=60)[0]
         assert second.returncode == 0, told
