@@ -1,8 +1,8 @@
 """What a worker may spend, what it has set aside, and what its next call may cost. Pure.
 
 A call sets money and tokens aside before it is sent and settles with what it cost when its outcome
-is durable. Until ten answers of a model are known, a call sets aside the most it can cost: its
-prompt at three characters a token and `max_tokens` of output. From then on the mean of what calls
+is durable. Until ten answers of a model are known, and as many as are still on the wire, a call sets
+aside the most it can cost: its prompt at three characters a token and `max_tokens` of output. From then on the mean of what calls
 counted plus three standard deviations, if that is less: so a worker near the limit still uses what
 is left, and the limit is not overshot by more than calls on the wire cost above that.
 
@@ -85,8 +85,14 @@ class CallCost:
         """Return what calls usually cost at most, where that is known and less."""
         return ceiling if self._usual is None else ceiling.least(self._usual)
 
-    def answered(self, counted: Amount) -> None:
-        """Learn from an answer."""
+    def answered(self, counted: Amount, on_the_wire: int) -> None:
+        """Learn from an answer.
+
+        Args:
+            counted: what it came to.
+            on_the_wire: calls without an answer yet. Short answers come first: ten of a hundred that
+                were sent together say nothing of the others.
+        """
         usd, tokens = counted
         self._seen = seen = self._seen + 1
         off_usd, off_tokens = usd - self._mean_usd, tokens - self._mean_tokens
@@ -94,7 +100,7 @@ class CallCost:
         self._mean_tokens += off_tokens / seen
         self._squares_usd += off_usd * (usd - self._mean_usd)
         self._squares_tokens += off_tokens * (tokens - self._mean_tokens)
-        if seen >= ENOUGH:
+        if seen >= max(ENOUGH, on_the_wire):
             self._usual = Amount(
                 self._mean_usd + DEVIATIONS * sqrt(self._squares_usd / seen),
                 self._mean_tokens + DEVIATIONS * sqrt(self._squares_tokens / seen),
@@ -160,7 +166,7 @@ class Payer:
         """Take in what a call counted, once that is durable; failures tell nothing of the next."""
         self.allowance.settle(reserved, counted)
         if answered:
-            self.cost.answered(counted)
+            self.cost.answered(counted, self.allowance.open)
             self.latest = self.cost.usual(self.latest)
 
     def affords(self) -> bool:

@@ -21,14 +21,24 @@ def test_call_at_first_sets_aside_the_most_that_it_can_cost():
 def test_call_after_ten_answers_sets_aside_the_mean_and_three_deviations():
     cost = CallCost(tariff=TARIFF, max_tokens=1000)
     for usd in [0.001, 0.003] * 5:
-        cost.answered(Amount(usd, 100))
+        cost.answered(Amount(usd, 100), on_the_wire=10)
     assert cost.reserve(3000, 0.0) == pytest.approx((0.002 + 3 * 0.001, 100))
+
+
+def test_answers_are_believed_once_they_are_as_many_as_the_calls_on_the_wire():
+    # A hundred calls sent together: the short ones answer first, and the long ones cost ten times that.
+    cost = CallCost(tariff=TARIFF, max_tokens=1000)
+    ceiling = cost.reserve(3000, 0.0)
+    for n, usd in enumerate([0.001] * 50 + [0.010] * 50):
+        cost.answered(Amount(usd, 100), on_the_wire=99 - n)
+        assert (cost.reserve(3000, 0.0) == ceiling) == (n < 49)
+    assert cost.reserve(3000, 0.0)[0] >= 0.010
 
 
 def test_call_never_sets_aside_more_than_it_can_cost():
     cost = CallCost(tariff=TARIFF, max_tokens=100)
     for usd in [0.0, 1.0] * 5:
-        cost.answered(Amount(usd, 100_000))
+        cost.answered(Amount(usd, 100_000), on_the_wire=0)
     assert cost.reserve(300, 0.0) == pytest.approx((100 * 2.5e-6 + 100 * 10e-6, 200))
 
 
