@@ -80,6 +80,8 @@ class Board:
         rate = self._rate(now, ended)
         owed = table.plan.jobs - ended
         beats = [w.beat for w in table.workers.values()]
+        groups = () if quotas is None else quotas.progress(now)
+        away = bool(groups) and all(q.breaker != "closed" for q in groups)
         return Progress(
             sweep=self.sweep,
             directory=self.directory,
@@ -94,7 +96,8 @@ class Board:
             models=tuple(models),
             actors=tuple(actors),
             rate_per_s=rate,
-            eta_s=owed / rate if rate > 0 else None,
+            # Nobody knows when an endpoint will be back.
+            eta_s=owed / rate if rate > 0 and not away else None,
             elapsed_s=now - self.started_at,
             started=self.started,
             workers=sum(not w.lost for w in table.workers.values()),
@@ -106,7 +109,7 @@ class Board:
             memory_bytes=sum(b.vitals.memory_bytes for b in beats),
             lost_calls=lost_calls,
             stopped_models=dict(table.stopped),
-            quotas=() if quotas is None else quotas.progress(now),
+            quotas=groups,
             budget=budget or BudgetProgress(),
         )
 
@@ -117,14 +120,17 @@ class Board:
 
     def _model(self, table: LeaseTable, model: str, dead: int) -> ModelProgress:
         tally = self.tally(table, model)
-        unpublished = sum(w.beat.unpublished.get(model, 0) for w in table.workers.values())
+        # What was published since a worker's last heartbeat is in both counts: once is enough.
+        unpublished = sum(
+            max(0, w.beat.unpublished.get(model, 0) - w.listed[model])
+            for w in table.workers.values()
+        )
         return ModelProgress(
             name=model,
             planned=table.planned(model),
             done=table.done(model) - dead,
             failed=dead,
-            # What was published since a worker's last heartbeat is in both counts: once is enough.
-            unpublished=min(unpublished, table.leased(model)),
+            unpublished=unpublished,
             in_flight=tally.in_flight,
             waiting=tally.waiting,
             requests=tally.requests,

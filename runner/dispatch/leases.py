@@ -44,6 +44,8 @@ class WorkerView:
     """In the order of granting."""
     alone: Job | None = None
     """Runs this suspect and nothing beside it."""
+    listed: Counter[str] = field(default_factory=Counter[str])
+    """Published jobs that its last heartbeat still holds, per model: it will hear of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,7 @@ class LeaseTable:
 
     def _adopt(self, view: WorkerView, held: Iterable[Job]) -> tuple[Job, ...]:
         revoke: list[Job] = []
+        view.listed.clear()
         for job in held:
             owner = self._owner.get(job)
             if owner == view.incarnation:
@@ -190,6 +193,8 @@ class LeaseTable:
                     for a in self.carried.get(job, ())
                 )
             else:
+                if owner is None and self.is_ended(job):
+                    view.listed[self.plan.cell(job.cell).model] += 1
                 revoke.append(job)
                 continue
             if view.leases[job].recalled:
@@ -294,7 +299,9 @@ class LeaseTable:
                 owner = self._owner.pop(job, None)
                 if owner is not None:
                     self._leased[model] -= 1
-                    self.workers[owner].leases.pop(job, None)
+                    view = self.workers[owner]
+                    view.leases.pop(job, None)
+                    view.listed[model] += 1
                 if seed not in ended:
                     ended.add(seed)
                     self._done[model] += seed in planned
