@@ -351,10 +351,7 @@ class Authority:
                 ledger.resolved_output - ledger.accepted_output,
             )
             pool.flow.pending(model, account.held())
-            pool.flow.report(
-                worker, model, in_flight=ledger.in_flight, elapsed_s=ledger.elapsed_s, started=0
-            )
-            pool.flow.rebase()
+            pool.flow.begin(worker, model, in_flight=ledger.in_flight, elapsed_s=ledger.elapsed_s)
 
     def _advance(self, now: float) -> None:
         wanted = now - self._starved_at < RECENT_S

@@ -33,6 +33,8 @@ REPORT_LAG_S = 1.5
 MOST = 2.0
 """Admissions are never faster than this multiple of the steady ones, or a cold start would begin
 all answers at once, and they would end together too."""
+FLOOR = 0.5
+"""Of the mean of ended answers: no fewer tokens are expected of an answer, whatever was counted."""
 SMOOTH = 0.3
 """Weight of a new fit: what runs is counted by it, and must not jump."""
 
@@ -97,6 +99,10 @@ class _Model:
     """Summed over what runs, when its worker reported it."""
     moments: float = 0.0
     """Summed over what runs: when its worker reported it."""
+    before: float = 0.0
+    """Answers that ran when their worker was first heard of: what they had then is history."""
+    before_s: float = 0.0
+    """For how long they had run by then, summed up."""
     pending: int = 0
     """Permits granted and neither used nor ended."""
     starts: float = 0.0
@@ -111,7 +117,7 @@ class _Model:
         The mean of ended answers alone would be far too low at first, since short ones end first;
         this is the estimate for exponentially distributed lengths that counts what still runs.
         """
-        return max(1.0, self.made / self.fit.n)
+        return max(1.0, self.made / self.fit.n, FLOOR * self.fit.y / self.fit.n)
 
     def replace(self, worker: str, new: _Running | None) -> None:
         old = self.running.pop(worker, None) or _Running()
@@ -127,11 +133,21 @@ class _Model:
         young = min(float(self.total), self.starts * self.delay)
         spent = self.elapsed + self.total * now - self.moments
         waited = self.delay * (self.total - young / 2.0)
-        return self.ended + self.speed * max(0.0, spent - waited)
+        return self.ended + self.speed * max(0.0, spent - waited) - self.history()
+
+    def history(self) -> float:
+        """Return the tokens that were produced before, by the line as it is now.
+
+        By the line of then, which after a take-over is a guess, slow answers would seem to have
+        had less than nothing since: the mean fell to 1, and up to 63 times the quota was admitted.
+        """
+        return self.speed * max(0.0, self.before_s - self.delay * self.before)
 
     def advance(self, now: float, fade: float, calm: float) -> float:
         """Move to `now`, forget by these factors, and return what was produced."""
-        n = self.fit.n
+        n, history = self.fit.n, self.history()
+        self.before, self.before_s = self.before * fade, self.before_s * fade
+        self.counted += history - self.history()  # what has ended since is known
         self.fit.fade(fade)
         self.made *= self.fit.n / n
         self.starts *= calm
@@ -190,10 +206,13 @@ class OutputFlow:
         found.replace(worker, _Running(count=in_flight, elapsed=elapsed_s, at=self.at))
         found.starts += started / STARTS_S
 
-    def rebase(self) -> None:
-        """What was produced until now is history: a worker was heard of for the first time."""
-        for model in self._models.values():
-            model.counted = model.produced(self.at)
+    def begin(self, worker: str, model: str, *, in_flight: int, elapsed_s: float) -> None:
+        """A worker was heard of for the first time: what it has produced until now is history."""
+        self.report(worker, model, in_flight=in_flight, elapsed_s=elapsed_s, started=0)
+        found = self._model(model)
+        found.before += in_flight
+        found.before_s += elapsed_s
+        found.counted = found.produced(self.at)
 
     def forget(self, worker: str) -> None:
         """The worker's requests have ended, nobody knows how."""

@@ -105,7 +105,6 @@ class Pool:
 
     def reserve(self, count: int, model: str, cost: Cost, first: float, share: float) -> None:
         """Take `count` requests of that cost off every meter, from `first` on."""
-        self.flow.pending(model, count)
         for meter, target in self.targets.items():
             rate = target.rate(self.safety.value)
             if rate is None:
@@ -116,6 +115,9 @@ class Pool:
                 self._lines[meter].reserve(amount, speed, first)
             if meter in self._mirrors and not self._produces(meter):
                 self._mirrors[meter].charge(amount)
+        # Last: at the speed that these permits leave, they would take their lines for another time
+        # than their intervals say, and for none where one answer is faster than the whole rate.
+        self.flow.pending(model, count)
 
     def give_back(self, input_tokens: float, output_tokens: float) -> None:
         """Return reserved tokens exactly (negative: charge more)."""

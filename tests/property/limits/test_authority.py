@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.limits.authority import GRACE_S, LEAD_S, Authority
 from runner.limits.bucket import CREDIT_S, DEBT_S
-from runner.limits.quota import Cost, GroupQuota, Ledger, Meter, PermitBlock
+from runner.limits.quota import Charging, Cost, GroupQuota, Ledger, Meter, PermitBlock
 from runner.limits.wallet import Ticket, Wallet
 
 NOTHING = Cost(input_tokens=0.0, output_tokens=0.0)
@@ -123,12 +124,17 @@ def test_permits_still_held_at_a_restart_are_in_no_window_beyond_the_quota(beats
         assert most_in(used, window) <= rpm / 60.0 * window * (1 + 1e-6) + 1
 
 
+@pytest.mark.parametrize("meter", [Meter.INPUT, Meter.OUTPUT])
 @settings(deadline=None)
 @given(beats=beats, limit=st.floats(10_000.0, 4e6), size=st.floats(1.0, 5000.0))
-def test_no_window_reserves_more_input_than_refill_credit_and_debt(beats, limit, size):
+def test_no_window_reserves_more_tokens_than_refill_credit_and_debt(meter, beats, limit, size):
+    """Input tokens, and output where `max_tokens` is reserved; where it is produced: `test_output.py`."""
     now = 0.0
-    authority = Authority(GroupQuota(itpm=limit), now=now)
-    cost = Cost(input_tokens=size, output_tokens=0.0)
+    quota, cost = GroupQuota(itpm=limit), Cost(input_tokens=size, output_tokens=0.0)
+    if meter is Meter.OUTPUT:
+        quota = GroupQuota(otpm=limit, charging=Charging.RESERVED)
+        cost = Cost(input_tokens=0.0, output_tokens=size)
+    authority = Authority(quota, now=now)
     wallets = [Wallet() for _ in range(4)]
     granted: list[tuple[float, float]] = []
     largest = 0.0

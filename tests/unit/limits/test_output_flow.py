@@ -16,8 +16,7 @@ def steady(*, tokens: float, seconds: float, ahead_s: float, a_second: float = 2
     flow.pending("m", round(a_second * ahead_s))
     running = round(a_second * seconds)
     n = round(a_second)
-    flow.report("w", "m", in_flight=running, elapsed_s=running * seconds / 2, started=0)
-    flow.rebase()
+    flow.begin("w", "m", in_flight=running, elapsed_s=running * seconds / 2)
     for beat in range(1, 121):
         flow.advance(float(beat), a_second * tokens)
         flow.answered(
@@ -29,6 +28,7 @@ def steady(*, tokens: float, seconds: float, ahead_s: float, a_second: float = 2
             xy=n * tokens * seconds,
         )
         flow.report("w", "m", in_flight=running, elapsed_s=running * seconds / 2, started=n)
+        flow.advance(float(beat), a_second * tokens)  # as before each grant
     return flow
 
 
