@@ -101,11 +101,13 @@ def refuse_unasked(prepared: Prepared, estimates: Sequence[ModelEstimate]) -> No
         return
     ceiling = sum(e.cost_usd_ceiling or 0.0 for e in estimates)
     others = f"; unknown for {', '.join(unknown)}" if unknown else ""
+    tokens = prepared.book.config.budget.tokens
+    beside = "" if tokens is None else f" budget.tokens={tokens} limits tokens, not dollars."
     where = shlex.quote(str(prepared.directory))
     msg = (
         f"this would cost about {money(guess)} USD (at most {money(ceiling)} with every answer at "
         f"max_tokens{others}). Look closer with runner plan, then agree to it (--yes) or "
-        f"limit it (budget.usd={ceil(guess)}). Nothing was written to {where}."
+        f"limit it (budget.usd={ceil(guess)}).{beside} Nothing was written to {where}."
     )
     raise ConfigError(msg)
 

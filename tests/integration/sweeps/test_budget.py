@@ -93,6 +93,10 @@ def test_sweep_above_twenty_dollars_is_not_asked_about_where_there_is_a_budget(
     refused = bench.run("sweep", "c.yaml")
     assert refused.code == 2
     assert "(--yes) or limit it (budget.usd=" in refused.err
+    assert "limits tokens" not in refused.err
+    tokens = bench.run("sweep", "c.yaml", "budget.tokens=1000000")
+    assert tokens.code == 2
+    assert "budget.tokens=1000000 limits tokens, not dollars" in tokens.err
     assert bench.run("sweep", "c.yaml", "budget.usd=1").code == 8
     assert api.stats()["total"] == 0  # not one call of these is sure to cost less
 
