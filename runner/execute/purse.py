@@ -192,13 +192,16 @@ class Purse:
         again, self.again = self.again, 0
         self._ends = max(self._ended, FALL * self._ends)
         self._ended = 0
+        # What a call reserves is known before the first one has been asked for.
+        reserves = self.charging is Charging.RESERVED
+        output = float(self.max_tokens) if reserves else self._mean_output
         return QuotaWord(
             ledger=self.wallet.ledger(now),
             wants=wants + again,
             held=held,
             held_until_s=self.wallet.held_until_s(now),
             ends=ceil(self._ends),
-            cost=Cost(input_tokens=self._mean_input, output_tokens=self._mean_output),
+            cost=Cost(input_tokens=self._mean_input, output_tokens=output),
             readings=parse_readings(headers, None) if headers else {},
             sizes=tuple(sizes) if self.sized else (),
         )

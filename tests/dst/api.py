@@ -40,6 +40,9 @@ JOB = re.compile(r"\[job (.*) seed (\d+)\](?: of (\w+);)?")
 
 INPUT_TOKENS = 10
 """Of any request, where input is not limited."""
+MAX_TOKENS = 10
+"""Of a call, where there is a budget (it sets twice its cost aside at first) or output is limited."""
+OUTPUT_TOKENS = 5
 STATUSES = {
     FailureKind.RATE_LIMITED: 429,
     FailureKind.OVERLOADED: 529,
@@ -83,6 +86,8 @@ class Call:
     characters: int = 0
     """Of the request's body."""
     input_tokens: int = INPUT_TOKENS
+    refused: bool = False
+    """It is a 429."""
     open: bool = True
 
 
@@ -276,6 +281,7 @@ class SimProvider:
         else:
             outcome = _failure(fault)
             paid = fault is None or fault.after_answer
+            call.refused = not paid and fault.kind is FailureKind.RATE_LIMITED
         latency = world.latency(api.habits.latency_s, tail=0.01)
         if outcome is not None and not paid:
             latency = min(latency, 0.3)
@@ -358,7 +364,7 @@ def read(body: bytes) -> Reply | Failure:
         content=tuple(blocks),
         stop_reason="end_turn" if stop == "empty" else stop,
         end_state=END_STATES[stop],
-        usage=Usage(input_tokens=value.get("in", INPUT_TOKENS), output_tokens=5),
+        usage=Usage(input_tokens=value.get("in", INPUT_TOKENS), output_tokens=OUTPUT_TOKENS),
         model="simulated",
     )
 

@@ -136,6 +136,7 @@ class Cluster:
                 lease_ttl_s=self.sweep.engine.lease_ttl_s,
                 rpm=shape.rpm,
                 itpm=shape.itpm,
+                otpm=shape.otpm,
                 shared_quota=shape.shared_quota,
                 budget_usd=self.budget_usd,
                 call_usd=CALL_USD,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.core.errors import FencedError
@@ -196,6 +196,27 @@ def _input_given_back_when_it_was_used() -> Patches:
     return {(Pool, "settle"): twice}
 
 
+def _output_that_takes_nothing() -> Patches:
+    amount = Pool._amount
+
+    def nothing(self: Pool, meter: Meter, model: str, cost: Cost) -> float:
+        return 0.0 if meter is Meter.OUTPUT else amount(self, meter, model, cost)
+
+    return {(Pool, "_amount"): nothing}
+
+
+def _output_unknown_before_the_first_call() -> Patches:
+    from runner.execute.purse import Purse
+
+    word = Purse.word
+
+    def of_the_latest(self: Purse, now: float, **rest: Any) -> Any:
+        said = word(self, now, **rest)
+        return replace(said, cost=replace(said.cost, output_tokens=self._mean_output))
+
+    return {(Purse, "word"): of_the_latest}
+
+
 def _permits_that_never_run_out() -> Patches:
     true = Wallet._resolve
 
@@ -337,6 +358,18 @@ MUTANTS = {
             what="input tokens of permits that were used are given back as if they had lapsed",
             profiles=_ALL,
             patches=_input_given_back_when_it_was_used(),
+        ),
+        Mutant(
+            name="output-for-nothing",
+            what="permits take no output tokens off the group's bucket",
+            profiles=_ALL,
+            patches=_output_that_takes_nothing(),
+        ),
+        Mutant(
+            name="output-unknown",
+            what="a worker says what calls reserve only once it has had one: the first permits take nothing",
+            profiles=_ALL,
+            patches=_output_unknown_before_the_first_call(),
         ),
         Mutant(
             name="permits-twice",

@@ -36,10 +36,10 @@ import pyarrow.parquet as pq
 
 from runner.core.values import Budget, EndState, FailureKind, Job
 from runner.limits.authority import GRACE_S, LEAD_S
-from runner.limits.bucket import CREDIT_S, DEBT_S
+from runner.limits.bucket import CREDIT_S, DEBT_S, MOST
 from runner.providers.classify import FAILURES
 from runner.record import layout
-from tests.dst.api import ANSWER, Call, SimApi
+from tests.dst.api import ANSWER, MAX_TOKENS, OUTPUT_TOKENS, Call, SimApi
 from tests.dst.disk import DiskState, SimFile
 from tests.dst.store import Mutation, StoreState
 from tests.dst.world import SimHost, SimProcess, World
@@ -92,6 +92,8 @@ class Expectation:
     """Of each quota group; 0.0: no quota."""
     itpm: float = 0.0
     """Input tokens, likewise; then every job is one call."""
+    otpm: float = 0.0
+    """Output tokens, of which a call reserves MAX_TOKENS, and keeps what its answer has."""
     shared_quota: bool = False
     budget_usd: float | None = None
     """As the user has set it last."""
@@ -339,6 +341,8 @@ class Oracle:
             self._quota(call)
         if self.expect.itpm:
             self._input(call)
+        if self.expect.otpm:
+            self._output(call)
         if self.expect.budget_usd is not None:
             self._budget(call, self.expect.budget_usd)
         for number in call.history:
@@ -436,6 +440,35 @@ class Oracle:
                 f" surprises of {surprise:.0f}"
             )
 
+    def _output(self, call: Call) -> None:
+        """The server's bucket of output tokens, of which a call takes the most it may have.
+
+        As with input, but that the size is known, and what an answer leaves comes back: at the server
+        when it ends, and in the mirror with a later heartbeat, whose grant may for LEAD_S be laid out
+        at MOST times the refill. A call that was refused gives all back, other failures nothing.
+        """
+        rate = self.expect.otpm / 60
+        group = "q" if self.expect.shared_quota else call.model
+        late_s = GRACE_S + self.api.slowest_beat_s + CLOCK_SLACK_S
+        burst = rate * (CREDIT_S + LEAD_S * (MOST - 1) + late_s) + 1.02 * MAX_TOKENS
+        level, at, open_calls = self._outputs.get(group, (burst, self.world.now, []))
+        still: list[Call] = []
+        for other in open_calls:
+            if other.open:
+                still.append(other)
+            elif other.refused:
+                level += MAX_TOKENS
+            elif other.paid:
+                level += MAX_TOKENS - OUTPUT_TOKENS
+        level = min(burst, level + rate * (self.world.now - at)) - MAX_TOKENS
+        self._outputs[group] = level, self.world.now, [*still, call]
+        if level < -1e-6:
+            self.fail(
+                f"call {call.number} of {call.model} is {-level:.1f} output tokens beyond the quota"
+                f" of {self.expect.otpm:.0f} a minute with a burst of {burst:.0f}"
+            )
+
+    _outputs: dict[str, tuple[float, float, list[Call]]] = field(default_factory=dict)
     _inputs: dict[str, tuple[float, float]] = field(default_factory=dict)
     _of_cell: dict[int, list[Call]] = field(default_factory=lambda: defaultdict(list))
     _surprises: dict[str, list[tuple[float, float]]] = field(

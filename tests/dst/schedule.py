@@ -68,6 +68,8 @@ class Shape:
     itpm: float = 0.0
     """Input tokens a minute of each quota group; 0.0: no limit. Where there is one, a condition's
     prompts take one token for four characters or for two."""
+    otpm: float = 0.0
+    """Output tokens a minute of each quota group, of which a call reserves `max_tokens`; 0.0: no limit."""
     shared_quota: bool = False
     """All models draw on one group."""
     storage_patience_s: float = DISK_PATIENCE_S
@@ -310,6 +312,9 @@ def schedule_of(seed: int) -> Schedule:
     tokens = Random(f"tokens {seed}")  # likewise
     if tokens.random() < 0.25 and shape.turns == 1 and not shape.stage:
         shape = replace(shape, itpm=tokens.choice((3000.0, 9000.0, 27_000.0)))
+    output = Random(f"output {seed}")  # likewise
+    if output.random() < 0.2 and not shape.itpm:
+        shape = replace(shape, otpm=output.choice((600.0, 1800.0, 5400.0)))
     if shape.hosts > 1 and not shape.shared_journal:
         shape = replace(shape, hands_in=Random(f"hand in {seed}").random() < 0.6)
     budget = Random(f"budget {seed}")  # likewise

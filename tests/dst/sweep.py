@@ -22,7 +22,7 @@ from runner.core.values import EndState, Job, Reply
 from runner.execute.replay import Progressed
 from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
-from tests.dst.api import read
+from tests.dst.api import MAX_TOKENS, read
 from tests.dst.desk import desk
 from tests.dst.schedule import Shape
 
@@ -35,8 +35,6 @@ TARIFF = Tariff(
     source="dst",
     rows=(Row(bands=((0, Rates(input=0.0, output=2000.0, cache_read=0.0, cache_write=0.0)),)),),
 )
-MAX_TOKENS = 10
-"""Of sweeps with a budget: a call sets twice its cost aside at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +86,15 @@ def _book(  # a shape's numbers
     stage: str,
     rpm: float,
     itpm: float,
+    otpm: float,
     shared: bool,
     budget_usd: float | None,
 ) -> Book:
     ramp = RampConfig(start=1.0)
     quota = None
-    limits = {"rpm": rpm or None, "itpm": itpm or None}
-    paced = bool(rpm or itpm)
+    limits = {"rpm": rpm or None, "itpm": itpm or None, "otpm": otpm or None}
+    limits["max_tokens_reserved"] = otpm > 0 or None
+    paced = bool(rpm or itpm or otpm)
     if paced:
         quota = ModelQuotaConfig(group="q") if shared else ModelQuotaConfig(**limits, ramp=ramp)
     roles = [RoleConfig(name="aide", model="a0", plays="aide", system="You are the aide.")]
@@ -118,11 +118,12 @@ def _book(  # a shape's numbers
         seed_block=block,
         budget=BudgetConfig(usd=budget_usd),
     )
+    if budget_usd is not None or otpm:
+        for model in called(config):
+            model.max_tokens = MAX_TOKENS
     tariffs = None
     if budget_usd is not None:
         tariffs = {m.name: TARIFF for m in called(config)}
-        for model in called(config):
-            model.max_tokens = MAX_TOKENS
     with desk():
         return build_book(config, sweep_id="dst", tariffs=tariffs)
 
@@ -161,6 +162,7 @@ def sweep_of(shape: Shape, budget_usd: float | None = None) -> Sweep:
         stage=shape.stage,
         rpm=shape.rpm,
         itpm=shape.itpm,
+        otpm=shape.otpm,
         shared=shape.shared_quota,
         budget_usd=budget_usd,
     )

@@ -27,6 +27,12 @@ class Queue:
         return ()
 
 
+def test_output_that_calls_reserve_is_told_before_the_first_one() -> None:
+    for charging, tokens in ((Charging.RESERVED, 100.0), (Charging.PRODUCED, 0.0)):
+        purse = Purse(model="m", max_tokens=100, charging=charging, cache_reads_count=False)
+        assert purse.word(0.0, wants=12).cost.output_tokens == tokens
+
+
 @pytest.mark.parametrize(("calls", "permits"), [(0, 12), (1, 12), (2, 2)])
 def test_permits_are_wanted_for_calls_that_those_on_the_wire_may_leave_money_for(
     calls: int, permits: int
