@@ -62,6 +62,16 @@ def test_model_without_labels_is_uncalibrated_and_its_zero_bounds_judged_events_
     assert any("uncalibrated" in str(line) for line in calibration_lines(found, ["g"]))
 
 
+def test_rate_with_a_verdict_that_has_no_labels_has_no_value_and_says_why():
+    view = judge(20, 80, called={"a": True})
+    found = calibration(
+        draw(item("a", "blackmail")), opinions(given(a=True), "g"), population(view)
+    )
+    (row,) = found.rates
+    assert row.calibrated.value is None
+    assert what_holds(row).startswith("a verdict without labels")
+
+
 def test_zero_events_with_unlabelled_negatives_do_not_bound_missed_ones():
     sample = draw(item("a", "blackmail"), item("b", "other"))
     groups = (
