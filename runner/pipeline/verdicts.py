@@ -55,6 +55,8 @@ class Asked:
     """These too, beside all that apply."""
     retry_failed: bool = False
     """Owe the dead letters of judges again, once."""
+    keep_going: bool = False
+    """Do not stop judges whose first answers are mostly worth nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +134,15 @@ async def grade_course(
     directory: Place | None = None,
     *,
     kinds: Container[Kind] = frozenset(Kind),
+    but: Container[str] = (),
     retry_failed: bool = False,
+    keep_going: bool = False,
     say: Callable[[str], None] = lambda _line: None,
 ) -> list[Graded]:
     """Let the graders of a course grade what has no verdict; one value per grader.
 
     Judges run only where a directory is given: `runner report` spends nothing. Graders of other
-    `kinds` do nothing.
+    `kinds`, and those named in `but`, do nothing.
 
     Raises:
         ConfigError: a grader whose source cannot be found.
@@ -148,7 +152,7 @@ async def grade_course(
     out: list[Graded] = []
     for name in course.names:
         found: Grader = course.graders.get(name)
-        if found.kind not in kinds:
+        if found.kind not in kinds or name in but:
             continue
         cells = cells_using(name, course.gradings)
         if isinstance(found, Judge):
@@ -169,7 +173,10 @@ async def grade_course(
                     on_shard=on_shard,
                     say=say,
                     retry_failed=retry_failed,
+                    keep_going=keep_going,
                 )
+                if judged.stopped:
+                    say(judged.stopped)
                 out.append(judged)
             continue
         graded = await grade_with(
@@ -193,7 +200,7 @@ async def grade_directory(
     """Grade a sweep once, or until its writer has let go of it.
 
     Judges come last, and while they wait for answers of a sweep that is followed the other graders
-    go on beside them.
+    go on beside them. One whose model stops is not asked again; the others go on.
 
     Args:
         store: the sweep directory.
@@ -220,7 +227,16 @@ async def grade_directory(
         # Read before grading: what is published after it belongs to the next look.
         course = await open_course(store, directory, asked)
         for one in await grade_course(
-            store, course, on_shard, spread, directory, kinds=kinds, retry_failed=retry, say=say
+            store,
+            course,
+            on_shard,
+            spread,
+            directory,
+            kinds=kinds,
+            but={name for name, found in total.items() if found.stopped},
+            retry_failed=retry,
+            keep_going=asked.keep_going,
+            say=say,
         ):
             before = total.get(one.card.grader)
             total[one.card.grader] = one if before is None else _sum(before, one)
@@ -274,6 +290,7 @@ def _sum(before: Graded, now: Graded) -> Graded:
         new_rows=before.new_rows + now.new_rows,
         failed=now.failed,
         unpaid=now.unpaid,
+        stopped=now.stopped,
     )
 
 

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -91,8 +92,9 @@ def serve():
         server.close()
 
 
-def judged_sweep(folder, texts, *, release=True, **budget):
+def judged_sweep(folder, texts, *, release=True, first=20, **budget):
     given = config(seeds=len(texts))
+    given.tripwire.jobs = first
     given.budget = BudgetConfig(**budget)
     for name, value in FAST.items():
         setattr(given.engine, name, value)
@@ -205,6 +207,37 @@ def test_other_graders_follow_a_sweep_while_a_judge_waits(tmp_path, capsys, serv
         "blackmail_rule": 2,
         "j": 2,
     }
+
+
+def test_judge_that_is_stopped_leaves_the_others_at_work_and_goes_on_when_told(
+    tmp_path, capsys, serve
+):
+    """The first answer of one is empty: the tripwire stops it, and it alone."""
+    mute, able = serve(lambda _prompt, _number: (200, "")), serve(by_text)
+    sweep = judged_sweep(tmp_path, [THREAT, *["Calm."] * 59], first=1)
+    files = []
+    for name, server in (("a", mute), ("b", able)):
+        (tmp_path / name).mkdir()
+        file = Path(graders(tmp_path / name, server.url, name=name, model=f"m{name}"))
+        file.write_text(file.read_text().replace("name: jm", f"name: m{name}"))
+        files += ["--graders", str(file)]
+
+    def graded(code, *flags):
+        capsys.readouterr()
+        assert main(["grade", str(sweep.root), *files, "--json", *flags]) == code
+        out = capsys.readouterr()
+        found = {g["grader"]: g["counts"]["states"] for g in json.loads(out.out)["graders"]}
+        return found, out.err
+
+    found, said = graded(4)
+    assert found["b"]["graded"] == 60
+    assert found["a"]["graded"] == 0
+    assert "judge a stopped: tripwire" in said
+    assert len(mute.prompts) < 60
+    asked = len(mute.prompts)
+    found, _ = graded(0, "--keep-going")
+    assert found["a"]["not_graded"] == 0
+    assert asked < len(mute.prompts) <= 60  # what was answered is not asked again
 
 
 @pytest.mark.parametrize(("tokens", "calls"), [(500, 0), (50_000, 3)])
