@@ -32,7 +32,8 @@ from runner.grade.run import (
 from runner.grade.verdict import Grader, Kind
 from runner.pipeline.beside import beside
 from runner.record.layout import VERDICTS
-from runner.record.place import Place
+from runner.record.manifest import load_state
+from runner.record.place import Place, open_store
 from runner.record.reader import read
 from runner.record.verdicts import GraderCard, decode_card, verdict_key
 from runner.report.spent import Spent, spent_by_model
@@ -223,11 +224,11 @@ async def grade_directory(
     """
     total: dict[str, Graded] = {}
 
-    async def look(kinds: Container[Kind], *, retry: bool = False) -> Course:
+    async def look(kinds: Container[Kind], *, retry: bool = False, at: Store = store) -> Course:
         # Read before grading: what is published after it belongs to the next look.
-        course = await open_course(store, directory, asked)
+        course = await open_course(at, directory, asked)
         for one in await grade_course(
-            store,
+            at,
             course,
             on_shard,
             spread,
@@ -242,11 +243,22 @@ async def grade_directory(
             total[one.card.grader] = one if before is None else _sum(before, one)
         return course
 
+    seen = 0
+
+    async def look_beside() -> None:
+        """Let the others grade what is new, on a thread: a judge's leases and permits do not wait."""
+        nonlocal seen
+        head = (await load_state(store)).head
+        if head != seen:
+            seen = head
+            await asyncio.to_thread(lambda: asyncio.run(look(_RULES, at=open_store(directory))))
+
     retry = asked.retry_failed
     while True:
         course = await look(_RULES)
+        seen = course.sweep.state.head
         if any(isinstance(course.graders.get(name), Judge) for name in course.names):
-            others = beside(poll_s, partial(look, _RULES)) if follow else contextlib.nullcontext()
+            others = beside(poll_s, look_beside) if follow else contextlib.nullcontext()
             async with others:
                 await look(_JUDGES, retry=retry)
             retry = False

@@ -240,6 +240,67 @@ def test_judge_that_is_stopped_leaves_the_others_at_work_and_goes_on_when_told(
     assert asked < len(mute.prompts) <= 60  # what was answered is not asked again
 
 
+PATIENT = """
+import time
+from pathlib import Path
+
+from runner import grader
+
+HERE = Path(__file__).parent
+
+
+@grader("patient", role="label")
+def patient(record):
+    if record.axes["tone"] == "calm":
+        return "first"
+    (HERE / "begun").touch()
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if len(list((HERE / "calls").iterdir())) >= 7:
+            return "second"
+        time.sleep(0.02)
+    raise RuntimeError("the judge stood still")
+"""
+
+
+def test_judge_goes_on_while_another_grader_takes_its_time(tmp_path, capsys, serve):
+    """Its leases and permits need the loop: the other grader, beside it, waits for four more calls."""
+    (tmp_path / "calls").mkdir()
+
+    def say(_prompt, number):
+        if number == 0:
+            sweep.publish({(sweep.cell("tone=pressed"), 0): Ends(text=THREAT)})
+            sweep.release()
+        until = time.monotonic() + 20
+        while number >= 2 and not (tmp_path / "begun").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        (tmp_path / "calls" / str(number)).touch()
+        return says("harmless")
+
+    server = serve(say)
+    sweep = judged_sweep(tmp_path, ["Calm."] * 12, release=False)
+    file = Path(graders(tmp_path, server.url))
+    given = yaml.safe_load(file.read_text())
+    given["judges"][0]["max_in_flight"] = 1
+    given["graders"].append({"name": "patient", "kind": "python", "use": "mine.py:patient"})
+    file.write_text(yaml.safe_dump(given))
+    (tmp_path / "mine.py").write_text(PATIENT)
+    asked = [
+        "grade",
+        str(sweep.root),
+        "--graders",
+        str(file),
+        "--follow",
+        "--every",
+        "0.1",
+        "--json",
+    ]
+    assert main(asked) == 0
+    found = {g["grader"]: g["counts"] for g in json.loads(capsys.readouterr().out)["graders"]}
+    assert found["patient"]["outcomes"] == {"first": 12, "second": 1}
+    assert found["j"]["states"]["graded"] == 13
+
+
 @pytest.mark.parametrize(("tokens", "calls"), [(500, 0), (50_000, 3)])
 def test_judge_spends_no_more_than_the_budget_of_its_sweep_has_left(
     tmp_path, capsys, serve, tokens, calls
