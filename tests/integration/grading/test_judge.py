@@ -330,6 +330,14 @@ def test_judge_votes_that_tie_or_fail_are_states_of_their_own(tmp_path, capsys, 
         "unparsable": 1,
         "judge_error": 1,
     }
+    assert main(["status", str(sweep.root)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(
+        r"judge j@\w{12}   6 calls ended \(2 dead letters\), 0 owed · nothing left\n", shown
+    )
+    assert main(["status", str(sweep.root), "--json"]) == 0
+    (judge,) = json.loads(capsys.readouterr().out)["judges"]
+    assert (judge["ended"], judge["owed"], judge["live"]) == (6, 0, False)
 
 
 def test_dead_letters_of_a_judge_are_owed_again_by_a_flag_alone_and_costs_are_shown(
