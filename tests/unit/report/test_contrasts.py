@@ -234,6 +234,18 @@ def test_an_arm_that_did_nothing_is_one_flag_however_many_cells_it_has():
     assert len(ids) < 250
 
 
+def test_arms_that_all_answer_alike_are_one_flag():
+    """A server that ignores the prompt: every cell shares its answers with the first one it meets."""
+    grid = [{"t": t, "u": u} for t in "ab" for u in "xyz"]
+    cells = [row(i, "m1", axes, 0, 10) for i, axes in enumerate(grid)]
+    textures = {
+        i: Texture(answers=10, distinct=10, model_ids=("x",), shared=10, shared_with=0 if i else 1)
+        for i in range(6)
+    }
+    (said,) = texture_flags(cells, textures)
+    assert said.startswith("m1, 6 cells: 60 of 60 answers are byte for byte the same whatever t, u")
+
+
 def test_stories_of_a_family_are_spread_beside_its_rate():
     config = sweep()
     config.scenarios = [
