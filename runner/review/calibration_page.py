@@ -143,7 +143,11 @@ def kappa_text(found: Agreement) -> str:
     """Return `0.81 [0.62, 1.00]`."""
     if found.kappa is None or found.interval is None:
         return "–"
-    return f"{found.kappa:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
+    # Adding 0 makes a zero of a negative one.
+    value, low, high = (
+        f"{round(x, 2) + 0.0:.2f}" for x in (found.kappa, found.interval.low, found.interval.high)
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def _difference_grid(found: Calibration) -> Grid:
