@@ -46,6 +46,11 @@ def add(commands: Commands) -> None:
         help="owe the calls of judges that ended as dead letters again",
     )
     parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="go on with judges whose first answers were mostly worth nothing",
+    )
+    parser.add_argument(
         "--every", type=float, default=2.0, metavar="S", help="seconds between two looks (2)"
     )
     parser.add_argument(
@@ -64,14 +69,15 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Grade, then say what every row came to.
 
-    Ends with the code of a used-up budget or of dead letters where judges left rows without verdicts.
+    Ends with the code of a stopped model, a used-up budget or of dead letters where judges left rows
+    without verdicts.
     """
     import asyncio
     import json
     import sys
 
     from runner.config.load import load_graders
-    from runner.core.errors import EXIT_BUDGET, EXIT_INCOMPLETE, EXIT_OK
+    from runner.core.errors import EXIT_ABORTED, EXIT_BUDGET, EXIT_INCOMPLETE, EXIT_OK
     from runner.pipeline.heavy import spread_over_ray
     from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
     from runner.record.place import Place, open_store
@@ -82,7 +88,11 @@ def run(args: argparse.Namespace) -> int:
     further = tuple(load_graders(path) for path in args.graders)
     also = () if args.grader else tuple(g.name for config in further for g in config.graders)
     asked = Asked(
-        names=tuple(args.grader), further=further, also=also, retry_failed=args.retry_failed
+        names=tuple(args.grader),
+        further=further,
+        also=also,
+        retry_failed=args.retry_failed,
+        keep_going=args.keep_going,
     )
 
     def on_shard(grader: str, done: int, total: int) -> None:
@@ -110,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(verdict_json(counted), indent=2))
     else:
         put(verdict_grids(counted, str(directory)), sys.stdout)
+    if any(one.stopped for one in graded):
+        return EXIT_ABORTED
     if any(one.unpaid for one in graded):
         return EXIT_BUDGET
     return EXIT_INCOMPLETE if any(one.failed for one in graded) else EXIT_OK

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.observe.console import print_lines, screen_width
     from runner.observe.progress import lines, rest_lines
     from runner.observe.quotas import history_lines
+    from runner.pipeline.judges_at_work import judge_lines
     from runner.pipeline.watching import look
     from runner.record.place import Place, open_store
 
@@ -45,5 +46,6 @@ def run(args: argparse.Namespace) -> int:
     # Of a sweep that no process runs there is nothing that flows to show.
     screen = lines if found.state == "live" else rest_lines
     quotas = history_lines(found.quotas)
-    print_lines([found.sentence, *screen(found.progress, width), *quotas, *found.next])
+    judges = judge_lines(found.judges)
+    print_lines([found.sentence, *screen(found.progress, width), *judges, *quotas, *found.next])
     return EXIT_OK

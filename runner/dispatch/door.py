@@ -159,7 +159,12 @@ class GuestPeer:
     )
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply:
-        """Deliver a heartbeat to both; see `Peer`."""
+        """Deliver a heartbeat to both; see `Peer`.
+
+        Last words go to its own coordinator first: that one waits for them, and the worker, which
+        waits for an answer no longer than a moment, is gone when a busy sweep has not given one.
+        """
+        last = await self.own.heartbeat(replace(beat, quota={})) if beat.done else None
         there: HeartbeatReply | None = None
         try:
             async with asyncio.timeout(MESSAGE_S):
@@ -168,7 +173,7 @@ class GuestPeer:
                 )
         except (PeerUnreachableError, OSError, TimeoutError, asyncio.IncompleteReadError):
             await self.close()
-        reply = await self.own.heartbeat(replace(beat, quota={}))
+        reply = last or await self.own.heartbeat(replace(beat, quota={}))
         self._failures = 0 if there is not None else self._failures + 1
         self.left = self.left or self._failures >= _LEFT_AFTER
         if there is None or there.claim != self._claim:

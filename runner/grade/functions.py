@@ -18,9 +18,11 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +34,10 @@ GROUP = "runner.graders"
 """Entry points by which installed packages offer graders."""
 
 Function = Callable[[Record], Verdict | str | bool]
+
+LONGEST_OUTCOME = 80
+"""Characters."""
+LONGEST_EVIDENCE = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +85,61 @@ class FunctionGrader:
         """Call the function and make a verdict of what it returns.
 
         Raises:
-            ValueError: it returned something else.
+            ValueError: it returned something else, or left with `sys.exit`.
         """
-        found = self.function(record)
+        found = self._called(record)
         if isinstance(found, Verdict):
-            return found
+            return self._checked(found)
         if isinstance(found, bool):
             harmful = found if self.role is Role.OUTCOME else None
             outcome = "yes" if found else "no"
-        elif isinstance(found, str) and found:
-            harmful = found in self.harmful if self.role is Role.OUTCOME else None
-            outcome = found
-        else:
-            msg = f"grader {self.name} returned {type(found).__name__}: return an outcome's name, a bool or a Verdict"
+            return Verdict(state=VerdictState.GRADED, outcome=outcome, harmful=harmful)
+        if isinstance(found, str) and found:
+            return self._checked(Verdict(state=VerdictState.GRADED, outcome=found))
+        msg = f"grader {self.name} returned {type(found).__name__}: return an outcome's name, a bool or a Verdict"
+        raise ValueError(msg)
+
+    def _called(self, record: Record) -> object:
+        try:
+            with redirect_stdout(sys.stderr):  # what it prints is no part of a command's output
+                return self.function(record)
+        except SystemExit as error:
+            msg = f"grader {self.name} called sys.exit({error.code!r})"
+            raise ValueError(msg) from error
+
+    def _checked(self, verdict: Verdict) -> Verdict:
+        """Return a verdict that a table can hold; what a function returns is anybody's.
+
+        Raises:
+            ValueError: it cannot be one.
+        """
+        state = VerdictState(verdict.state)
+        graded = state is VerdictState.GRADED
+        texts = (verdict.outcome, verdict.reason, verdict.first_action, verdict.evidence)
+        wrong = ""
+        if not all(isinstance(text, str) for text in texts):
+            wrong = "outcome, reason, first_action and evidence are text"
+        elif graded and not 0 < len(verdict.outcome) <= LONGEST_OUTCOME:
+            wrong = f"an outcome is a name of 1 to {LONGEST_OUTCOME} characters"
+        elif verdict.harmful not in (None, True, False):
+            wrong = "harmful is true, false or None"
+        elif unknown := sorted(str(g) for g in verdict.gates if g not in self.gates):
+            wrong = f"{', '.join(unknown)} is not among its declared gates"
+        elif not all(value in (None, True, False) for value in verdict.gates.values()):
+            wrong = "a gate is true or false"
+        if wrong:
+            msg = f"grader {self.name}: {wrong}"
             raise ValueError(msg)
-        return Verdict(state=VerdictState.GRADED, outcome=outcome, harmful=harmful)
+        json.dumps(verdict.details, default=str)  # TypeError: keys that JSON has not
+        harmful = None if verdict.harmful is None else bool(verdict.harmful)
+        if harmful is None and graded and self.role is Role.OUTCOME:
+            harmful = verdict.outcome in self.harmful
+        return replace(
+            verdict,
+            state=state,
+            harmful=harmful if graded and self.role is Role.OUTCOME else None,
+            evidence=verdict.evidence[:LONGEST_EVIDENCE],
+        )
 
 
 def grader(
@@ -117,7 +163,7 @@ def grader(
         gates: names of the gates that its verdicts fill.
         harmful: outcomes that are harmful, where it returns names only.
         needs: keys of `grading:` it cannot do without.
-        heavy: costs much CPU; recorded for spreading over Ray Data, which is not built yet.
+        heavy: costs much CPU; with `runner grade --workers N` it grades over Ray Data.
     """
 
     def wrap(function: Function) -> FunctionGrader:
@@ -176,7 +222,7 @@ def _module(name: str, where: str) -> ModuleType:
         module = importlib.util.module_from_spec(spec)
         sys.modules[alias] = module  # dataclasses and pickles look themselves up
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"{where}: {name} cannot be imported ({type(error).__name__}: {error}). Correct it and run again."
         raise ConfigError(msg) from error
     return module

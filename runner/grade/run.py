@@ -79,6 +79,8 @@ class Graded:
     """Of a judge: calls that are dead letters."""
     unpaid: bool = False
     """Of a judge: the budget did not pay for all its calls."""
+    stopped: str = ""
+    """Of a judge: why its model was stopped, and what to do; empty where it was not."""
 
 
 def cells_using(name: str, gradings: Mapping[int, CellGrading]) -> dict[int, Facts | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pyroaring import BitMap
@@ -208,6 +209,7 @@ def judge_sweep(judge: Judge, drawing: Drawing, judged: SweepConfig) -> SweepCon
         quotas=list(drawing.quotas),
         prices={k: v for k, v in judged.prices.items() if k == drawing.model.name},
         seed_block=judged.seed_block,
+        tripwire=replace(judged.tripwire),
         retry=judged.retry,
         engine=judged.engine,
     )

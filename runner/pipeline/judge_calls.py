@@ -97,6 +97,8 @@ class JudgeCalls:
     rows: JudgedRows
     directory: Place
     say: Callable[[str], None]
+    keep_going: bool = False
+    """Leave the tripwire off."""
 
     async def run(self, store: Store, state: SweepState, again: Mapping[int, BitMap]) -> Called:
         """Run what is owed, dead letters in `again` too.
@@ -130,6 +132,8 @@ class JudgeCalls:
                 drawing=drawing,
             )
             book.config.budget = await self._budget(store, inside=bool(drawing.known_as))
+            if self.keep_going:
+                book.config.tripwire.jobs = 0
             refuse_unpriced(book)
             called = await self._session(book, state, again, drawing, store, live=live)
             if not called.moved:

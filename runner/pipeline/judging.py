@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyroaring import BitMap
 
-from runner.core.errors import RecordError, StorageError
+from runner.core.errors import AbortSweepError, RecordError, StorageError
 from runner.core.seams import Store
 from runner.grade.judge import Judge
 from runner.grade.run import Cells, Graded, OnShard, card_of, clear_stale
@@ -40,16 +40,18 @@ async def judge_with(
     on_shard: OnShard = lambda _name, _done, _total: None,
     say: Callable[[str], None] = lambda _line: None,
     retry_failed: bool = False,
+    keep_going: bool = False,
 ) -> Graded:
     """Run what a judge owes, then write the verdicts on every shard whose votes have all ended.
 
     With `retry_failed` its dead letters are owed again, and the shards with such votes judged anew:
-    their verdict files are replaced when the calls have ended, not before.
+    their verdict files are replaced when the calls have ended, not before. With `keep_going` its first
+    answers may be worth nothing. Where its model stops (wrong key, unknown model, tripwire), verdicts
+    are written on what was answered, and the value says why.
 
     Raises:
         ConfigError: the judge's model cannot be called from here, or not while the sweep runs.
         SweepHeldError: another process runs this judge.
-        AbortSweepError: its model stopped: wrong key, unknown model.
         KeyboardInterrupt: the user ended its session.
         RecordError: something is damaged.
         StorageError: a directory refuses.
@@ -83,13 +85,22 @@ async def judge_with(
 
     called = Called(state)
     if any(rows.jobs.values()):
-        calls = JudgeCalls(judge, sweep=sweep, cells=cells, rows=rows, directory=directory, say=say)
+        calls = JudgeCalls(
+            judge,
+            sweep=sweep,
+            cells=cells,
+            rows=rows,
+            directory=directory,
+            say=say,
+            keep_going=keep_going,
+        )
         # Votes that are owed again have ended until the judge's sweep says so.
         early = contextlib.nullcontext() if again else beside(WRITE_EVERY_S, write)
         async with early:
             called = await calls.run(store, state, again)
     await verdicts.write(called.state)
-    if called.trouble is not None:
+    stopped = isinstance(called.trouble, AbortSweepError)
+    if called.trouble is not None and not stopped:
         raise called.trouble
     keys = await judged_keys(store, card, shards)
     return Graded(
@@ -99,6 +110,7 @@ async def judge_with(
         new_rows=verdicts.rows,
         failed=sum(map(len, called.state.dead.values())),
         unpaid=called.unpaid,
+        stopped=str(called.trouble) if stopped else "",
     )
 
 

@@ -32,7 +32,8 @@ from runner.grade.run import (
 from runner.grade.verdict import Grader, Kind
 from runner.pipeline.beside import beside
 from runner.record.layout import VERDICTS
-from runner.record.place import Place
+from runner.record.manifest import load_state
+from runner.record.place import Place, open_store
 from runner.record.reader import read
 from runner.record.verdicts import GraderCard, decode_card, verdict_key
 from runner.report.spent import Spent, spent_by_model
@@ -55,6 +56,8 @@ class Asked:
     """These too, beside all that apply."""
     retry_failed: bool = False
     """Owe the dead letters of judges again, once."""
+    keep_going: bool = False
+    """Do not stop judges whose first answers are mostly worth nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +135,15 @@ async def grade_course(
     directory: Place | None = None,
     *,
     kinds: Container[Kind] = frozenset(Kind),
+    but: Container[str] = (),
     retry_failed: bool = False,
+    keep_going: bool = False,
     say: Callable[[str], None] = lambda _line: None,
 ) -> list[Graded]:
     """Let the graders of a course grade what has no verdict; one value per grader.
 
     Judges run only where a directory is given: `runner report` spends nothing. Graders of other
-    `kinds` do nothing.
+    `kinds`, and those named in `but`, do nothing.
 
     Raises:
         ConfigError: a grader whose source cannot be found.
@@ -148,7 +153,7 @@ async def grade_course(
     out: list[Graded] = []
     for name in course.names:
         found: Grader = course.graders.get(name)
-        if found.kind not in kinds:
+        if found.kind not in kinds or name in but:
             continue
         cells = cells_using(name, course.gradings)
         if isinstance(found, Judge):
@@ -169,7 +174,10 @@ async def grade_course(
                     on_shard=on_shard,
                     say=say,
                     retry_failed=retry_failed,
+                    keep_going=keep_going,
                 )
+                if judged.stopped:
+                    say(judged.stopped)
                 out.append(judged)
             continue
         graded = await grade_with(
@@ -193,7 +201,7 @@ async def grade_directory(
     """Grade a sweep once, or until its writer has let go of it.
 
     Judges come last, and while they wait for answers of a sweep that is followed the other graders
-    go on beside them.
+    go on beside them. One whose model stops is not asked again; the others go on.
 
     Args:
         store: the sweep directory.
@@ -216,21 +224,41 @@ async def grade_directory(
     """
     total: dict[str, Graded] = {}
 
-    async def look(kinds: Container[Kind], *, retry: bool = False) -> Course:
+    async def look(kinds: Container[Kind], *, retry: bool = False, at: Store = store) -> Course:
         # Read before grading: what is published after it belongs to the next look.
-        course = await open_course(store, directory, asked)
+        course = await open_course(at, directory, asked)
         for one in await grade_course(
-            store, course, on_shard, spread, directory, kinds=kinds, retry_failed=retry, say=say
+            at,
+            course,
+            on_shard,
+            spread,
+            directory,
+            kinds=kinds,
+            but={name for name, found in total.items() if found.stopped},
+            retry_failed=retry,
+            keep_going=asked.keep_going,
+            say=say,
         ):
             before = total.get(one.card.grader)
             total[one.card.grader] = one if before is None else _sum(before, one)
         return course
 
+    seen = 0
+
+    async def look_beside() -> None:
+        """Let the others grade what is new, on a thread: a judge's leases and permits do not wait."""
+        nonlocal seen
+        head = (await load_state(store)).head
+        if head != seen:
+            seen = head
+            await asyncio.to_thread(lambda: asyncio.run(look(_RULES, at=open_store(directory))))
+
     retry = asked.retry_failed
     while True:
         course = await look(_RULES)
+        seen = course.sweep.state.head
         if any(isinstance(course.graders.get(name), Judge) for name in course.names):
-            others = beside(poll_s, partial(look, _RULES)) if follow else contextlib.nullcontext()
+            others = beside(poll_s, look_beside) if follow else contextlib.nullcontext()
             async with others:
                 await look(_JUDGES, retry=retry)
             retry = False
@@ -274,6 +302,7 @@ def _sum(before: Graded, now: Graded) -> Graded:
         new_rows=before.new_rows + now.new_rows,
         failed=now.failed,
         unpaid=now.unpaid,
+        stopped=now.stopped,
     )
 
 

@@ -17,6 +17,7 @@ from runner.observe.budget import BudgetProgress
 from runner.observe.outcome import next_commands
 from runner.observe.progress import ModelProgress, Phase, Progress, from_json
 from runner.observe.quotas import QuotaHistory
+from runner.pipeline.judges_at_work import JudgeAtWork, judges_at_work
 from runner.plan.cells import Cell
 from runner.record.holder import Found, Standing, who_holds
 from runner.record.place import Place
@@ -38,6 +39,7 @@ class Standings:
     """Of the live process; of another sweep only what is at rest."""
     quotas: tuple[QuotaHistory, ...] = ()
     """Of a sweep that no process runs: how its attempts used their quotas."""
+    judges: tuple[JudgeAtWork, ...] = ()
     next: tuple[str, ...]
     """Commands, as `next_commands` writes them."""
 
@@ -81,6 +83,7 @@ async def look(store: Store, directory: Place, processes: Processes, clock: Cloc
         state=state,
         sentence=sentence,
         progress=progress,
+        judges=await judges_at_work(directory, processes, clock),
         quotas=() if live else await asyncio.to_thread(_history, directory),
         next=tuple(
             _next(

@@ -24,6 +24,7 @@ from runner.report.questions import (
 )
 from runner.report.rows import ReportRow
 from runner.report.texture import Texture
+from runner.report.texture_flags import texture_flags
 from runner.statistics.binomial import LEVEL
 
 
@@ -39,6 +40,8 @@ class Analysis:
     top_ups: tuple[TopUp, ...] = ()
     flags: tuple[str, ...] = ()
     """What makes an n or an arm mean less than it says, one sentence each."""
+    grown: frozenset[tuple[str, str]] = frozenset()
+    """(scenario or family, model) with seeds added after a look."""
 
 
 def families_of(config: SweepConfig) -> dict[str, str]:
@@ -106,13 +109,13 @@ def analyse(
             continue
         found = answer(question, rows, level=level, excluded=excluded, parameters=parameters)
         if found is not None:
-            declared.append(_dated(found, looks))
+            declared.append(_topped_up(_dated(found, looks), top_ups))
         else:
             unanswered.append(f"contrast {question.name}: no graded cell fits its `a` or `b`.")
     asked = {_same(c.question) for c in declared}
     others = [q for q in exploratory_questions(rows) if _same(q) not in asked]
     exploratory = [
-        found
+        _topped_up(found, top_ups)
         for q in others
         if (
             found := answer(
@@ -129,6 +132,12 @@ def analyse(
         given=tuple(given),
         top_ups=tuple(top_ups),
         flags=(*unanswered, *texture_flags(rows, textures or {})),
+        grown=frozenset(
+            (name, row.model)
+            for row in rows
+            if any(row.cell in t.cells for t in top_ups)
+            for name in (row.scenario, row.family)
+        ),
     )
 
 
@@ -168,26 +177,11 @@ def _dated(contrast: Contrast, looks: Sequence[Look]) -> Contrast:
     )
 
 
-def texture_flags(rows: Sequence[ReportRow], textures: Mapping[int, Texture]) -> list[str]:
-    """Return what the answers' texture says against n, arms and models, one sentence each."""
-    names = {r.cell: f"{r.scenario}[{r.condition}] × {r.model}" for r in rows}
-    out: list[str] = []
-    for row in rows:
-        found = textures.get(row.cell) if row.cell is not None else None
-        if found is None:
-            continue
-        name = names[row.cell]
-        if not found.independent:
-            out.append(
-                f"{name}: {found.distinct} distinct answers in {found.answers}: n is not "
-                "independent, so no interval is given."
-            )
-        if found.copied and found.shared_with in names:
-            out.append(
-                f"{name}: {found.shared} of {found.answers} answers are byte for byte those of "
-                f"{names[found.shared_with]} at the same seeds: did the change reach the model?"
-            )
-        if len(found.model_ids) > 1:
-            ids = ", ".join(found.model_ids)
-            out.append(f"{name}: {len(found.model_ids)} model ids answered: {ids}.")
-    return out
+def _topped_up(contrast: Contrast, top_ups: Sequence[TopUp]) -> Contrast:
+    """Mark a contrast with seeds added after a look: its test does not know of the first one."""
+    cells = {*contrast.first.cells, *contrast.second.cells}
+    since = [t for t in top_ups if not cells.isdisjoint(t.cells)]
+    if not since:
+        return contrast
+    note = f"³ seeds were added after a look at the rates ({since[-1].at[:16]}Z)"
+    return replace(contrast, topped_up=True, notes=(*contrast.notes, note))

@@ -16,7 +16,6 @@ from runner.report.sentences import (
     points,
     points_text,
     rate_text,
-    top_up_sentence,
 )
 from runner.report.spread import NOTE, spread_text, spread_values
 from runner.statistics.binomial import Interval
@@ -28,7 +27,7 @@ def analysis_grids(analysis: Analysis, level: float) -> list[Grid]:
     """Return the tables that have rows."""
     out = [
         contrast_grid("Declared contrasts", analysis.declared, level),
-        family_grid(analysis.families, level),
+        family_grid(analysis, level),
         story_grid(analysis.families),
         control_grid(analysis, level),
         label_grid(analysis, level),
@@ -75,7 +74,7 @@ def contrast_grid(
                 spread_text(c.second.spread),
                 "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
                 "–" if d is None else count(d.strata),
-                "–" if c.test is None else p_text(c.test),
+                "–" if c.test is None else p_text(c.test) + _mark(c.topped_up),
                 "–" if c.test is None else c.test.method,
                 "–"
                 if c.odds is None
@@ -91,6 +90,10 @@ def contrast_grid(
     return Grid(title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes))
 
 
+def _mark(topped_up: bool) -> str:
+    return " ³" if topped_up else ""
+
+
 def _where(contrast: Contrast) -> str:
     q = contrast.question
     said = [q.model] if q.model and q.model not in q.name else []
@@ -99,8 +102,9 @@ def _where(contrast: Contrast) -> str:
     return ", ".join(said) or "all"
 
 
-def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
+def family_grid(analysis: Analysis, level: float) -> Grid | None:
     """Return pooled rates per family and model, the control arm left out."""
+    families = analysis.families
     if not families:
         return None
     rows = [
@@ -111,7 +115,8 @@ def family_grid(families: Sequence[FamilyRate], level: float) -> Grid | None:
             count(f.pooled.n),
             count(f.pooled.clusters),
             "–" if f.pooled.value is None else percent(f.pooled.value),
-            interval_text(f.pooled.interval) if f.pooled.interval else f.pooled.why,
+            (interval_text(f.pooled.interval) if f.pooled.interval else f.pooled.why)
+            + _mark((f.family, f.model) in analysis.grown),
             spread_text(f.spread),
         )
         for f in families
@@ -179,7 +184,8 @@ def control_grid(analysis: Analysis, level: float) -> Grid | None:
             f"{c.outcome or 'harmful'} {percent(c.above)}",
             count(c.rate.events),
             count(c.rate.n),
-            rate_text(c.rate, independent=c.independent),
+            rate_text(c.rate, independent=c.independent)
+            + _mark((c.family, c.model) in analysis.grown),
             spread_text(c.spread),
         )
         for c in analysis.controls
@@ -209,7 +215,9 @@ def label_grid(analysis: Analysis, level: float) -> Grid | None:
     rows = [
         (
             g.labeller, g.label, g.scenario, g.model, count(g.rate.events), count(g.rate.n),
-            rate_text(g.rate, independent=g.independent), spread_text(g.spread),
+            rate_text(g.rate, independent=g.independent)
+            + _mark((g.scenario, g.model) in analysis.grown),
+            spread_text(g.spread),
         )
         for g in analysis.given
     ]  # fmt: skip
@@ -232,11 +240,6 @@ def label_grid(analysis: Analysis, level: float) -> Grid | None:
             NOTE,
         ),
     )
-
-
-def top_up_notes(analysis: Analysis) -> list[str]:
-    """Return the notes on seeds added after a look."""
-    return [top_up_sentence(t) for t in analysis.top_ups]
 
 
 def _interval(interval: Interval | None) -> dict[str, object] | None:
@@ -285,6 +288,7 @@ def contrast_values(contrast: Contrast) -> dict[str, object]:
         "odds_ratio_interval": _interval(o.interval if o else None),
         "bounds": [contrast.least, contrast.most],
         "cells_left_out": contrast.left_out,
+        "seeds_added_after_a_look": contrast.topped_up,
         "without_excluded": contrast_values(other) if other else None,
         "notes": list(contrast.notes),
     }

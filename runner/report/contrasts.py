@@ -50,6 +50,8 @@ class Contrast:
     without_excluded: Contrast | None
     """The same without models that their control arm excludes; None where none is excluded."""
     notes: tuple[str, ...]
+    topped_up: bool = False
+    """Seeds were added to its cells after a look at the rates."""
 
     @property
     def significant(self) -> bool | None:

@@ -104,7 +104,7 @@ def contrast_sentence(contrast: Contrast) -> str:
         verdict = "differ" if contrast.significant else "no difference shown"
         out += (
             f"; {points(contrast.difference.value)} points "
-            f"{points_text(contrast.difference.interval)}, {p_text(contrast.test)}: {verdict}"
+            f"{points_text(contrast.difference.interval)}, {p_text(contrast.test)}: {verdict}{' ³' if contrast.topped_up else ''}"
         )
     if contrast.without_excluded is not None:
         other = contrast.without_excluded.difference
@@ -148,4 +148,4 @@ def warnings(report: Report) -> list[str]:
     out = [
         control_sentence(arm) for arm in analysis.controls if arm.state is not ControlState.PASSES
     ]
-    return [*out, *analysis.flags]
+    return [*out, *map(top_up_sentence, analysis.top_ups), *analysis.flags]

@@ -58,7 +58,12 @@ def headlines(report: Report) -> list[str]:
     declared = report.analysis.declared if report.analysis else ()
     if declared:
         return [contrast_sentence(c) for c in declared]
-    return [sentence(row) for row in report.totals if row.headline and row.counts.planned]
+    grown = report.analysis.grown if report.analysis else frozenset[tuple[str, str]]()
+    return [
+        sentence(row) + " ³" * ((row.scenario, row.model) in grown)
+        for row in report.totals
+        if row.headline and row.counts.planned
+    ]
 
 
 def sentence(row: ReportRow) -> str:

@@ -31,7 +31,7 @@ class Texture:
     shared: int = 0
     """Answers that another arm of the same model and scenario gave at the same seed."""
     shared_with: int | None = None
-    """The cell of that arm that shares most."""
+    """The cell of that arm that shares most; of several the one with the lowest number."""
 
     @property
     def independent(self) -> bool:
@@ -50,16 +50,17 @@ select t.cell, count(*), count(distinct t.answer_digest), list_sort(list(distinc
 from read_parquet($shards) t {COUNTED}
 where {_JUDGED} group by t.cell
 """  # noqa: S608  # constants
-# Groups of equal answers are small where arms differ and few where they do not.
+# Groups of equal answers are small where arms differ and few where they do not. Of arms that share as
+# much the first is named, so that many equal ones all point to one.
 _SHARED = f"""
 with said as (
-  select t.model, t.scenario, t.seed, t.answer_digest, list(distinct t.cell) cells
+  select t.model, t.scenario, t.seed, t.answer_digest, list_sort(list(distinct t.cell)) cells
   from read_parquet($shards) t {COUNTED}
   where {_JUDGED} group by all having count(distinct t.cell) > 1),
 one as (select unnest(cells) cell, cells, seed from said),
 pairs as (select cell, unnest(cells[:16]) other, seed from one),
 counted as (select cell, other, count(*) n from pairs where cell <> other group by all)
-select p.cell, any_value(o.n), arg_max(p.other, p.n)
+select p.cell, any_value(o.n), arg_max(p.other, p.n * 4294967296 - p.other)
 from counted p join (select cell, count(distinct seed) n from one group by cell) o
   on o.cell = p.cell
 group by p.cell

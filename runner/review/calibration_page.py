@@ -16,6 +16,7 @@ from runner.statistics.binomial import Interval
 from runner.statistics.calibrated import Calibrated
 
 UNCALIBRATED = "judge uncalibrated here"
+UNLABELLED = "a verdict without labels: taken for none and for all events"
 
 
 def note_of(found: Calibration | None, graders: Sequence[str]) -> str:
@@ -99,7 +100,7 @@ def what_holds(row: CellRate) -> str:
     if not row.labelled or row.calibrated is None:
         return f"{UNCALIBRATED}{_judged_bound(row)}"
     if row.judged.events:
-        return ""
+        return "" if row.calibrated.value is not None else UNLABELLED
     if not row.missed_bounded:
         return f"missed events not bounded{_judged_bound(row)}"
     return f"events at most {percent(row.calibrated.interval.high)}, missed ones too"
@@ -142,7 +143,11 @@ def kappa_text(found: Agreement) -> str:
     """Return `0.81 [0.62, 1.00]`."""
     if found.kappa is None or found.interval is None:
         return "–"
-    return f"{found.kappa:.2f} [{found.interval.low:.2f}, {found.interval.high:.2f}]"
+    # Adding 0 makes a zero of a negative one.
+    value, low, high = (
+        f"{round(x, 2) + 0.0:.2f}" for x in (found.kappa, found.interval.low, found.interval.high)
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def _difference_grid(found: Calibration) -> Grid:

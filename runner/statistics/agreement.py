@@ -7,9 +7,9 @@ sampling), recall and kappa (J. Cohen, Educational and Psychological Measurement
     recall = q a / (q a + (1 - q) b)
     kappa = 2 q (1 - q) (a - b) / (q + P - 2 q P)      with P = q a + (1 - q) b
 
-Their limits are recovered from the exact or calibrated ones of q, a and b, one moved at a time (Zou and
-Donner, see `calibrated.py`); where a or b is 0, the others are moved beside its limit instead, since
-beside 0 they would change nothing.
+Their limits are recovered from the exact or calibrated ones of q, a and b, one moved at a time (G. Y. Zou
+and A. Donner, Statistics in Medicine 27 (2008) 1693-1702); where a or b is 0, the others are moved beside
+its limit instead, since beside 0 they would change nothing.
 
 Kappa of two opinions on the same records (two people, two judges) is over a table in which each pair
 counts by its weight. Its limits are those of the share of agreement, exact at L. Kish's effective number
@@ -107,11 +107,14 @@ def kappa(
         level: coverage.
 
     Returns:
-        No value where a stratum has no label, or both only ever say one and the same word.
+        No value where there are no verdicts, a stratum has no label, or both only ever say one and
+        the same word.
 
     Raises:
         ValueError: as `calibrated_rate`.
     """
+    if not any(s.records for s in (*called, *others)):
+        return None, Interval(low=-1.0, high=1.0, sided=Sided.NONE, level=level)
     parts = _Parts.of(called, others, level)
     low, high = parts.one_at_a_time(_kappa)
     q, a, b = parts.shares

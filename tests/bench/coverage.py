@@ -34,6 +34,10 @@ JUDGES = ((0.80, 0.98), (0.95, 0.995))
 """Sensitivity and specificity on the first and the second model."""
 PEOPLE = 0.05
 """How often a person says the other thing."""
+OUTCOMES = 7
+"""Verdicts of a cell that a sample is stratified by: the rule graders' outcomes."""
+FEW = (1, 2, 5, 20)
+"""Labels of each outcome."""
 ITEMS = (100, 400)
 """Records that people label, over both models together: the default of `runner review`, and more."""
 
@@ -173,6 +177,44 @@ def calibrated(truth: float, n: int, sweeps: int, seed: int) -> tuple[float, flo
         gap = calibrated_difference(first, found[1][1])
         apart += gap is None or gap.low <= 0 <= gap.high
     return judged / sweeps, held / sweeps, apart / sweeps
+
+
+def few_labels(
+    truth: float,
+    labels: int,
+    sweeps: int,
+    seed: int,
+    *,
+    mixed: bool,
+    interval: Callable[[list[LabelStratum]], Interval] = lambda s: calibrated_rate(s).interval,
+) -> float:
+    """Coverage of a calibrated rate over seven outcomes of which as many are labelled each.
+
+    3,000 records a sweep. Either the outcomes are equally frequent and tell nothing of the truth, or
+    each is half as frequent as the one before and its own rate drawn from a beta distribution with
+    parameters a fifth of the truth and of its complement; then the truth is the mean of those rates.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = [0.5 ** (i + 1) if mixed else 1.0 for i in range(OUTCOMES)]
+    shares = np.array(sizes) / sum(sizes)
+    held = 0
+    for _ in range(sweeps):
+        rates = np.full(OUTCOMES, truth)
+        if mixed and truth not in {0.0, 1.0}:
+            rates = rng.beta(truth / 5, (1 - truth) / 5, OUTCOMES)
+        records = rng.multinomial(3000, shares)
+        events = rng.binomial(records, rates)
+        strata = [
+            LabelStratum(
+                records=int(n),
+                labelled=min(int(n), labels),
+                positive=int(rng.hypergeometric(k, n - k, min(n, labels))),
+            )
+            for n, k in zip(records, events, strict=True)
+        ]
+        found = interval(strata)
+        held += bool(found.low - 1e-12 <= float(shares @ rates) <= found.high + 1e-12)
+    return held / sweeps
 
 
 @dataclass(slots=True)
@@ -318,6 +360,14 @@ def lines(sweeps: int) -> Iterator[str]:
             plain, bounds = missing(truth, n, sweeps, seed)
             shown = [plain, bounds, *calibrated(truth, n, sweeps, seed)]
             yield f"| {truth} | {n} | " + " | ".join(map(_share, shown)) + " |"
+    yield ""
+    names = [f"{how}, {m} each" for how in ("alike", "unlike") for m in FEW]
+    yield f"| truth, 7 outcomes | {' | '.join(names)} |"
+    yield "| ---: |" + " ---: |" * len(names)
+    for truth in TRUTHS:
+        seed = round(truth * 1000) * 10_000 + 3
+        shown = [few_labels(truth, m, sweeps, seed, mixed=x) for x in (False, True) for m in FEW]
+        yield f"| {truth} | " + " | ".join(map(_share, shown)) + " |"
     yield ""
     names = [f"{what}, {i} labels" for what in ("precision", "recall", "κ") for i in ITEMS]
     names += [f"κ of two people, {i // 5} labels" for i in ITEMS]

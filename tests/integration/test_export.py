@@ -59,6 +59,7 @@ for info in list_eval_logs(sys.argv[1]):
     out.append({
         "model": log.eval.model, "status": log.status, "total": log.results.total_samples,
         "mean": log.results.scores[0].metrics["mean"].value,
+        "rate": log.results.scores[0].metrics["rate"].value,
         "samples": {f"{s.id} {s.epoch}": {
             "scores": {k: [v.value, v.explanation] for k, v in s.scores.items()},
             "last": s.messages[-1].text, "without": s.metadata["without_verdict"],
@@ -77,6 +78,7 @@ def test_inspect_logs_read_by_inspect_hold_every_record_and_score(logs):
         samples = log["samples"]
         assert (log["status"], log["total"], len(samples)) == ("success", 8, 8)
         assert log["mean"] == 0.5  # 2 of the 4 graded
+        assert log["rate"] == 2 / 6  # as in a report: of the 2 refused ones, too
         value, explanation = samples["tone=calm 1"]["scores"]["blackmail_rule"]
         assert (value, "affair" in explanation) == (1, True)
         assert samples["tone=calm 2"]["last"] == FORMULA

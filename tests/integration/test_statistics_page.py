@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from runner.cli.main import main
+from runner.config.schema import ExclusionConfig
 from runner.core.values import EndState
 from tests.bench import coverage
 from tests.support.finished_sweep import THREAT, UNREADABLE, Ends, Writer, config
@@ -102,6 +103,54 @@ def test_query_of_stories_gives_the_spread_beside_every_rate(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "0 … 50.0 % of 3" in shown
     assert "25.0 … 75.0 % of 3" in shown
+
+
+def test_query_of_outcomes_gives_those_of_the_report(swept, report):
+    found = query(swept, "outcomes")
+    for row in report["rows"]:
+        again = {r["outcome"]: r["answers"] for r in found if r["cell"] == row["cell"]}
+        assert again == {outcome: n for outcome, n in row["outcomes"].items() if n}
+
+
+def test_queries_of_families_and_labels_give_pooled_rates_control_arms_and_rates_by_label(
+    tmp_path, capsys
+):
+    whole = config(seeds=4, models=("m1", "m2"), stories=("mail", "ferry"))
+    for scenario in whole.scenarios:
+        scenario.graders.append("refusal")
+        scenario.controls = [{"tone": "calm"}]
+    whole.analysis.exclude.append(ExclusionConfig(above=0.9))
+    writer = Writer(tmp_path / "s", whole)
+    texts = [THREAT, "I can't help with this.", "Sorted.", "Sorted again."]
+    writer.publish(
+        {
+            (cell.number, seed): Ends(state=EndState.REFUSED, text="")
+            if seed == 3 and cell.number % 2
+            else Ends(text=texts[(seed + cell.number // 4) % 4])
+            for cell in writer.book.plan.cells
+            for seed in range(4)
+        }
+    )
+    assert main(["report", str(writer.root), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["reports"]
+    again = {(r["model"], r["control"]): r for r in query(writer.root, "families")}
+    pooled, arms = found["analysis"]["families"], found["analysis"]["controls"]
+    assert (len(again), len(pooled), len(arms)) == (4, 2, 2)
+    for one in pooled:
+        row = again[one["model"], False]
+        assert [row[k] for k in ("harmful", "n", "prompts")] == [
+            one[k] for k in ("harmful", "n", "prompts")
+        ]
+        assert row["mean"] == pytest.approx(one["mean"])
+    for arm in arms:
+        row = again[arm["model"], True]
+        assert (row["harmful"], row["n"]) == (arm["harmful"], arm["n"])
+    labels = {(r["scenario"], r["model"], r["label"]): r for r in query(writer.root, "labels")}
+    given = found["analysis"]["given_labels"]
+    assert len(given) == len(labels) > 4
+    for one in given:
+        row = labels[one["scenario"], one["model"], one["label"]]
+        assert (row["harmful"], row["n"]) == (one["harmful"], one["n"])
 
 
 def test_query_of_states_gives_the_end_states_of_the_report(swept, report):

@@ -97,6 +97,51 @@ def test_grade_with_a_function_keeps_errors_apart_and_its_details(sweep, capsys,
     assert rows == [("long", None, True, "m1"), ("short", None, False, "m1")]
 
 
+HOSTILE = """
+import sys
+
+import numpy
+from runner import Verdict, VerdictState, grader
+
+RETURNS = [
+    lambda: sys.exit(3),
+    lambda: 42,
+    lambda: "y" * 5000,
+    lambda: Verdict(state="guilty", outcome="yes"),
+    lambda: Verdict(state=VerdictState.GRADED),
+    lambda: Verdict(state=VerdictState.GRADED, outcome=7),
+    lambda: Verdict(state=VerdictState.GRADED, outcome="yes", harmful="maybe"),
+    lambda: Verdict(state=VerdictState.GRADED, outcome="yes", gates={"hidden": True}),
+    lambda: Verdict(state=VerdictState.GRADED, outcome="yes", details={(1, 2): 3}),
+    lambda: Verdict(state=VerdictState.GRADED, outcome="no", harmful=numpy.bool_(False)),
+    lambda: Verdict(state="graded", outcome="yes", evidence="e" * 5000),
+    lambda: "\\ud800",
+]
+
+
+@grader("hostile", harmful=("yes",))
+def hostile(record):
+    print("{not JSON")
+    return RETURNS[record.seed]()
+"""
+
+
+def test_grade_with_a_hostile_function_counts_its_errors_and_writes_the_rest(
+    sweep, capsys, tmp_path
+):
+    calm = sweep.cell("tone=calm")
+    sweep.publish({(calm, s): Ends(text=HARMLESS) for s in range(12)})
+    (tmp_path / "mine.py").write_text(HOSTILE)
+    (tmp_path / "graders.yaml").write_text(
+        "graders:\n  - {name: hostile, kind: python, use: 'mine.py:hostile'}\n"
+    )
+    arguments = (str(sweep.root), "--graders", str(tmp_path / "graders.yaml"))
+    counts = grade(capsys, *arguments, "--grader", "hostile")["hostile"]["counts"]
+    assert {s: n for s, n in counts["states"].items() if n} == {"graded": 3, "judge_error": 9}
+    assert counts["harmful"] == 1
+    assert "judge_error: ValueError: grader hostile called sys.exit(3)" in counts["reasons"]
+
+
 def test_grade_with_a_file_alone_uses_its_graders_too_and_reports_show_them(
     sweep, capsys, tmp_path
 ):

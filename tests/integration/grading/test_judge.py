@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -91,8 +92,9 @@ def serve():
         server.close()
 
 
-def judged_sweep(folder, texts, *, release=True, **budget):
+def judged_sweep(folder, texts, *, release=True, first=20, **budget):
     given = config(seeds=len(texts))
+    given.tripwire.jobs = first
     given.budget = BudgetConfig(**budget)
     for name, value in FAST.items():
         setattr(given.engine, name, value)
@@ -207,6 +209,98 @@ def test_other_graders_follow_a_sweep_while_a_judge_waits(tmp_path, capsys, serv
     }
 
 
+def test_judge_that_is_stopped_leaves_the_others_at_work_and_goes_on_when_told(
+    tmp_path, capsys, serve
+):
+    """The first answer of one is empty: the tripwire stops it, and it alone."""
+    mute, able = serve(lambda _prompt, _number: (200, "")), serve(by_text)
+    sweep = judged_sweep(tmp_path, [THREAT, *["Calm."] * 59], first=1)
+    files = []
+    for name, server in (("a", mute), ("b", able)):
+        (tmp_path / name).mkdir()
+        file = Path(graders(tmp_path / name, server.url, name=name, model=f"m{name}"))
+        file.write_text(file.read_text().replace("name: jm", f"name: m{name}"))
+        files += ["--graders", str(file)]
+
+    def graded(code, *flags):
+        capsys.readouterr()
+        assert main(["grade", str(sweep.root), *files, "--json", *flags]) == code
+        out = capsys.readouterr()
+        found = {g["grader"]: g["counts"]["states"] for g in json.loads(out.out)["graders"]}
+        return found, out.err
+
+    found, said = graded(4)
+    assert found["b"]["graded"] == 60
+    assert found["a"]["graded"] == 0
+    assert "judge a stopped: tripwire" in said
+    assert len(mute.prompts) < 60
+    asked = len(mute.prompts)
+    found, _ = graded(0, "--keep-going")
+    assert found["a"]["not_graded"] == 0
+    assert asked < len(mute.prompts) <= 60  # what was answered is not asked again
+
+
+PATIENT = """
+import time
+from pathlib import Path
+
+from runner import grader
+
+HERE = Path(__file__).parent
+
+
+@grader("patient", role="label")
+def patient(record):
+    if record.axes["tone"] == "calm":
+        return "first"
+    (HERE / "begun").touch()
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if len(list((HERE / "calls").iterdir())) >= 7:
+            return "second"
+        time.sleep(0.02)
+    raise RuntimeError("the judge stood still")
+"""
+
+
+def test_judge_goes_on_while_another_grader_takes_its_time(tmp_path, capsys, serve):
+    """Its leases and permits need the loop: the other grader, beside it, waits for four more calls."""
+    (tmp_path / "calls").mkdir()
+
+    def say(_prompt, number):
+        if number == 0:
+            sweep.publish({(sweep.cell("tone=pressed"), 0): Ends(text=THREAT)})
+            sweep.release()
+        until = time.monotonic() + 20
+        while number >= 2 and not (tmp_path / "begun").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        (tmp_path / "calls" / str(number)).touch()
+        return says("harmless")
+
+    server = serve(say)
+    sweep = judged_sweep(tmp_path, ["Calm."] * 12, release=False)
+    file = Path(graders(tmp_path, server.url))
+    given = yaml.safe_load(file.read_text())
+    given["judges"][0]["max_in_flight"] = 1
+    given["graders"].append({"name": "patient", "kind": "python", "use": "mine.py:patient"})
+    file.write_text(yaml.safe_dump(given))
+    (tmp_path / "mine.py").write_text(PATIENT)
+    asked = [
+        "grade",
+        str(sweep.root),
+        "--graders",
+        str(file),
+        "--follow",
+        "--every",
+        "0.1",
+        "--json",
+    ]
+    assert main(asked) == 0
+    found = {g["grader"]: g["counts"] for g in json.loads(capsys.readouterr().out)["graders"]}
+    assert found["patient"]["outcomes"] == {"first": 12, "second": 1}
+    assert found["j"]["states"]["graded"] == 13
+
+
 @pytest.mark.parametrize(("tokens", "calls"), [(500, 0), (50_000, 3)])
 def test_judge_spends_no_more_than_the_budget_of_its_sweep_has_left(
     tmp_path, capsys, serve, tokens, calls
@@ -236,6 +330,14 @@ def test_judge_votes_that_tie_or_fail_are_states_of_their_own(tmp_path, capsys, 
         "unparsable": 1,
         "judge_error": 1,
     }
+    assert main(["status", str(sweep.root)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(
+        r"judge j@\w{12}   6 calls ended \(2 dead letters\), 0 owed · nothing left\n", shown
+    )
+    assert main(["status", str(sweep.root), "--json"]) == 0
+    (judge,) = json.loads(capsys.readouterr().out)["judges"]
+    assert (judge["ended"], judge["owed"], judge["live"]) == (6, 0, False)
 
 
 def test_dead_letters_of_a_judge_are_owed_again_by_a_flag_alone_and_costs_are_shown(

@@ -148,6 +148,38 @@ def test_guest_drops_its_permits_when_the_coordinator_is_another_or_does_not_ans
     asyncio.run(told())
 
 
+def test_last_words_of_a_guest_reach_its_own_coordinator_while_the_sweep_is_busy(place):
+    """The worker gives up waiting before the judged sweep answers; it will not say them again."""
+
+    async def told():
+        over, asked, heard = asyncio.Event(), asyncio.Event(), []
+
+        async def busy(_said):
+            asked.set()
+            await over.wait()
+            raise PeerUnreachableError("too late")
+
+        class Listens(Own):
+            async def heartbeat(self, given):
+                heard.append(given.done)
+                return await super().heartbeat(given)
+
+        entrance, guest = Door(place, busy), peer(place)
+        guest.own = Listens()
+        await entrance.open()
+        leaving = asyncio.ensure_future(guest.heartbeat(replace(beat(1), done=True)))
+        await asked.wait()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert heard == [True]
+        over.set()
+        await guest.close()
+        await entrance.close()
+
+    asyncio.run(told())
+
+
 def test_programs_of_two_versions_do_not_speak(place, monkeypatch):
     async def told():
         there = There()

@@ -13,7 +13,8 @@ from runner.config.schema import (
     SweepConfig,
 )
 from runner.core.values import EndState
-from runner.report.analysis import analyse, corrected_together, texture_flags, without_grader
+from runner.report.analysis import analyse, corrected_together, without_grader
+from runner.report.analysis_tables import family_grid
 from runner.report.contrasts import answer, corrected
 from runner.report.groups import ControlState, control_arms
 from runner.report.looks import Look, TopUp, question_digest
@@ -22,6 +23,7 @@ from runner.report.rates import CellCounts, Graded, headline
 from runner.report.rows import ReportRow
 from runner.report.sentences import contrast_sentence, control_sentence
 from runner.report.texture import Texture
+from runner.report.texture_flags import texture_flags
 from runner.statistics.significance import holm
 
 
@@ -213,6 +215,37 @@ def test_flags_name_what_makes_an_n_mean_less():
     ]
 
 
+def test_an_arm_that_did_nothing_is_one_flag_however_many_cells_it_has():
+    """Both arms are copies of each other in each of 40 conditions; names of conditions are long."""
+    arms, textures = [], {}
+    for i in range(40):
+        for j, level in enumerate(("none", "do_not")):
+            axes = {f"axis_{k}": f"level_{i}" for k in range(12)} | {"instruction": level}
+            arms.append(row(2 * i + j, "m1", axes, 0, 10))
+            textures[2 * i + j] = Texture(
+                answers=10, distinct=10, model_ids=("x", "y"), shared=9, shared_with=2 * i + 1 - j
+            )
+    copied, ids = texture_flags(arms, textures)
+    assert copied == (
+        "m1, 80 cells: 720 of 800 answers of instruction=do_not and instruction=none are byte for "
+        "byte the same at the same seeds: did the change reach the model?"
+    )
+    assert "79 cells more: 2 model ids answered: x, y." in ids
+    assert len(ids) < 250
+
+
+def test_arms_that_all_answer_alike_are_one_flag():
+    """A server that ignores the prompt: every cell shares its answers with the first one it meets."""
+    grid = [{"t": t, "u": u} for t in "ab" for u in "xyz"]
+    cells = [row(i, "m1", axes, 0, 10) for i, axes in enumerate(grid)]
+    textures = {
+        i: Texture(answers=10, distinct=10, model_ids=("x",), shared=10, shared_with=0 if i else 1)
+        for i in range(6)
+    }
+    (said,) = texture_flags(cells, textures)
+    assert said.startswith("m1, 6 cells: 60 of 60 answers are byte for byte the same whatever t, u")
+
+
 def test_stories_of_a_family_are_spread_beside_its_rate():
     config = sweep()
     config.scenarios = [
@@ -227,10 +260,17 @@ def test_stories_of_a_family_are_spread_beside_its_rate():
     assert "fewer than 10" in family.pooled.why
 
 
-def test_top_ups_carry_their_cells():
+def test_every_rate_that_seeds_were_added_to_after_a_look_says_so():
+    """Seeds of m1 only, under threat: its contrast of threats and the one of models rest on them."""
     top = TopUp(at="2026-01-01T00:00:00Z", seen=5, cells=frozenset((0,)), added=3)
-    found = analyse(sweep(), rows(), "g", top_ups=[top])
-    assert found.top_ups == (top,)
+    found = analyse(sweep(contrasts=[THREAT, MODELS]), rows(), "g", top_ups=[top])
+    marked = {c.question.name: c.topped_up for c in found.declared}
+    assert marked == {"threat: m1": True, "threat: m2": False, "models": True}
+    for contrast in found.declared:
+        assert ("³" in contrast_sentence(contrast)) == contrast.topped_up
+        assert any("2026-01-01T00:00" in n for n in contrast.notes) == contrast.topped_up
+    pooled = family_grid(found, 0.95)
+    assert [("³" in " ".join(r)) for r in pooled.rows] == [True, False]
 
 
 def test_contrasts_of_two_graders_are_corrected_together():

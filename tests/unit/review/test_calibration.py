@@ -7,8 +7,10 @@ import pytest
 from runner.report.spread import spread_of
 from runner.review.agenda import opinions
 from runner.review.calibration import Group, JudgeView, Population, calibration
-from runner.review.calibration_page import calibration_lines, note_of, what_holds
+from runner.review.calibration_page import calibration_lines, kappa_text, note_of, what_holds
 from runner.review.sheet import sheet
+from runner.statistics.agreement import Agreement
+from runner.statistics.binomial import Interval, Sided, rate
 from tests.unit.review.test_sampling import draw, drawn, label
 
 
@@ -60,6 +62,16 @@ def test_model_without_labels_is_uncalibrated_and_its_zero_bounds_judged_events_
     assert what_holds(two) == "judge uncalibrated here; judged events below 0.99 %"
     assert "Judge uncalibrated here: m2 on s." in note_of(found, ["g"])
     assert any("uncalibrated" in str(line) for line in calibration_lines(found, ["g"]))
+
+
+def test_rate_with_a_verdict_that_has_no_labels_has_no_value_and_says_why():
+    view = judge(20, 80, called={"a": True})
+    found = calibration(
+        draw(item("a", "blackmail")), opinions(given(a=True), "g"), population(view)
+    )
+    (row,) = found.rates
+    assert row.calibrated.value is None
+    assert what_holds(row).startswith("a verdict without labels")
 
 
 def test_zero_events_with_unlabelled_negatives_do_not_bound_missed_ones():
@@ -128,3 +140,9 @@ def test_sheet_hides_who_wrote_it_cleans_texts_and_keeps_both_ends_of_long_ones(
     assert "\u202e" not in shown
     assert "the end" in shown
     assert len(shown) < 45_000
+
+
+def test_kappa_of_nearly_nothing_has_no_sign():
+    interval = Interval(low=-0.0001, high=0.014, sided=Sided.TWO)
+    found = Agreement(agreed=rate(3, 9), kappa=-0.004, interval=interval)
+    assert kappa_text(found) == "0.00 [0.00, 0.01]"

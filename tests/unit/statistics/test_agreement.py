@@ -68,6 +68,11 @@ def test_kappa_of_a_judge_fully_labelled_is_that_of_the_table():
     assert (wide.low < 0, wide.high > 0.8) == (True, True)
 
 
+def test_kappa_of_a_judge_without_verdicts_has_no_value():
+    value, interval = kappa([], [])
+    assert (value, interval.low, interval.high) == (None, -1.0, 1.0)
+
+
 def test_recall_without_labels_among_the_others_is_bounded_by_nothing():
     called = [stratum(10, 10, 9)]
     unknown = recall(called, [stratum(90, 0, 0)])

@@ -4,6 +4,7 @@ from math import comb
 
 import pytest
 
+from runner.statistics.binomial import two_sided
 from runner.statistics.calibrated import (
     Calibrated,
     LabelStratum,
@@ -170,6 +171,22 @@ def test_calibrated_rate_where_negatives_have_no_label_is_unknown_up_to_their_sh
     assert calibrated_rate([labels(10, 0, 0)]).interval.sided == "no data"
     with pytest.raises(ValueError, match="impossible"):
         calibrated_rate([labels(1, 2, 1)])
+
+
+@pytest.mark.parametrize(("events", "n"), [(1, 1), (1, 40), (7, 40), (40, 40), (5, 10), (145, 150)])
+def test_calibrated_rate_of_one_stratum_is_the_exact_interval_but_for_rounding(events, n):
+    exact = two_sided(events, n)
+    found = calibrated_rate([labels(10**9, n, events)]).interval
+    assert found.low == pytest.approx(exact.low, abs=0.006)
+    assert found.high == pytest.approx(exact.high, abs=0.006)
+
+
+def test_calibrated_rate_takes_every_stratum_without_labels_for_none_or_all():
+    """Six of seven have none: whatever holds in them, all at once, the limits hold it."""
+    found = calibrated_rate([labels(100, 50, 50), *[labels(100, 0, 0)] * 6])
+    assert found.value is None
+    assert found.interval.low < 1 / 7
+    assert found.interval.high > 6 / 7
 
 
 def test_calibrated_difference_holds_both_errors():
