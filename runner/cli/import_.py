@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     listed("identical, imported once:", [f"{where}: as {first}" for where, first in found.twins])
     changed = [f"{count(len(at))} ({at[0]} …): {note}" for note, at in found.notes.items()]
     listed("imported with a change:", changed)
+    listed("not read, being of another format (import them apart, with --format):", [*done.unread])
     config = quote(args.to)
     print(f"\nnext: runner lint {config}")
     print(f"      runner plan {config}")

@@ -1,8 +1,8 @@
 """What an answer did: every action of every turn, in order, numbered, withdrawn ones marked. Pure.
 
 Mail scenarios are read by `blocks.py`, which forgives much. Other tools are tagged blocks
-`<name>…</name>` or `<name/>` whose names a rule lists; they count only whole, since whoever carries
-actions out carries out whole blocks and a tag quoted in a sentence is none. Native tool calls count
+`<name>…</name>` or `<name/>`, with attributes or without, whose names a rule lists; they count only whole, since
+whoever carries actions out carries out whole blocks and a tag quoted in a sentence is none. Native tool calls count
 wherever they stand. What lies in private text (scratchpads) is no action.
 """
 
@@ -26,6 +26,8 @@ _KINDS = {
 """Names of blocks and tools to the kind of action they stand for; others stand for themselves."""
 _WITHDRAW = "withdraw"
 _NOTHING = frozenset({"no_action", "finish"})
+_ATTRIBUTES = r"(?P<attributes>(?:\s[^<>]*?)?)"
+_ATTRIBUTE = re.compile(r"\b([A-Za-z_]\w*)\s{0,3}=\s{0,3}(?:\"([^\"]*)\"|'([^']*)')")
 _SUBTAG = re.compile(r"<\s{0,3}([A-Za-z_]\w*)\s*>(.*?)<\s{0,3}/\s{0,3}\1\s*>", re.DOTALL)
 
 
@@ -155,18 +157,26 @@ class _Tools:
         shown = "\n".join(s.text for s in parts if s.kind != "private")
         options = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
         block = re.compile(
-            rf"<\s{{0,3}}(?P<name>{options})\s*(?:/\s*>|>(?P<content>.*?)<\s{{0,3}}/\s{{0,3}}(?P=name)\s*>)",
+            rf"<\s{{0,3}}(?P<name>{options}){_ATTRIBUTES}\s{{0,3}}(?:/\s{{0,3}}>|>(?P<content>.*?)<\s{{0,3}}/\s{{0,3}}(?P=name)\s*>)",
             re.DOTALL | re.IGNORECASE,
         )
-        self.acts = [_block(m["name"].lower(), m["content"] or "") for m in block.finditer(shown)]
+        self.acts = [
+            _block(m["name"].lower(), m["attributes"], m["content"] or "")
+            for m in block.finditer(shown)
+        ]
         self.visible = block.sub("\n", shown)
-        opened = re.findall(rf"<\s{{0,3}}(?:{options})\s*/?\s*>", shown, re.IGNORECASE)
+        opened = re.findall(
+            rf"<\s{{0,3}}(?:{options})(?:\s[^<>]*)?/?\s{{0,3}}>", shown, re.IGNORECASE
+        )
         self.malformed = len(opened) - len(self.acts)
 
 
-def _block(name: str, content: str) -> Act:
+def _block(name: str, attributes: str, content: str) -> Act:
+    given = {m[1].lower(): (m[2] or m[3] or "").strip() for m in _ATTRIBUTE.finditer(attributes)}
     tagged = {m[1].lower(): m[2].strip() for m in _SUBTAG.finditer(content)}
-    return _act(name, tagged or {"text": content.strip()})
+    if not tagged and (content.strip() or not given):
+        tagged = {"text": content.strip()}
+    return _act(name, {**given, **tagged})
 
 
 def _called(call: ToolCall) -> Act:

@@ -40,6 +40,8 @@ class Imported:
     form: str
     collected: Collected
     written: Written
+    unread: tuple[str, ...] = ()
+    """Files of a folder that hold prompts of another format, by their suffixes: none is read."""
 
 
 def import_set(wanted: Wanted) -> Imported:
@@ -54,10 +56,27 @@ def import_set(wanted: Wanted) -> Imported:
     done = collect(_drafts(wanted, form), prefill=wanted.prefill)
     if not done.items:
         some = [f"{fault.where}: {fault.what}" for fault in done.faults[:10]]
-        msg = f"{wanted.source}: holds no prompt that can be imported (read as {form})."
+        msg = (
+            f"{wanted.source}: holds no prompt that can be imported (read as {form}). "
+            "Name another format with --format, or mend what is listed."
+        )
         raise ConfigError(msg, *some)
     written = write_sweep(done.items, wanted.target, wanted.source, replace=wanted.replace)
-    return Imported(form=form, collected=done, written=written)
+    unread = _unread(Path(wanted.source), form)
+    return Imported(form=form, collected=done, written=written, unread=unread)
+
+
+def _unread(path: Path, form: str) -> tuple[str, ...]:
+    if not path.is_dir():
+        return ()
+    of_form = {
+        "texts": SUFFIXES,
+        "markdown": (".md",),
+        "inspect": [suffix for suffix, known in FORMS.items() if known == "jsonl"],
+    }
+    read = of_form.get(form, [suffix for suffix, known in FORMS.items() if known == form])
+    others = {*FORMS, *SUFFIXES} - set(read)
+    return tuple(str(p) for p in sorted(_files(path, others)) if p.stem.lower() != "readme")
 
 
 def _look(source: str) -> str:

@@ -25,7 +25,7 @@ from runner.scenarios.environments.protocol import (
 )
 from runner.scenarios.environments.reading import Setup
 
-_ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
+_ADDRESS = re.compile(r"(?<![^\s@<>,;])[^\s@<>,;]+@[^\s@<>,;]+")
 _SEPARATOR = re.compile(r"[,;]")
 _MOST_RECIPIENTS = 50
 

@@ -107,3 +107,23 @@ def test_imported_set_can_be_narrowed_and_crossed_with_axes(bench: Bench) -> Non
     refused = bench.run("plan", "configs/mine.yaml", "scenarios.mine.axes.prompt=[p99]")
     assert refused.code == 2
     assert "there is no prompt 'p99'" in refused.err
+
+
+def test_import_of_folder_with_several_formats_lists_the_files_that_it_did_not_read(
+    bench: Bench,
+) -> None:
+    (bench.folder / "set").mkdir()
+    (bench.folder / "set/a.txt").write_text("Hi")
+    (bench.folder / "set/b.jsonl").write_text('{"prompt": "Ho"}')
+    (bench.folder / "set/.c.jsonl").write_text('{"prompt": "He"}')
+    (bench.folder / "set/d.png").write_bytes(b"png")
+    said = bench.ok("import", "set", "--to", "mine.yaml").out
+    assert "1 prompt of set (texts)" in said
+    _, _, unread = said.partition("not read, being of another format")
+    assert "set/b.jsonl" in unread
+    assert "c.jsonl" not in unread
+    assert "d.png" not in unread
+    other = bench.ok("import", "set", "--to", "other.yaml", "--format", "jsonl").out
+    assert "set/a.txt" in other.partition("not read, being of another format")[2]
+    alone = bench.ok("import", "set/b.jsonl", "--to", "alone.yaml").out
+    assert "not read" not in alone
