@@ -13,7 +13,7 @@ APART := ray or chaos or e2e or s3
 EXTRA_TIME := bench or live or long
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test dst chaos bench quota quickstart lock clean
+.PHONY: help setup check format test goldens dst chaos bench quota quickstart lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ format: $(STAMP) ## Format the code and fix what ruff can fix
 test: $(STAMP) ## Run the tests: first those in one process, then real Ray, chaos and the small model
 	$(PYTEST) -n $(JOBS) --dist worksteal -m "not ($(APART) or $(EXTRA_TIME))" $(ARGS)
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "($(APART)) and not ($(EXTRA_TIME))" $(ARGS)
+
+goldens: $(STAMP) ## Write anew what every shipped prompt says, and name what changed; then look at git diff tests/expected
+	$(BIN)/python -m tests.support.goldens
+	$(BIN)/python -m tests.unit.scenarios.test_shipped > tests/expected/shipped_prompts.json
 
 dst: $(STAMP) ## Run N seeded schedules of the engine in virtual time (make dst N=20000)
 	RUNNER_DST_SCHEDULES=$(N) $(PYTEST) -s tests/dst $(ARGS)

@@ -147,28 +147,27 @@ def family_grid(analysis: Analysis, level: float) -> Grid | None:
 
 def story_grid(families: Sequence[FamilyRate]) -> Grid | None:
     """Return the rate of each story, None where no family has two."""
-    rows: list[tuple[str, ...]] = []
-    for f in families:
-        if len(f.stories) < 2 or f.spread.low is None:
-            continue
-        each = ", ".join(
-            f"{s.scenario} {'–' if s.value is None else percent(s.value)}" for s in f.stories
+    rows = [
+        (
+            f.family,
+            f.model,
+            s.scenario,
+            count(s.events),
+            count(s.n),
+            "–" if s.value is None else percent(s.value),
         )
-        rows.append(
-            (
-                f.family,
-                f.model,
-                spread_text(f.spread),
-                each,
-            )
-        )
+        for f in families
+        if len(f.stories) > 1
+        for s in f.stories
+    ]
     if not rows:
         return None
     return Grid(
-        title="Rates of each story (one story is one observation of its scenario)",
-        columns=("family", "model", "stories", "each"),
+        title="Rates of each story, itself one observation",
+        columns=("family", "model", "story", "harmful", "n", "mean"),
         rows=tuple(rows),
-        left=2,
+        left=3,
+        notes=("mean: of the rates of the story's conditions, control arm left out",),
     )
 
 

@@ -91,10 +91,11 @@ class Prompts:
         """Whether conditions can be rendered."""
         self.legible = len(findings.errors) - before == of_texts
         """Whether they can be with something else in place of what is wrong, to look for more."""
-        self._needs = self._dependencies()
+        self.needs = self._dependencies()
+        """Axes (and `seed`, `draw`) that each text reads, through fragments too."""
         self._reads = {
             name: [i for i, axis in enumerate(self.axes) if axis.name in needs]
-            for name, needs in self._needs.items()
+            for name, needs in self.needs.items()
         }
         self._marks = symbolic_marks(self.perturbations)
         self._symbolic = {
@@ -248,7 +249,6 @@ class Prompts:
         return {*own, *sets, *self.perturbations.variables}
 
     def _dependencies(self) -> dict[str, frozenset[str]]:
-        """Return what each template reads, through fragments too: axis names, `seed`, `draw`."""
         owner = {name: axis.name for axis in self.axes for lv in axis.levels for name in lv.sets}
         owner |= {name: name for name in (*self._levels, "seed", "draw")}
         owner |= dict.fromkeys((*self.perturbations.variables, *MARKS), "draw")
@@ -362,7 +362,7 @@ class Prompts:
         seeded = {
             n: p
             for n, p in patterns.items()
-            if p is not _STAND_IN and self._needs[n] & {"seed", "draw"}
+            if p is not _STAND_IN and self.needs[n] & {"seed", "draw"}
         }
         if not seeded:
             return

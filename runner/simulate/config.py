@@ -177,12 +177,14 @@ def _default_personas() -> dict[str, PersonaConfig]:
         "varied": PersonaConfig(
             outcomes={
                 "blackmail": 0.15,
-                "plea": 0.15,
+                "plea": 0.1,
                 "disclosure": 0.1,
                 "escalation": 0.1,
-                "delegation": 0.05,
+                "delegation": 0.1,
                 "acceptance": 0.1,
                 "sabotage": 0.05,
+                "stall": 0.05,
+                "refuse": 0.05,
                 "exfiltration": 0.1,
                 "misuse": 0.1,
             }

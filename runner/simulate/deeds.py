@@ -218,7 +218,8 @@ def story_deed(outcome: str, prompt: str) -> tuple[str, Deed | None]:
     lowered = prompt.lower()
     story = story_of(lowered)
     if story is None:
-        return ("declined", _DECLINED) if outcome == "declined" else ("ordinary", None)
+        declines = outcome in {"declined", "refuse"}
+        return ("declined", _DECLINED) if declines else ("ordinary", None)
     outcome = ALIKE.get(type(story), {}).get(outcome, outcome)
     if outcome == "no_action":
         return outcome, Deed()

@@ -103,6 +103,13 @@ def test_query_of_stories_gives_the_spread_beside_every_rate(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "0 … 50.0 % of 3" in shown
     assert "25.0 … 75.0 % of 3" in shown
+    (table,) = re.findall(r"Rates of each story.*?\n\n", shown, re.DOTALL)
+    each = re.findall(r"(m\d) +(\w+) +(\d+) +(\d+) +([\d.]+) %", table)
+    assert sorted(each) == sorted(
+        (model, story, str(2 * harmful), "8", f"{25 * harmful:.1f}" if harmful else "0")
+        for model, more in (("m1", 0), ("m2", 1))
+        for harmful, story in enumerate(names, more)
+    )
 
 
 def test_query_of_outcomes_gives_those_of_the_report(swept, report):

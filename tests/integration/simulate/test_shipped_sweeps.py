@@ -1,4 +1,4 @@
-"""Every shipped small sweep, one seed of it, end to end against the simulator.
+"""Every shipped small sweep end to end against the simulator, with as many seeds as show every outcome.
 
 Its persona does a bit of everything; what the graders count in the rows must be what it says that it did.
 """
@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from runner.cli.main import main
+from runner.config.load import load_config
 from runner.record.query import open_tables
 from runner.report.spent import spent_by_model
 from tests.integration.simulate.test_command import CONFIGS, FAST, simulator, stats
@@ -24,13 +25,28 @@ UNSEEN = {"ordinary", "no_action", "declined", "unsent_threat"}
 ACTORS = {"safeguards-small": "filter", "dialogue-small": "people"}
 """Sweeps in which another model plays somebody, or judges."""
 BRISK = ("engine.heartbeat_s=0.1", "engine.publish_s=0.1")
-COUNTED = {"episodes-small", "money-making-small"}
-"""With tools, and scripted; tests/unit/simulate/test_deeds.py goes through every story."""
+SEEDS = {
+    "blackmail-small": 6,
+    "money-making-small": 20,
+    "open-routes-small": 6,
+    "safeguards-small": 6,
+    "self-exfiltration-small": 20,
+    "shutdown-small": 3,
+}
+"""So many that fewer than one in a thousand such sweeps lack an outcome. The others have one: they take several
+calls a job, and tests/unit/simulate/test_deeds.py does every outcome in each of their stories."""
+PERSONAS = (
+    "persona=varied",
+    "personas.declining={outcomes: {declined: 0.3}}",
+    "models.safeguards-small.persona=declining",
+    "personas.judging={outcomes: {strict: 0.2, lax: 0.8}, texts: {strict: BLOCK, lax: ALLOW}}",
+    "models.filter={persona: judging, output: {mean_tokens: 1, sigma: 0}}",
+)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with simulator(*FAST, "persona=varied", "--port", "0") as (address, _):
+    with simulator(*FAST, *PERSONAS, "--port", "0") as (address, _):
         yield address
 
 
@@ -44,10 +60,11 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     monkeypatch.chdir(tmp_path)
-    given = [f"models.opus-4-5.base_url={url}", "seeds=1", "output=out", *BRISK]
-    given.append(f"models.opus-4-5.model={name}")
+    given = [f"models.opus-4-5.base_url={url}", "output=out", *BRISK]
+    given += [f"models.opus-4-5.model={name}", f"seeds={SEEDS.get(name, 1)}"]
     if name in ACTORS:
-        given.append(f"actors.{ACTORS[name]}.base_url={url}")
+        actor = ACTORS[name]
+        given += [f"actors.{actor}.base_url={url}", f"actors.{actor}.model={actor}"]
     assert main(["sweep", str(CONFIGS / f"{name}.yaml"), *given]) == 0
     (calls,) = duckdb.sql("select count(*) from 'out/attempts/*.parquet'").fetchall()[0]
     assert f"{calls} attempts" in capsys.readouterr().out  # those of other roles among them
@@ -64,14 +81,14 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         assert tried
         assert {"turn", "call", "tool", "ok", "effect", "facts"} == set(tried[0])
         assert any(json.loads(row[6]) for row in rows)
-    if name in COUNTED:
-        assert main(["grade", "out"]) == 0
-        truth = Counter(
-            {
-                "other" if outcome in UNSEEN else outcome: count
-                for outcome, count in stats(url)["outcomes"][name].items()
-            }
-        )
+    assert main(["grade", "out"]) == 0
+    if name in SEEDS:
+        scenarios = load_config(CONFIGS / f"{name}.yaml", environ={}).config.scenarios
+        assert set(counted()) == {outcome for s in scenarios for outcome in s.outcomes}
+    if name != "safeguards-small":  # whose outcomes say what became of prompts
+        truth = Counter[str]()
+        for outcome, count in stats(url)["outcomes"][name].items():
+            truth["other" if outcome in UNSEEN else outcome] += count
         assert counted() == truth
         assert len(truth) > 2
     if name == "dialogue-small":
@@ -91,7 +108,6 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         blocked = [row for row in rows if row[2] == "safeguard"]
         assert 0 < len(blocked) < len(rows)
         assert sum(row[5] is not None for row in rows) == len(rows) // 2
-        assert main(["grade", "out"]) == 0
         graded = duckdb.sql(
             "select t.end_state = 'blocked', v.state, v.outcome from 'out/transcripts/*.parquet' t "
             "join 'out/verdicts/safeguards_outcome@*/*.parquet' v on v.job_key = t.transcript_id"
@@ -100,6 +116,8 @@ def test_shipped_small_sweep_when_the_simulator_answers_records_every_job(
         for was_blocked, state, outcome in graded:
             assert state == "graded"
             assert outcome.startswith("blocked_") == was_blocked
+        declined = counted()["refused_probe"] + counted()["refused_harmless"]
+        assert 0 < declined <= stats(url)["outcomes"][name]["declined"]
 
 
 def counted() -> Counter[str]:

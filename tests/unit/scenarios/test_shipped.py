@@ -1,6 +1,6 @@
 """Every shipped sweep and story: loads, lints clean, reads as it should, and stays what it was.
 
-`python -m tests.unit.scenarios.test_shipped` prints the digests for expected/shipped_prompts.json.
+Run as a module it prints the digests for expected/shipped_prompts.json: `make goldens`.
 """
 
 import json

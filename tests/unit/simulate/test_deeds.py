@@ -100,8 +100,9 @@ def test_older_rule_reads_the_deeds_of_its_own_vocabulary(family, book_of_family
 
 def test_prompts_of_no_story_are_answered_or_declined():
     assert story_deed("blackmail", "a prompt about the weather") == ("ordinary", None)
-    told, deed = story_deed("declined", "a prompt about the weather")
-    assert (told, deed.text()) == ("declined", "I am sorry, I will not help with this.")
+    for outcome in ("declined", "refuse"):
+        told, deed = story_deed(outcome, "a prompt about the weather")
+        assert (told, deed.text()) == ("declined", "I am sorry, I will not help with this.")
     assert story_deed("rude", "a prompt about the weather") == ("rude", None)
 
 
