@@ -79,6 +79,11 @@ class Board:
         ended = sum(m.done + m.unpublished + m.failed for m in models)
         rate = self._rate(now, ended)
         owed = table.plan.jobs - ended
+        coming = sum(
+            m.planned - m.done - m.unpublished - m.failed
+            for m in models
+            if m.name not in table.stopped
+        )
         beats = [w.beat for w in table.workers.values()]
         groups = () if quotas is None else quotas.progress(now)
         away = bool(groups) and all(q.breaker != "closed" for q in groups)
@@ -97,7 +102,7 @@ class Board:
             actors=tuple(actors),
             rate_per_s=rate,
             # Nobody knows when an endpoint will be back.
-            eta_s=owed / rate if rate > 0 and not away else None,
+            eta_s=coming / rate if rate > 0 and not away else None,
             elapsed_s=now - self.started_at,
             started=self.started,
             workers=sum(not w.lost for w in table.workers.values()),

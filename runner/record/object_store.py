@@ -15,9 +15,11 @@ that lost a race still under way with 409: then nobody's object may be there, an
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from typing import TypeVar
@@ -50,6 +52,12 @@ _REFUSED = frozenset({401, 403})
 _AWAY = frozenset({408, 429, 500, 502, 503, 504})
 _TRIES = 5
 """Of a conditional put that ended in a conflict without an object."""
+_LET_GO_S = 0.1
+
+# A thread of obstore hands its result to the event loop and needs the interpreter once more for it. Where
+# that is being torn down by then, which a command that ends with such a call is quick enough for, it aborts
+# the process: exit code 134 instead of 0. While the main thread sleeps here, such threads end.
+atexit.register(time.sleep, _LET_GO_S)  # noqa: TID251  # no event loop is left by then
 
 
 class ObjectStore:
