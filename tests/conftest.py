@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Read by Ray when it is first imported, so they are set before any test module is.
 os.environ["RAY_AUTH_MODE"] = "disabled"
@@ -21,6 +22,12 @@ for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_UR
 
 pytest_plugins = ["tests.support.ray_fixtures", "tests.support.s3_fixtures"]
 NOTHING_SKIPPED = os.environ.get("RUNNER_CI") == "1"
+# CI tries the same examples each time, so that only a change can turn it red; who looks for new ones
+# says `make test ARGS="--hypothesis-profile=search"`.
+settings.register_profile("ci", derandomize=True)
+settings.register_profile("search", max_examples=3000, print_blob=True)
+if NOTHING_SKIPPED:
+    settings.load_profile("ci")
 OUTSIDE = "../shared:"
 """How the reason of a skip begins that CI allows too: files that are not part of this checkout."""
 

@@ -79,11 +79,7 @@ class Board:
         ended = sum(m.done + m.unpublished + m.failed for m in models)
         rate = self._rate(now, ended)
         owed = table.plan.jobs - ended
-        coming = sum(
-            m.planned - m.done - m.unpublished - m.failed
-            for m in models
-            if m.name not in table.stopped
-        )
+        coming = sum(m.owed for m in models if m.name not in table.stopped)
         beats = [w.beat for w in table.workers.values()]
         groups = () if quotas is None else quotas.progress(now)
         away = bool(groups) and all(q.breaker != "closed" for q in groups)

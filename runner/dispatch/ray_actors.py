@@ -19,12 +19,20 @@ from dataclasses import dataclass
 import ray
 
 from runner.core.clock import SystemClock
-from runner.core.errors import RunnerError, StorageError
+from runner.core.errors import RunnerError
 from runner.dispatch.coordinator import Coordinator
 from runner.dispatch.guests import GuestBeat
+from runner.dispatch.patience import while_away
 from runner.dispatch.ray_calls import CoordinatorHandle, RayPeer
 from runner.dispatch.ray_metrics import EVERY_S, RayMetrics
-from runner.dispatch.spec import SweepSpec, WorkerParts, make_coordinator, make_worker, new_name
+from runner.dispatch.spec import (
+    SweepSpec,
+    WorkerParts,
+    make_coordinator,
+    make_worker,
+    new_name,
+    storage_patience_s,
+)
 from runner.dispatch.terms import Ended
 from runner.execute.messages import Heartbeat, HeartbeatReply
 from runner.execute.terms import PeerUnreachableError
@@ -142,22 +150,21 @@ class CoordinatorActor:
 
     async def _lead(self, spec: SweepSpec, again: bool) -> Coordinator:
         """Claim the sweep. What the dead one would have waited for, its successor waits for, too."""
-        clock, told = SystemClock(), False
-        began = clock.monotonic()
-        while True:
+
+        async def claimed() -> Coordinator:
             coordinator = make_coordinator(spec, self._lines.add)
-            try:
-                await coordinator.start()
-            except StorageError as error:
-                waited_s = clock.monotonic() - began
-                if not again or waited_s > coordinator.world.storage_patience_s:
-                    raise
-                if not told:
-                    self._lines.add(f"the output is not reached, and tried again: {error}")
-                told = True
-            else:
-                return coordinator
-            await clock.sleep(AGAIN_S)
+            await coordinator.start()
+            return coordinator
+
+        if not again:
+            return await claimed()
+        return await while_away(
+            claimed,
+            SystemClock(),
+            patience_s=storage_patience_s(spec),
+            every_s=AGAIN_S,
+            told=lambda e: self._lines.add(f"the output is not reached, and tried again: {e}"),
+        )
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatReply | None:
         """Answer a worker; None where `Coordinator.heartbeat` would not answer."""

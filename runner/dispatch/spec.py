@@ -71,6 +71,11 @@ def new_name(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(5)}"
 
 
+def storage_patience_s(spec: SweepSpec) -> float:
+    """Return for how long a sweep waits for its output, in seconds."""
+    return STORE_PATIENCE_S if is_url(spec.directory) else DISK_PATIENCE_S
+
+
 def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordinator:
     """Return a coordinator on the real seams; `start` claims the sweep."""
     config = spec.book.config
@@ -85,7 +90,7 @@ def make_coordinator(spec: SweepSpec, report: Callable[[str], None]) -> Coordina
             processes=processes,
             offload=in_thread,
             report=report,
-            storage_patience_s=STORE_PATIENCE_S if is_url(spec.directory) else DISK_PATIENCE_S,
+            storage_patience_s=storage_patience_s(spec),
             # Beside a URL they lie on the nodes' own disks, of hosts that an earlier session had, too.
             journals_complete=not is_url(spec.directory),
             open_events=lambda claim: JsonLines(

@@ -2,9 +2,10 @@
 
 A call sets money and tokens aside before it is sent and settles with what it cost when its outcome
 is durable. Until ten answers of a model are known, and as many as are still on the wire, a call sets
-aside the most it can cost: its prompt at three characters a token and `max_tokens` of output. From then on the mean of what calls
-counted plus three standard deviations, if that is less: so a worker near the limit still uses what
-is left, and the limit is not overshot by more than calls on the wire cost above that.
+aside the most it can cost: its prompt at three characters a token and `max_tokens` of output. From
+then on the mean of what calls counted plus three standard deviations, if that is less: so a worker
+near the limit still uses what is left, and the limit is not overshot by more than calls on the wire
+cost above that.
 
 The *exposure* is what was spent and what is set aside, together, since the worker started. It never
 passes the *allowance*, a sum of the same kind that the coordinator raises (`treasury.py`), but by

@@ -62,3 +62,13 @@ def percent(share: float) -> str:
     if value < 1:
         return f"{value:.2g} %"
     return f"{value:.2f} %" if value > 99 else f"{value:.1f} %"
+
+
+def bare(share: float) -> str:
+    """Return `4.9` for a share of 0.049."""
+    return percent(share).removesuffix(" %")
+
+
+def span(low: float, high: float) -> str:
+    """Return `0 … 12.5 %`."""
+    return f"{bare(low)} … {percent(high)}"

@@ -79,6 +79,11 @@ class ModelProgress:
     retries: Mapping[str, int] = field(default_factory=dict[str, int])
     """Failed attempts since this process started, by FailureKind."""
 
+    @property
+    def owed(self) -> int:
+        """Return the jobs without an end state."""
+        return self.planned - self.done - self.unpublished - self.failed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -281,7 +286,7 @@ def rest_lines(progress: Progress, width: int) -> list[str]:
     """Return the screen of a sweep that no process runs: what is on disk, nothing that flows."""
     table: list[tuple[str, ...]] = [("model", "planned", "recorded", "failed", "owed")]
     for m in progress.models:
-        numbers = (m.planned, m.done, m.failed, m.planned - m.done - m.failed)
+        numbers = (m.planned, m.done, m.failed, m.owed)
         table.append((one_line(m.name, 24), *map(count, numbers)))
     standing = "   ".join([_standing(progress), *progress.budget.words()])
     return _screen(progress, [standing, *_table(table)], [], width)

@@ -69,13 +69,7 @@ def import_set(wanted: Wanted) -> Imported:
 def _unread(path: Path, form: str) -> tuple[str, ...]:
     if not path.is_dir():
         return ()
-    of_form = {
-        "texts": SUFFIXES,
-        "markdown": (".md",),
-        "inspect": [suffix for suffix, known in FORMS.items() if known == "jsonl"],
-    }
-    read = of_form.get(form, [suffix for suffix, known in FORMS.items() if known == form])
-    others = {*FORMS, *SUFFIXES} - set(read)
+    others = {*FORMS, *SUFFIXES} - {*_suffixes(form)}
     return tuple(str(p) for p in sorted(_files(path, others)) if p.stem.lower() != "readme")
 
 
@@ -116,14 +110,23 @@ def _drafts(wanted: Wanted, form: str) -> Iterator[Draft | Fault]:
             raise ConfigError(msg)
         return read_texts(path, wanted.fields)
     if form == "markdown":
-        paths = sorted(_files(path, (".md",)))
+        paths = sorted(_files(path, _suffixes(form)))
         return read_seeds(paths, path)
     if form == "inspect" and not path.exists():
         return read_inspect(wanted.source, wanted.fields, wanted.arguments)
     if form == "inspect":
         form = FORMS.get(path.suffix.lower(), "jsonl")
-    suffixes = [suffix for suffix, known in FORMS.items() if known == form]
-    return _tables(sorted(_files(path, suffixes)), form, wanted.fields)
+    return _tables(sorted(_files(path, _suffixes(form))), form, wanted.fields)
+
+
+def _suffixes(form: str) -> Iterable[str]:
+    """Return the suffixes of the files of a folder that are read as a format."""
+    if form == "texts":
+        return SUFFIXES
+    if form == "markdown":
+        return (".md",)
+    tables = "jsonl" if form == "inspect" else form
+    return [suffix for suffix, known in FORMS.items() if known == tables]
 
 
 def _files(path: Path, suffixes: Iterable[str]) -> Iterator[Path]:

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from runner.core.clock import SystemClock
-from runner.core.errors import StoreAwayError
+from runner.core.errors import StorageError, StoreAwayError
 from runner.core.seams import Clock
+from runner.dispatch.patience import while_away
 from runner.dispatch.terms import STORE_PATIENCE_S
 from runner.observe.console import print_lines
 
@@ -42,21 +43,22 @@ async def when_there(
     Raises:
         StoreAwayError: it has been away for `STORE_PATIENCE_S`.
     """
-    clock = clock or SystemClock()
-    deadline = clock.monotonic() + STORE_PATIENCE_S
     waited = False
-    while True:
-        try:
-            done = await work()
-        except StoreAwayError as error:
-            if clock.monotonic() >= deadline:
-                raise
-            if not waited:
-                minutes = f"{STORE_PATIENCE_S / 60:.0f} minutes"
-                say(f"{error}. Waiting for it, at most {minutes} (Ctrl-C ends that)")
-            waited = True
-            await clock.sleep(LOOK_S)
-        else:
-            if waited:
-                say("the output is there again")
-            return done
+
+    def told(error: StorageError) -> None:
+        nonlocal waited
+        waited = True
+        minutes = f"{STORE_PATIENCE_S / 60:.0f} minutes"
+        say(f"{error}. Waiting for it, at most {minutes} (Ctrl-C ends that)")
+
+    done = await while_away(
+        work,
+        clock or SystemClock(),
+        patience_s=STORE_PATIENCE_S,
+        every_s=LOOK_S,
+        told=told,
+        away=StoreAwayError,
+    )
+    if waited:
+        say("the output is there again")
+    return done

@@ -16,6 +16,7 @@ from runner.report.sentences import (
     points,
     points_text,
     rate_text,
+    top_up_mark,
 )
 from runner.report.spread import NOTE, spread_text, spread_values
 from runner.statistics.binomial import Interval
@@ -74,7 +75,7 @@ def contrast_grid(
                 spread_text(c.second.spread),
                 "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
                 "–" if d is None else count(d.strata),
-                "–" if c.test is None else p_text(c.test) + _mark(c.topped_up),
+                "–" if c.test is None else p_text(c.test) + top_up_mark(c.topped_up),
                 "–" if c.test is None else c.test.method,
                 "–"
                 if c.odds is None
@@ -88,10 +89,6 @@ def contrast_grid(
     columns = ("question", "where", "groups", "first", "stories", "second", "stories")
     columns += (f"difference [{level:.0%}]", "strata", "p", "test", "odds ratio (Firth)", "bounds")
     return Grid(title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes))
-
-
-def _mark(topped_up: bool) -> str:
-    return " ³" if topped_up else ""
 
 
 def _where(contrast: Contrast) -> str:
@@ -116,7 +113,7 @@ def family_grid(analysis: Analysis, level: float) -> Grid | None:
             count(f.pooled.clusters),
             "–" if f.pooled.value is None else percent(f.pooled.value),
             (interval_text(f.pooled.interval) if f.pooled.interval else f.pooled.why)
-            + _mark((f.family, f.model) in analysis.grown),
+            + top_up_mark((f.family, f.model) in analysis.grown),
             spread_text(f.spread),
         )
         for f in families
@@ -184,7 +181,7 @@ def control_grid(analysis: Analysis, level: float) -> Grid | None:
             count(c.rate.events),
             count(c.rate.n),
             rate_text(c.rate, independent=c.independent)
-            + _mark((c.family, c.model) in analysis.grown),
+            + top_up_mark((c.family, c.model) in analysis.grown),
             spread_text(c.spread),
         )
         for c in analysis.controls
@@ -215,7 +212,7 @@ def label_grid(analysis: Analysis, level: float) -> Grid | None:
         (
             g.labeller, g.label, g.scenario, g.model, count(g.rate.events), count(g.rate.n),
             rate_text(g.rate, independent=g.independent)
-            + _mark((g.scenario, g.model) in analysis.grown),
+            + top_up_mark((g.scenario, g.model) in analysis.grown),
             spread_text(g.spread),
         )
         for g in analysis.given

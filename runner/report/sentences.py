@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.observe.amounts import count, percent
+from runner.observe.amounts import bare, count, percent, span
 from runner.observe.terminal import one_line
 from runner.report.contents import Report
 from runner.report.contrasts import Contrast, Side
@@ -11,11 +11,6 @@ from runner.report.looks import TopUp
 from runner.report.spread import Spread
 from runner.statistics.binomial import Interval, Rate, Sided
 from runner.statistics.significance import Test
-
-
-def bare(share: float) -> str:
-    """Return `4.9` for a share of 0.049."""
-    return percent(share).removesuffix(" %")
 
 
 def rate_text(rate: Rate, *, independent: bool = True) -> str:
@@ -58,7 +53,7 @@ def between_text(spread: Spread) -> str:
     """Return `, 0 … 12 % between 6 stories`; nothing where there are not two."""
     if spread.low is None or spread.high is None or spread.stories < 2:
         return ""
-    return f", {bare(spread.low)} … {percent(spread.high)} between {spread.stories} stories"
+    return f", {span(spread.low, spread.high)} between {spread.stories} stories"
 
 
 def side_text(side: Side) -> str:
@@ -104,7 +99,8 @@ def contrast_sentence(contrast: Contrast) -> str:
         verdict = "differ" if contrast.significant else "no difference shown"
         out += (
             f"; {points(contrast.difference.value)} points "
-            f"{points_text(contrast.difference.interval)}, {p_text(contrast.test)}: {verdict}{' ³' if contrast.topped_up else ''}"
+            f"{points_text(contrast.difference.interval)}, {p_text(contrast.test)}: {verdict}"
+            f"{top_up_mark(contrast.topped_up)}"
         )
     if contrast.without_excluded is not None:
         other = contrast.without_excluded.difference
@@ -129,6 +125,11 @@ def control_sentence(arm: ControlArm) -> str:
     if not arm.independent:
         return f"{name}: {said}: n is not independent, so it is not held to {percent(arm.above)}."
     return f"{name}: {said}, {rate_text(arm.rate)}: too few answers to hold it to {percent(arm.above)}."
+
+
+def top_up_mark(topped_up: bool) -> str:
+    """Return the mark of what has seeds that were added after a look, else nothing."""
+    return " ³" if topped_up else ""
 
 
 def top_up_sentence(top_up: TopUp) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.observe.amounts import percent
-from runner.statistics.pooled import Cluster, pooled_rate
+from runner.observe.amounts import span
+from runner.statistics.pooled import Cluster, mean_rate
 
 NOTE = (
     "stories: lowest … highest rate of the same thing in one story of the scenario, and the number of "
@@ -51,7 +51,7 @@ def spread_beside(keys: Sequence[Hashable], rates: Sequence[float | None]) -> li
 
 def spread_of_clusters(stories: Mapping[str, Sequence[Cluster]]) -> Spread:
     """Return the spread of the equal-weight means of each story's prompts."""
-    return spread_of(pooled_rate(clusters).value for clusters in stories.values())
+    return spread_of(mean_rate(clusters) for clusters in stories.values())
 
 
 def spread_text(spread: Spread) -> str:
@@ -60,7 +60,7 @@ def spread_text(spread: Spread) -> str:
         return "–"
     if spread.stories == 1:
         return "one story"
-    return f"{percent(spread.low).removesuffix(' %')} … {percent(spread.high)} of {spread.stories}"
+    return f"{span(spread.low, spread.high)} of {spread.stories}"
 
 
 def spread_values(spread: Spread) -> dict[str, object]:

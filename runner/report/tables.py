@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from runner.core.values import TARGET, EndState
-from runner.observe.amounts import count, percent, short
+from runner.observe.amounts import count, percent, short, span
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
 from runner.report.analysis_tables import analysis_values
@@ -14,10 +14,10 @@ from runner.report.contents import Report
 from runner.report.grid import Grid
 from runner.report.rows import ReportRow
 from runner.report.sentences import (
-    bare,
     between_text,
     contrast_sentence,
     rate_text,
+    top_up_mark,
     top_up_sentence,
 )
 from runner.report.spent import Spent
@@ -60,7 +60,7 @@ def headlines(report: Report) -> list[str]:
         return [contrast_sentence(c) for c in declared]
     grown = report.analysis.grown if report.analysis else frozenset[tuple[str, str]]()
     return [
-        sentence(row) + " ³" * ((row.scenario, row.model) in grown)
+        sentence(row) + top_up_mark((row.scenario, row.model) in grown)
         for row in report.totals
         if row.headline and row.counts.planned
     ]
@@ -102,8 +102,8 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
     for row in rows:
         head = row.headline
         assert head is not None
-        mark = " ³" if row.cell in grown else ""
-        said = rate_text(head.rate, independent=row.independent) + mark
+        said = rate_text(head.rate, independent=row.independent)
+        said += top_up_mark(row.cell in grown)
         line = [*_names(row), count(head.rate.events), count(head.rate.n), said]
         if cut:
             line.append(rate_text(head.without_truncated, independent=row.independent))
@@ -139,7 +139,7 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
 
 
 def _bounds(best: float | None, worst: float | None) -> str:
-    return "–" if best is None or worst is None else f"{bare(best)} … {percent(worst)}"
+    return "–" if best is None or worst is None else span(best, worst)
 
 
 def _names(row: ReportRow) -> tuple[str, str, str]:

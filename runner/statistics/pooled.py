@@ -69,11 +69,7 @@ def pooled_rate(clusters: Sequence[Cluster], level: float = LEVEL) -> Pooled:
     answer that is none: there the spread between prompts cannot be seen, and only the cells' own
     intervals mean something.
     """
-    merged: dict[Hashable, tuple[int, int]] = {}
-    for cluster in clusters:
-        events, n = merged.get(cluster.prompt, (0, 0))
-        merged[cluster.prompt] = (events + cluster.events, n + cluster.n)
-    counted = [(events, n) for events, n in merged.values() if n]
+    counted = _by_prompt(clusters)
     events, n, k = sum(e for e, _ in counted), sum(n for _, n in counted), len(counted)
     if not counted:
         return Pooled(value=None, clusters=0, events=0, n=0, interval=None, why="nothing graded")
@@ -92,6 +88,21 @@ def pooled_rate(clusters: Sequence[Cluster], level: float = LEVEL) -> Pooled:
         why = f"other answers in only {some} of {k} prompts: per cell only"
     interval = None if why else _korn_graubard(rates, mean, n, level)
     return Pooled(value=mean, clusters=k, events=events, n=n, interval=interval, why=why)
+
+
+def mean_rate(clusters: Sequence[Cluster]) -> float | None:
+    """Return the equal-weight mean alone; None where no prompt has an answer that counts."""
+    counted = _by_prompt(clusters)
+    return sum(e / m for e, m in counted) / len(counted) if counted else None
+
+
+def _by_prompt(clusters: Sequence[Cluster]) -> list[tuple[int, int]]:
+    """Return (events, n) of each prompt with an answer that counts."""
+    merged: dict[Hashable, tuple[int, int]] = {}
+    for cluster in clusters:
+        events, n = merged.get(cluster.prompt, (0, 0))
+        merged[cluster.prompt] = (events + cluster.events, n + cluster.n)
+    return [(events, n) for events, n in merged.values() if n]
 
 
 def _korn_graubard(rates: Sequence[float], mean: float, n: int, level: float) -> Interval:

@@ -177,11 +177,11 @@ def _permits_without_a_common_line() -> Patches:
     return {(Pool, "first"): lambda self, now: now}
 
 
-def _input_that_takes_nothing() -> Patches:
+def _tokens_that_take_nothing(free: Meter) -> Patches:
     amount = Pool._amount
 
     def nothing(self: Pool, meter: Meter, model: str, cost: Cost) -> float:
-        return 0.0 if meter is Meter.INPUT else amount(self, meter, model, cost)
+        return 0.0 if meter is free else amount(self, meter, model, cost)
 
     return {(Pool, "_amount"): nothing}
 
@@ -194,15 +194,6 @@ def _input_given_back_when_it_was_used() -> Patches:
         self.give_back(after.charged_input - before.charged_input, 0.0)
 
     return {(Pool, "settle"): twice}
-
-
-def _output_that_takes_nothing() -> Patches:
-    amount = Pool._amount
-
-    def nothing(self: Pool, meter: Meter, model: str, cost: Cost) -> float:
-        return 0.0 if meter is Meter.OUTPUT else amount(self, meter, model, cost)
-
-    return {(Pool, "_amount"): nothing}
 
 
 def _output_unknown_before_the_first_call() -> Patches:
@@ -351,7 +342,7 @@ MUTANTS = {
             name="input-for-nothing",
             what="permits take no input tokens off the group's bucket",
             profiles=_ALL,
-            patches=_input_that_takes_nothing(),
+            patches=_tokens_that_take_nothing(Meter.INPUT),
         ),
         Mutant(
             name="input-given-back",
@@ -363,7 +354,7 @@ MUTANTS = {
             name="output-for-nothing",
             what="permits take no output tokens off the group's bucket",
             profiles=_ALL,
-            patches=_output_that_takes_nothing(),
+            patches=_tokens_that_take_nothing(Meter.OUTPUT),
         ),
         Mutant(
             name="output-unknown",
