@@ -8,32 +8,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runner.core.seams import ProcessIdentity
 from runner.core.seeds import by_cell
 from runner.core.values import Job
 from runner.dispatch.leases import LeaseTable
-from runner.execute.messages import Heartbeat, Lease
+from runner.execute.messages import Lease
+from tests.support.beats import BEAT
 from tests.support.cells import cell, plan
 
 TTL_S = 10.0
-_PROCESS = ProcessIdentity(host="h", boot_id="b", pid_namespace="n", pid=1, started="1")
-_BEAT = Heartbeat(
-    seq=0,
-    worker="w",
-    incarnation="w",
-    process=_PROCESS,
-    node="n",
-    claim=1,
-    held=(),
-    returned=(),
-    sealed=(),
-    wants={},
-    queued={},
-    running=0,
-    unpublished={},
-    slots={},
-    tallies={},
-)
 
 
 @dataclass
@@ -64,7 +46,7 @@ class Cluster(RuleBasedStateMachine):
         worker.seq += 1
         sent = self.now
         beat = replace(
-            _BEAT,
+            BEAT,
             seq=worker.seq,
             incarnation=name,
             held=tuple(worker.held),

@@ -12,8 +12,8 @@ from runner.dispatch.leases import LeaseTable
 from runner.observe.progress import Phase, Progress
 from runner.observe.quotas import QuotaProgress
 from runner.record.state import SweepState
+from tests.support.beats import BEAT
 from tests.support.cells import cell, plan
-from tests.unit.dispatch.test_leases import BEAT
 
 
 def seen(table: LeaseTable, board: Board, now: float, breaker: str = "closed") -> Progress:

@@ -16,9 +16,9 @@ from runner.dispatch.witnesses import Witnesses
 from runner.execute.messages import Heartbeat, ModelTally
 from runner.limits.tripwire import Tripwire
 from runner.observe.events import Discard
+from tests.support.beats import BEAT
 from tests.support.cells import cell, plan
 from tests.unit.dispatch.test_guests import Processes, configured
-from tests.unit.dispatch.test_leases import BEAT
 
 MODEL = ModelConfig(name="m", max_in_flight=64)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from runner.core.seams import ProcessIdentity
 from runner.core.values import Amount
 from runner.dispatch import door
 from runner.dispatch.door import Door, GuestPeer, knock, socket_of
@@ -16,6 +15,7 @@ from runner.execute.messages import Heartbeat, HeartbeatReply, ModelTally
 from runner.execute.terms import PeerUnreachableError
 from runner.limits.authority import GRACE_S, LEAD_S
 from runner.limits.quota import Cost, PermitBlock
+from tests.support.beats import BEAT
 from tests.unit.dispatch.test_guests import configured, named, quota_plan
 
 BLOCK = PermitBlock(
@@ -25,10 +25,8 @@ BLOCK = PermitBlock(
 
 
 def beat(seq: int) -> Heartbeat:
-    return Heartbeat(
-        seq=seq, worker="w0", incarnation="w0-1", node="n", claim=1,
-        process=ProcessIdentity(host="h", boot_id="b", pid=1, started="1", pid_namespace=""), held=(), returned=(),
-        sealed=("s",), wants={"j": 9}, queued={"j": 3}, running=0, unpublished={}, slots={"j": 2},
+    return replace(
+        BEAT, seq=seq, incarnation="w0-1", sealed=("s",), wants={"j": 9}, queued={"j": 3}, slots={"j": 2},
         tallies={"j": ModelTally(in_flight=1)},
     )  # fmt: skip
 

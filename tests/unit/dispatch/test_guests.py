@@ -20,7 +20,7 @@ from runner.dispatch.leases import LeaseTable
 from runner.dispatch.quota_plan import quota_plan
 from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.witnesses import Witnesses
-from runner.execute.messages import Heartbeat, ModelTally, QuotaWord
+from runner.execute.messages import ModelTally, QuotaWord
 from runner.limits.ledger import GUEST
 from runner.limits.quota import Cost
 from runner.limits.spending import Allowance, SpendWord
@@ -28,6 +28,7 @@ from runner.limits.wallet import Wallet
 from runner.observe.events import Discard
 from runner.record.entries import Claim
 from runner.record.manifest import ManifestLog
+from tests.support.beats import BEAT, PROCESS
 from tests.support.cells import cell, plan
 from tests.support.manual_clock import ManualClock
 from tests.support.memory_store import MemoryStore
@@ -104,11 +105,9 @@ class Site:
             ledger=wallet.ledger(now), wants=want, held=wallet.held(now),
             held_until_s=wallet.held_until_s(now), ends=len(taken), cost=COST, readings={},
         )  # fmt: skip
-        return Heartbeat(
-            seq=self.seq, worker="w0", incarnation=who,
-            process=ProcessIdentity(host="h", boot_id="b", pid=pid, started="1", pid_namespace=""), node="n", claim=1,
-            held=(), returned=(), sealed=(), wants={}, queued={model: want}, running=0,
-            unpublished={}, slots={model: self.slots.get(who, 0)},
+        return replace(
+            BEAT, seq=self.seq, worker="w0", incarnation=who, process=replace(PROCESS, pid=pid),
+            queued={model: want}, slots={model: self.slots.get(who, 0)},
             tallies={model: ModelTally(ready=want)}, quota={model: word}, done=done,
             spending=self.spending(who) if who in self.purses else None,
         )  # fmt: skip
@@ -234,7 +233,7 @@ def test_guests_and_workers_together_spend_the_budget_once(end):
 
     async def spent() -> None:
         await site.log.load()
-        process = ProcessIdentity(host="h", boot_id="b", pid=9, started="1", pid_namespace="")
+        process = replace(PROCESS, pid=9)
         await site.log.claim(Claim(nonce="n", fleet="f", process=process, node="n", started_at=""))
         for second in range(60):
             site.guest(guest, model, float(second), want=20, pid=2)

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runner.core.seams import ProcessIdentity
 from runner.core.seeds import SeedSet
 from runner.core.values import Job
 from runner.dispatch.leases import LeaseTable
-from runner.execute.messages import Heartbeat, Lease
+from runner.execute.messages import Lease
+from tests.support.beats import BEAT
 from tests.support.cells import cell, plan
 from tests.support.records import attempt_of, reply_of
 
 JOB = Job(0, 0)
-BEAT = Heartbeat(
-    seq=1,
-    worker="w",
-    incarnation="w",
-    process=ProcessIdentity(host="h", boot_id="b", pid_namespace="n", pid=1, started="1"),
-    node="n",
-    claim=1,
-    held=(),
-    returned=(),
-    sealed=(),
-    wants={},
-    queued={},
-    running=0,
-    unpublished={},
-    slots={},
-    tallies={},
-)
 
 
 def _answered(incarnation: str) -> Lease:

@@ -9,7 +9,7 @@ from runner.config.schema import ModelConfig
 from runner.dispatch.quotas import TELL_REFUSED, QuotaDesk, QuotaPlan
 from runner.execute.messages import Heartbeat, ModelTally
 from runner.limits.quota import GroupQuota
-from tests.unit.dispatch.test_leases import BEAT
+from tests.support.beats import BEAT
 
 MODEL = ModelConfig(name="m", model="x", base_url="http://127.0.0.1:1", max_in_flight=100)
 PLAN = QuotaPlan(

@@ -4,29 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from runner.core.seams import ProcessIdentity
 from runner.dispatch.leases import WorkerView
 from runner.dispatch.trouble import Trouble, Verdict
 from runner.execute.messages import Heartbeat
+from tests.support.beats import BEAT
 
-PROCESS = ProcessIdentity(host="n1", boot_id="b", pid_namespace="p", pid=1, started="1")
-FINE = Heartbeat(
-    seq=1,
-    worker="w",
-    incarnation="w-1",
-    process=PROCESS,
-    node="n1",
-    claim=1,
-    held=(),
-    returned=(),
-    sealed=(),
-    wants={},
-    queued={},
-    running=0,
-    unpublished={},
-    slots={},
-    tallies={},
-)
+FINE = replace(BEAT, incarnation="w-1")
 FULL = replace(FINE, storage_error="no space left", storage_error_s=21.0, storage_is_journal=True)
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from runner.core.seams import ProcessIdentity
 from runner.dispatch.witnesses import Witnesses
-from tests.unit.dispatch.test_leases import BEAT
+from tests.support.beats import BEAT
 
 ME = ProcessIdentity(host="head", boot_id="b0", pid_namespace="n0", pid=1, started="1")
 FAR = ProcessIdentity(host="node", boot_id="b1", pid_namespace="n1", pid=2, started="1")
