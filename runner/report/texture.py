@@ -60,7 +60,7 @@ with said as (
 one as (select unnest(cells) cell, cells, seed from said),
 pairs as (select cell, unnest(cells[:16]) other, seed from one),
 counted as (select cell, other, count(*) n from pairs where cell <> other group by all)
-select p.cell, any_value(o.n), arg_max(p.other, p.n * 4294967296 - p.other)
+select p.cell, any_value(o.n), first(p.other order by p.n desc, p.other)
 from counted p join (select cell, count(distinct seed) n from one group by cell) o
   on o.cell = p.cell
 group by p.cell
