@@ -106,7 +106,7 @@ def _sources(estimates: Sequence[ModelEstimate]) -> list[str]:
             parts.append(f"an answer {GUESSED_OUTPUT_TOKENS} tokens or max_tokens")
         if any(e.episodes for e in guessed):
             parts.append(
-                f"an episode {EPISODE_CALLS} calls or end.turns, each with what came before it and "
+                f"an episode {EPISODE_CALLS} calls, its scripted turns or end.turns, each with what came before it and "
                 f"{RESULT_TOKENS} tokens of results"
             )
         if any(e.purpose == ROLES for e in guessed):

@@ -22,7 +22,7 @@ from runner.plan.cells import Cell, Plan
 CHARACTERS_PER_TOKEN = 4
 GUESSED_OUTPUT_TOKENS = 500
 EPISODE_CALLS = 6
-"""Guess: calls of an episode with tools, or `end.turns` if that is less."""
+"""Guess: calls of an episode with tools; its scripted turns if they are more, `end.turns` if less."""
 RESULT_TOKENS = 200
 """Guess: what tools give back to one answer of such an episode."""
 JUDGE_TOKENS = 120
@@ -49,8 +49,10 @@ class PromptSize:
 
     @property
     def usual_calls(self) -> int:
-        """Return the guess."""
-        return self.calls if self.most_calls is None else min(EPISODE_CALLS, self.most_calls)
+        """Return the guess; an episode makes no fewer calls than it has scripted turns."""
+        if self.most_calls is None:
+            return self.calls
+        return min(max(EPISODE_CALLS, self.calls), self.most_calls)
 
     def input_tokens(self, calls: float, answer: float) -> float:
         """Return the input of one job, cached tokens too: each call carries what came before it.

@@ -1,6 +1,7 @@
 """Golden renderings: what every condition of every shipped scenario says, kept to be compared.
 
-`make goldens` writes them anew; what changed is then read in `git diff`:
+`make goldens` writes them anew; what changed is then read in `git diff`. A story that says something else than
+at the last commit needs a higher `version`: without it nothing is written.
 
 * `tests/expected/rendered/NAME.txt`: the first condition of each story in full, as `runner show` prints it;
 * `tests/expected/conditions.txt`: a digest of all conditions of each story, and one for each level of each axis;
@@ -8,21 +9,27 @@
 
 The cross of a story's axes has up to 24,000 conditions, but a text reads a few axes only. Digested are so
 many conditions that each text was seen with every combination of levels that it reads and that occurs: no
-condition of the cross says anything else.
+condition of the cross says anything else. Texts are those of environment and roles, too, and the `when` of
+entries; what is no text there (numbers, names of parts) is the same in all conditions. What each condition of a
+sweep puts together of it, with its tools, is what `shipped_prompts.json` holds.
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 from runner.config.load import load_config
 from runner.config.schema import ScenarioConfig, SweepConfig
+from runner.core.identity import canonical_json
 from runner.pipeline.showing import show_config
 from runner.report.lookup import Selector
 from runner.report.screen import Line
@@ -45,19 +52,21 @@ Row = tuple[int, ...]
 class Golden:
     """What is kept of one story; all digests are hexadecimal digits."""
 
+    version: int
     conditions: int
     names: str
     """Of the names of all conditions, in order."""
     digested: int
     parts: Mapping[str, str]
-    """Of the system text, the user texts, the texts of environment and roles; and, of the first
-    condition, of all that is on stage and of the tools."""
+    """Of the system text, the user texts, the texts of environment and roles; of what is no text there, and
+    perturbations; and, of the first condition, of all that is on stage and of the tools."""
     levels: Mapping[str, Mapping[str, str]]
     """By axis and level: of the texts that read the axis, with that level."""
 
     def lines(self, name: str) -> Iterator[str]:
         """Yield the story's lines of `conditions.txt`."""
-        yield f"{name}: {self.conditions} conditions {self.names}, {self.digested} digested"
+        counts = f"{self.conditions} conditions {self.names}, {self.digested} digested"
+        yield f"{name}: version {self.version}, {counts}"
         yield "  " + " ".join(f"{k} {v}" for k, v in self.parts.items())
         for axis, levels in self.levels.items():
             yield f"  {axis}: " + " ".join(f"{k} {v}" for k, v in levels.items())
@@ -136,6 +145,7 @@ def all_said(scenario: ScenarioConfig) -> ScenarioConfig:
     """
     assert not scenario.history, "not digested yet"
     assert not scenario.python, "not digested yet"
+    assert not scenario.tools, "not digested yet"
     turns = [*scenario.turns, *staging_sources(scenario).values()]
     return replace(scenario, turns=turns, environment={}, roles=[], safeguards=[], tools=[])
 
@@ -178,7 +188,9 @@ def golden_of(scenario: ScenarioConfig, crosses: Crosses) -> Golden:
     first = staged.script(levels_of(axes, rows[0]))
     parts["stage"] = sha256(first.canonical_environment)
     parts["tools"] = sha256(staged.canonical_tools(first))
+    parts["rest"] = sha256(canonical_json(_rest(scenario)))
     return Golden(
+        version=scenario.version,
         conditions=len(rows),
         names=names,
         digested=len(digested),
@@ -191,6 +203,20 @@ def golden_of(scenario: ScenarioConfig, crosses: Crosses) -> Golden:
             for axis, digests in zip(axes, levels, strict=True)
         },
     )
+
+
+def _rest(scenario: ScenarioConfig) -> object:
+    """Return what environment, roles and end hold beside texts, and what perturbations are defined."""
+
+    def bare(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {str(k): bare(v) for k, v in cast("Mapping[str, object]", value).items()}
+        if isinstance(value, list):
+            return [bare(item) for item in cast("list[object]", value)]
+        return "" if isinstance(value, str) else value
+
+    roles = [[role.name, role.answers] for role in scenario.roles]
+    return [bare(scenario.environment), asdict(scenario.end), roles, scenario.perturbations]
 
 
 def _said(script: Script, turns: int) -> Iterator[tuple[str, str, bytes]]:
@@ -269,17 +295,48 @@ def all_changes(kept: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> 
     ]
 
 
+def not_raised(kept: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> list[str]:
+    """Say which stories say something else than those kept, under no higher version."""
+
+    def split(lines: list[str]) -> tuple[int, list[str]]:
+        found = re.search(r": version (\d+),", lines[0])
+        bare = lines[0].replace(found[0], ":") if found else lines[0]
+        return int(found[1]) if found else 0, [bare, *lines[1:]]
+
+    told: list[str] = []
+    for name in kept.keys() & now.keys():
+        (old, before), (new, after) = split(kept[name]), split(now[name])
+        if after != before and new <= old:
+            told.append(f"{name}: says something else; raise its version from {new} to {old + 1}")
+    return sorted(told)
+
+
+def committed() -> dict[str, list[str]]:
+    """Return the lines by story as of the last commit; none where there is no git or no such file."""
+    name = DIGESTS.relative_to(ROOT).as_posix()
+    done = subprocess.run(
+        ["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return by_story(done.stdout)
+
+
 def main() -> None:
-    """Write the golden renderings anew, and say which conditions changed."""
+    """Write the golden renderings anew, and say which conditions changed.
+
+    Exits with 1, nothing written, where a story's version was not raised.
+    """
     with TemporaryDirectory() as folder:
         config = load_stories(STORIES, Path(folder))
+    now = digests(config)
+    if missed := not_raised(committed(), now):
+        sys.stdout.write("\n".join((*missed, "nothing was written")) + "\n")
+        sys.exit(1)
     RENDERED.mkdir(exist_ok=True)
     for path in RENDERED.glob("*.txt"):
         path.unlink()
     for scenario in config.scenarios:
         (RENDERED / f"{scenario.name}.txt").write_text(rendered(config, scenario))
     kept = by_story(DIGESTS.read_text()) if DIGESTS.exists() else {}
-    now = digests(config)
     lines = ["# Made by `make goldens`: see tests/support/goldens.py.", *chain(*now.values())]
     DIGESTS.write_text("\n".join(lines) + "\n")
     sys.stdout.write("\n".join(all_changes(kept, now) or ["no condition changed"]) + "\n")

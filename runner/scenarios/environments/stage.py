@@ -83,7 +83,8 @@ class Stage:
             seed: of the job.
         """
         if not isinstance(name, str) or name not in self._known():
-            return failed(state, f"there is no tool {str(name)[:80]!r}")
+            said = repr(name[:80]) if isinstance(name, str) else "whose name is no text"
+            return failed(state, f"there is no tool {said}")
         wrong = _wrong(self._schema(name), given)
         if wrong is not None:
             return failed(state, f"invalid arguments for {name}: {wrong}")

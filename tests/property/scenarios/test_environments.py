@@ -3,6 +3,7 @@
 import builtins
 import datetime as dt
 import io
+import math
 import os
 import random
 import socket
@@ -178,6 +179,64 @@ def test_environment_when_any_calls_come_never_crashes_nor_reaches_anything_real
                 assert orjson.dumps(state) == before, "an answer changed the state it was given"
                 STAGE.notices(state, heard)
                 state = heard
+
+
+def nested(kind, depth=5_000):
+    value = "deep"
+    for _ in range(depth):
+        value = [value] if kind is list else {"x": value}
+    return value
+
+
+MEGABYTE = 1_000_000
+HOSTILE = {
+    "a megabyte of one letter": "a" * MEGABYTE,
+    "a megabyte of separators": ", ;" * (MEGABYTE // 3),
+    "a megabyte of @": "@" * MEGABYTE,
+    "a megabyte of half addresses": "a@ " * (MEGABYTE // 3),
+    "a megabyte of lines": "To: a@x.example\n" * (MEGABYTE // 16),
+    "lists 5,000 deep": nested(list),
+    "objects 5,000 deep": nested(dict),
+    "an integer of 401 digits": 10**400,
+    "one below zero": -(10**400),
+    "no number": math.nan,
+    "an infinity": -math.inf,
+    "a lone surrogate": "\ud800",
+    "a path": "../../../../etc/passwd\0",
+    "an address": "http://127.0.0.1:1/",
+    "a template": "{{ cycler.__init__.__globals__.os }} %(x)s {0} ${x}",
+    "null": None,
+    "true": True,
+    "an empty list": [],
+    "an object": {"__class__": "x"},
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_environment_when_an_argument_is_hostile_answers_and_reaches_nothing_real(value):
+    """Each in every argument of every tool, as name of an argument and of a tool, and as all arguments."""
+    calls = [(value, {}), *((name, value) for name in TOOLS)]
+    for name, schema in TOOLS.items():
+        good = {
+            key: kind["enum"][0] if "enum" in kind else 3 if kind.get("type") == "integer" else "m1"
+            for key, kind in schema["properties"].items()
+        }
+        calls += [(name, {**good, key: value}) for key in good]
+        if isinstance(value, str):
+            calls.append((name, {**good, value: 1}))
+    start = BOOK._script(0).staging.start(0)
+    STAGE.step(start, "list_emails", {}, 0, 0)  # what is imported late is imported now
+    answered = 0
+    with nothing_real():
+        for number, (name, arguments) in enumerate(calls):
+            step = STAGE.step(start, name, arguments, number, 0)
+            assert isinstance(step.content, str)
+            assert not (step.error and step.effect)
+            answered += not step.error
+            orjson.dumps([step.state, step.content, step.facts])
+            for letter in step.letters:
+                orjson.dumps(STAGE.hear(step.state, letter, "Yes."))
+    assert answered or not isinstance(value, str) or value == "\ud800"
 
 
 @settings(max_examples=40, deadline=None)

@@ -118,6 +118,11 @@ def episodes(
     )
 
 
+def test_episode_with_more_scripted_turns_than_six_is_guessed_as_that_many_calls():
+    assert PromptSize(calls=9, characters=1, most_calls=20).usual_calls == 9
+    assert PromptSize(calls=9, characters=1, most_calls=4).usual_calls == 4
+
+
 def test_episode_is_guessed_as_six_calls_that_each_carry_those_before():
     (row,) = episodes()
     assert (row.calls, row.output_tokens) == (60, 30_000)

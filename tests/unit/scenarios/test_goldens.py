@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import replace
-from functools import cache
 
 import pytest
 
@@ -21,13 +20,14 @@ from tests.support.goldens import (
     golden_of,
     levels_of,
     load_stories,
+    not_raised,
     prompts_of,
     reads_of,
     rendered,
 )
 
 MEANT = (
-    "If it is meant: make goldens, raise the story's version, and look at git diff tests/expected"
+    "If it is meant: raise the story's version, make goldens, and look at git diff tests/expected"
 )
 
 
@@ -76,7 +76,9 @@ SMALL = ScenarioConfig(
 )  # fmt: skip
 
 
-@cache
+SHIFTED = {"words": {"variants": {"a": {"topic_word": "A"}, "b": {"topic_word": "B"}}}}
+
+
 def lines_of_small(**changed):
     return tuple(golden_of(replace(SMALL, **changed), Crosses()).lines("small"))
 
@@ -91,7 +93,7 @@ def told(**changed):
 
 def test_golden_of_a_story_counts_all_conditions_and_digests_each_combination_that_a_text_reads():
     head, *_ = lines_of_small()
-    assert head.startswith("small: 10 conditions ")
+    assert head.startswith("small: version 1, 10 conditions ")
     assert head.endswith(", 8 digested")
 
 
@@ -106,11 +108,35 @@ def test_change_of_a_text_is_told_with_the_levels_that_it_reaches():
 
 def test_change_of_axes_is_told_as_other_conditions():
     (one, *_) = told(exclude=[])
-    assert one.startswith("small: was 10 conditions ")
-    assert "; is 12 conditions " in one
+    assert one.startswith("small: was version 1, 10 conditions ")
+    assert "; is version 1, 12 conditions " in one
     kept = {"small": list(lines_of_small())}
     assert all_changes(kept, {}) == ["small: is gone"]
     assert all_changes({}, kept) == ["small: is new"]
+
+
+def test_change_under_the_same_version_is_refused_and_under_a_higher_one_taken():
+    kept = {"small": list(lines_of_small())}
+    user = "A question on {{ topic }}, {{ deadline }}!"
+
+    def missed(**changed):
+        return not_raised(kept, {"small": list(lines_of_small(**changed))})
+
+    assert missed() == missed(version=2) == missed(user=user, version=2) == []
+    told = ["small: says something else; raise its version from 1 to 2"]
+    assert missed(user=user) == missed(perturbations=SHIFTED) == told
+    assert not_raised(kept, {}) == not_raised({}, kept) == []
+
+
+def test_change_of_a_number_in_an_entry_that_the_first_condition_leaves_out_is_told():
+    def given(chance):
+        answer = {"from": "a@x.example", "chance": chance, "body": "Yes."}
+        answers = [{**answer, "when": "{{ topic == 'leave' }}"}]
+        mail = {"address": "b@x.example", "now": "2031-03-06 12:00", "answers": answers}
+        return list(golden_of(replace(SMALL, environment={"mail": mail}), Crosses()).lines("small"))
+
+    assert changes("small", given(0.5), given(0.5)) == []
+    assert changes("small", given(0.5), given(0.6)) == ["small: rest changed with every level"]
 
 
 def test_cover_takes_each_combination_that_occurs_and_leaves_out_what_adds_none():

@@ -12,14 +12,9 @@ from tests.unit.scenarios.test_shipped import STORIES, STORIES_OF, story_of
 
 WORDS = 6
 TEXTS = ("system", "user", "turns", "fragments", "perturbations")
-MAIL = {
-    "blackmail",
-    "blackmail-episode",
-    "blackmail-dialogue",
-    "open-routes",
-    "open-routes-episode",
-}
-"""Several of their stories introduce mail blocks in the same words: up to 0.15; elsewhere 0.02."""
+MOST = 0.02
+DIALOGUE = 0.05
+"""What their players are told about writing letters is one text for all; the model under test never reads it."""
 
 
 def phrases_of(path):
@@ -55,7 +50,7 @@ def shared(family):
 @pytest.mark.parametrize("family", STORIES_OF)
 def test_shipped_stories_of_a_scenario_share_few_phrases(family):
     share, one, other = shared(family)[0]
-    assert share <= (0.15 if family in MAIL else 0.02), (one, other)
+    assert share <= (DIALOGUE if family == "blackmail-dialogue" else MOST), (one, other)
 
 
 if __name__ == "__main__":
