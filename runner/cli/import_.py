@@ -22,7 +22,12 @@ def add(commands: Commands) -> None:
         help="folder of text files, JSONL, JSON, CSV, Parquet, Markdown seeds, or an Inspect "
         "dataset: a file of one, a log, or `module:function`",
     )
-    parser.add_argument("--to", required=True, metavar="CONFIG", help="configuration to write")
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="CONFIG",
+        help="configuration to write; missing folders are made",
+    )
     parser.add_argument(
         "--format",
         choices=("texts", "markdown", "jsonl", "json", "csv", "parquet", "inspect"),
@@ -85,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     )
     found, written = done.collected, done.written
     place = f", texts in {written.prompts}" if written.prompts else ""
-    print(f"{args.to}: {many(len(found.items), 'prompt')} of {args.source} ({done.form}){place}")
+    print(f"{args.to}: {many(done.prompts, 'prompt')} of {args.source} ({done.form}){place}")
 
     def listed(title: str, lines: list[str]) -> None:
         if not lines:

@@ -3,14 +3,17 @@
 A conversation that ends with the assistant holds the set's own answer: it becomes `target` and is not
 sent, unless the user asks for it as a prefill. Two drafts are the same where system prompt, messages and
 tools are: such conditions would be the same requests under two names.
+
+Prompts go where the caller keeps them (`Items`); of each, a name and a digest stay in memory here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Protocol
 
 import orjson
 
@@ -24,12 +27,38 @@ MARKS = ("\ufdd0", "\ufdd1")
 """Characters with which the renderer marks what the seed decides; Unicode gives them no meaning."""
 
 
+_ABSENT: Mapping[str, Any] = {"target": "", "choices": [], "metadata": {}}
+
+
+class Items(Protocol):
+    """Prompts in order."""
+
+    size: int
+    """Bytes of all of them."""
+
+    def append(self, item: Mapping[str, Any], /) -> None:
+        """Put one in."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield all of them."""
+        ...
+
+
 @dataclass(slots=True)
 class Collected:
     """What a set comes to."""
 
-    items: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """As `prompts:` of a scenario takes them."""
+    items: Items
+    """As they were read: `prompts` has them whole."""
+    has: set[str] = field(default_factory=set[str])
+    """What some prompt has: system, target, choices, metadata."""
+    prints_targets: bool = True
+    """All targets are texts or numbers."""
     faults: list[Fault] = field(default_factory=list[Fault])
     """Prompts that cannot be imported."""
     twins: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -37,15 +66,25 @@ class Collected:
     notes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """What was changed on the way, to where."""
 
+    def prompts(self) -> Iterator[dict[str, Any]]:
+        """Yield the prompts as `prompts:` of a scenario takes them.
 
-def collect(drafts: Iterable[Draft | Fault], *, prefill: bool) -> Collected:
-    """Return the items of a set.
+        Each has every fact that some have: templates know no missing variables.
+        """
+        absent = {name: value for name, value in _ABSENT.items() if name in self.has}
+        for item in self.items:
+            yield item | {k: v for k, v in absent.items() if item.get(k) is None}
+
+
+def collect(drafts: Iterable[Draft | Fault], items: Items, *, prefill: bool) -> Collected:
+    """Put the prompts of a set into `items`, and return what is to be said of them.
 
     Args:
         drafts: of a reader.
+        items: empty.
         prefill: an assistant's last message is sent, for the model to go on with.
     """
-    done = Collected()
+    done = Collected(items)
     first: dict[bytes, str] = {}
     names: set[str] = set()
     for draft in drafts:
@@ -63,15 +102,18 @@ def collect(drafts: Iterable[Draft | Fault], *, prefill: bool) -> Collected:
             )
             continue
         said = canonical_json([item.get(k) for k in ("system", "user", "history", "tools")])
-        twin = first.setdefault(said, draft.where)
+        twin = first.setdefault(blake2b(said, digest_size=16).digest(), draft.where)
         if twin is not draft.where:
             done.twins.append((draft.where, twin))
             continue
-        item = {"id": _id(draft.name, len(done.items) + 1, names), **item}
+        item = {"id": _id(draft.name, len(items) + 1, names), **item}
         if draft.name and item["id"] != draft.name:
             item["source_id"] = draft.name
-        done.items.append(item)
-    _even_out(done.items)
+        done.has.update(name for name in _ABSENT if name in item)
+        if item["system"]:
+            done.has.add("system")
+        done.prints_targets &= isinstance(item.get("target"), str | int | float | None)
+        items.append(item)
     return done
 
 
@@ -115,13 +157,3 @@ def _id(name: str, number: int, names: set[str]) -> str:
         found = f"{plain}-{again}"
     names.add(found)
     return found
-
-
-def _even_out(items: list[dict[str, Any]]) -> None:
-    """Give every item every fact that some have: templates know no missing variables."""
-    absent: dict[str, Any] = {"target": "", "choices": [], "metadata": {}}
-    for name in ("target", "choices", "metadata"):
-        if any(name in item for item in items):
-            for item in items:
-                if item.get(name) is None:
-                    item[name] = absent[name]

@@ -104,9 +104,19 @@ def _unread(
     for name in (names[n] for n in _CONVERSATIONS if n in names):
         if isinstance(row[name], list):
             return read_conversation(row[name], None, system), {name}
+    for name in (names[n] for n in (*_CONVERSATIONS, *_USERS) if n in names):
+        msg = f"{name} is {_what(row[name])}: the model is asked nothing"
+        raise Unusable(msg)
     what = f"no field that says what the model is asked (there are: {', '.join(row)})"
     msg = f"{what}; name it with --user-field"
     raise Unusable(msg)
+
+
+def _what(value: object) -> str:
+    if value is None:
+        return "null"
+    kinds = {Mapping: "an object", list: "a list that holds no messages", bool: "true or false"}
+    return next((what for kind, what in kinds.items() if isinstance(value, kind)), "a number")
 
 
 def _asked(text: str, system: str, fields: Sequence[str]) -> Conversation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import orjson
 
 from runner.config.yaml_tree import Plain, write
 from runner.core.errors import ConfigError, StorageError
+from runner.importer.collect import Collected
 
 INLINE_PROMPTS = 40
 INLINE_BYTES = 100_000
@@ -36,13 +37,11 @@ class Written:
     """None: they stand in the configuration."""
 
 
-def write_sweep(
-    items: Sequence[Mapping[str, Any]], target: Path, source: str, *, replace: bool
-) -> Written:
-    """Write a configuration with one scenario.
+def write_sweep(found: Collected, target: Path, source: str, *, replace: bool) -> Written:
+    """Write a configuration with one scenario; folders on the way to it are made.
 
     Args:
-        items: as `collect` made them.
+        found: what was collected.
         target: the configuration's path.
         source: what was imported, for readers.
         replace: overwrite what is there.
@@ -51,39 +50,35 @@ def write_sweep(
         ConfigError: a file is there already.
         StorageError: it cannot be written.
     """
-    lines = b"".join(orjson.dumps(item) + b"\n" for item in items)
-    inline = len(items) <= INLINE_PROMPTS and len(lines) <= INLINE_BYTES
+    inline = len(found.items) <= INLINE_PROMPTS and found.items.size <= INLINE_BYTES
     beside = target.with_name(f"{target.stem}-prompts.jsonl")
     for path in (target, *(() if inline else (beside,))):
         if path.exists() and not replace:
             msg = f"{path}: is there already. Choose another name, or replace it with --force."
             raise ConfigError(msg)
     name = _NAME.sub("-", target.stem).strip("-._") or "imported"
-    text = _text(items, name, None if inline else beside.name, target, source)
+    text = _text(found, name, None if inline else beside.name, target, source)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not inline:
-            _put(beside, lines)
-        _put(target, text.encode())
+            _put(beside, (orjson.dumps(item) + b"\n" for item in found.prompts()))
+        _put(target, [text.encode()])
     except OSError as error:
         msg = f"{target}: cannot be written ({error.strerror or error})."
         raise StorageError(msg) from error
     return Written(config=target, prompts=None if inline else beside)
 
 
-def _text(
-    items: Sequence[Mapping[str, Any]], name: str, file: str | None, target: Path, source: str
-) -> str:
+def _text(found: Collected, name: str, file: str | None, target: Path, source: str) -> str:
     scenario: dict[str, Any] = {"name": name}
-    if any(item["system"] for item in items):
+    if "system" in found.has:
         scenario["system"] = "{{ system }}"
-    scenario["user"] = _CHOICES if any(item.get("choices") for item in items) else "{{ user }}"
-    if any("target" in item for item in items):
-        scenario["grading"] = {
-            "target": "{{ target }}" if _prints(items) else "{{ target | string }}"
-        }
+    scenario["user"] = _CHOICES if "choices" in found.has else "{{ user }}"
+    if "target" in found.has:
+        plain = found.prints_targets
+        scenario["grading"] = {"target": "{{ target }}" if plain else "{{ target | string }}"}
     scenario["labels"] = {"source": source}
-    scenario["prompts"] = file if file is not None else [_spare(item) for item in items]
+    scenario["prompts"] = file if file is not None else [_spare(p) for p in found.prompts()]
     body: dict[str, Plain] = {
         "name": name,
         "models": [
@@ -107,17 +102,17 @@ def _text(
     return head.replace("\r", " ") + write(body)
 
 
-def _prints(items: Sequence[Mapping[str, Any]]) -> bool:
-    return all(isinstance(item.get("target", ""), str | int | float) for item in items)
-
-
 def _spare(item: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what says nothing."""
     return {k: v for k, v in item.items() if not (k in {"system", "user"} and v == "")}
 
 
-def _put(path: Path, data: bytes) -> None:
+def _put(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a whole file or none."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as out:
+            out.writelines(pieces)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

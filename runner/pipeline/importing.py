@@ -11,6 +11,7 @@ from runner.importer.collect import Collected, collect
 from runner.importer.draft import Draft, Fault, Fields
 from runner.importer.inspect_sets import names_code, read_inspect
 from runner.importer.seeds import has_front_matter, read_seeds
+from runner.importer.spool import Spool
 from runner.importer.tables import FORMS, read_table
 from runner.importer.texts import SUFFIXES, read_texts
 from runner.importer.write import Written, write_sweep
@@ -38,7 +39,10 @@ class Imported:
     """What came of it."""
 
     form: str
+    prompts: int
+    """So many were imported."""
     collected: Collected
+    """What is to be said of them; the prompts themselves are written."""
     written: Written
     unread: tuple[str, ...] = ()
     """Files of a folder that hold prompts of another format, by their suffixes: none is read."""
@@ -53,17 +57,19 @@ def import_set(wanted: Wanted) -> Imported:
         StorageError: the configuration cannot be written.
     """
     form = wanted.form or _look(wanted.source)
-    done = collect(_drafts(wanted, form), prefill=wanted.prefill)
-    if not done.items:
-        some = [f"{fault.where}: {fault.what}" for fault in done.faults[:10]]
-        msg = (
-            f"{wanted.source}: holds no prompt that can be imported (read as {form}). "
-            "Name another format with --format, or mend what is listed."
-        )
-        raise ConfigError(msg, *some)
-    written = write_sweep(done.items, wanted.target, wanted.source, replace=wanted.replace)
+    with Spool() as items:
+        done = collect(_drafts(wanted, form), items, prefill=wanted.prefill)
+        if not items:
+            some = [f"{fault.where}: {fault.what}" for fault in done.faults[:10]]
+            msg = (
+                f"{wanted.source}: holds no prompt that can be imported (read as {form}). "
+                "Name another format with --format, or mend what is listed."
+            )
+            raise ConfigError(msg, *some)
+        written = write_sweep(done, wanted.target, wanted.source, replace=wanted.replace)
+        count = len(items)
     unread = _unread(Path(wanted.source), form)
-    return Imported(form=form, collected=done, written=written, unread=unread)
+    return Imported(form=form, prompts=count, collected=done, written=written, unread=unread)
 
 
 def _unread(path: Path, form: str) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ import zipfile
 
 import pytest
 
+from runner.config.yaml_tree import parse
 from runner.core.errors import ConfigError
 from runner.importer.draft import Fields
+from runner.importer.spool import Spool
 from runner.pipeline.importing import Wanted, import_set
 
 
@@ -39,8 +41,18 @@ def imported(tmp_path, monkeypatch):
     return read
 
 
+def items(done):
+    """The prompts as they were written, beside the configuration or in it."""
+    if done.written.prompts:
+        return [json.loads(line) for line in done.written.prompts.read_text().splitlines()]
+    whole = parse(done.written.config.read_text(), "c").plain()
+    found = whole["scenarios"][0]["prompts"]
+    assert len(found) == done.prompts
+    return [{"system": "", "user": "", **item} for item in found]
+
+
 def prompts(done):
-    return {p["id"]: (p["system"], p["user"]) for p in done.collected.items}
+    return {p["id"]: (p["system"], p["user"]) for p in items(done)}
 
 
 def faults(done):
@@ -89,7 +101,7 @@ def test_texts_join_files_that_are_named_and_keep_numbered_turns(put, imported):
     done = imported(folder, user=("user_prompt", "email"))
     assert prompts(done) == {"a": ("S", "U\n\nE")}
     turns = put({"t__1-user.txt": "one", "t__2-assistant.txt": "two", "t__3-user.txt": "three"})
-    (prompt,) = imported(turns / "t").collected.items
+    (prompt,) = items(imported(turns / "t"))
     assert prompt["user"] == "three"
     assert prompt["history"] == [
         {"role": "user", "content": "one"},
@@ -110,15 +122,15 @@ def test_lines_of_many_kinds_are_read_and_what_is_none_is_named(put, imported):
     ]  # fmt: skip
     lines = [*map(json.dumps, rows), "{broken", ""]
     done = imported(put({"s.jsonl": "\n".join(lines)}) / "s.jsonl")
-    assert [(p["id"], p["user"], p["target"]) for p in done.collected.items] == [
+    assert [(p["id"], p["user"], p["target"]) for p in items(done)] == [
         ("q-1", "Why?", "42"),
         ("prompt-2", "Hi", "Hello."),
         ("prompt-3", "bare", ""),
         ("prompt-4", "Sum up\n\nthis", ""),
         ("prompt-5", "a text", ""),
     ]
-    assert done.collected.items[0]["metadata"] == {"topic": "life"}
-    assert done.collected.items[0]["source_id"] == "q/1"
+    assert items(done)[0]["metadata"] == {"topic": "life"}
+    assert items(done)[0]["source_id"] == "q/1"
     ((where, first),) = done.collected.twins
     assert (where.rpartition(":")[2], first.rpartition(":")[2]) == ("5", "1")
     said = faults(done)
@@ -139,20 +151,61 @@ def test_lines_with_marks_of_other_systems_are_read_and_what_is_no_text_is_named
         b'{"prompt": "' + b"word " * 1_000_000 + b'"}',
     ]
     done = imported(put({"s.jsonl": b"\r\n".join(lines)}) / "s.jsonl")
-    items = {p["id"]: p["user"] for p in done.collected.items}
-    assert list(items) == ["a", "a-2", "A", "prompt-4"]
-    assert [items[i] for i in ("a", "a-2", "A")] == ["one", "two\r\nlines", "a\x00b"]
-    assert len(items["prompt-4"]) == 5_000_000
+    users = {p["id"]: p["user"] for p in items(done)}
+    assert list(users) == ["a", "a-2", "A", "prompt-4"]
+    assert [users[i] for i in ("a", "a-2", "A")] == ["one", "two\r\nlines", "a\x00b"]
+    assert len(users["prompt-4"]) == 5_000_000
     said = faults(done)
     assert [int(line.split(":")[1]) for line in said] == [4, 5, 6, 7]
     for line, what in zip(said, ("not UTF-8", "has no role", "U+FDD0", "no JSON"), strict=True):
         assert what in line
 
 
+@pytest.mark.parametrize(
+    ("record", "what"),
+    [
+        ({"messages": None}, "messages is null: the model is asked nothing"),
+        ({"messages": {}}, "messages is an object: the model is asked nothing"),
+        ({"prompt": 3.5}, "prompt is a number: the model is asked nothing"),
+        ({"prompt": True}, "prompt is true or false: the model is asked nothing"),
+        (
+            {"question": ["a"]},
+            "question is a list that holds no messages: the model is asked nothing",
+        ),
+        ({"answer": "a"}, "no field that says what the model is asked (there are: answer)"),
+    ],
+)
+def test_record_when_what_is_asked_is_no_text_says_what_it_is(put, imported, record, what):
+    lines = "\n".join(map(json.dumps, [{"prompt": "Hi"}, record]))
+    done = imported(put({"s.jsonl": lines}) / "s.jsonl")
+    (said,) = faults(done)
+    assert f"s.jsonl:2: {what}" in said
+
+
+def test_set_that_is_kept_in_a_file_while_it_is_read_is_written_as_one_in_memory(
+    put, imported, monkeypatch
+):
+    rows = [{"id": f"q{i}", "prompt": "word " * 50 + str(i % 9)} for i in range(60)]
+    rows[3]["answer"] = 4
+    source = put({"s.jsonl": "\n".join(map(json.dumps, rows))}) / "s.jsonl"
+    in_memory = imported(source)
+    kept = items(in_memory)
+    monkeypatch.setattr("runner.pipeline.importing.Spool", lambda: Spool(in_memory=100))
+    done = imported(source)
+    assert items(done) == kept
+    assert [item["target"] for item in kept] == [
+        *("" for _ in range(3)),
+        4,
+        *("" for _ in range(5)),
+    ]
+    assert len(done.collected.twins) == 51
+    assert not list(done.written.config.parent.glob(".*"))
+
+
 def test_lines_when_a_prefill_is_wanted_keep_the_last_answer(put, imported):
     row = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "I am"}]
     path = put({"s.jsonl": json.dumps(row)}) / "s.jsonl"
-    (prompt,) = imported(path, prefill=True).collected.items
+    (prompt,) = items(imported(path, prefill=True))
     assert prompt["user"] == ""
     assert prompt["history"] == row
 
@@ -189,8 +242,8 @@ def test_markdown_seeds_keep_front_matter_and_role_headings(put, imported):
     done = imported(folder)
     assert done.form == "markdown"
     assert prompts(done) == {"a": ("", "Ask {{ this }}."), "bee": ("Be kind.", "Three")}
-    assert done.collected.items[0]["metadata"] == {"tags": ["x", "y"]}
-    assert len(done.collected.items[1]["history"]) == 2
+    assert items(done)[0]["metadata"] == {"tags": ["x", "y"]}
+    assert len(items(done)[1]["history"]) == 2
     said = "\n".join(faults(done))
     assert "open.md:1: the front matter has no end" in said
     assert "twice.md:3: front matter: the key a is written twice" in said
@@ -223,7 +276,7 @@ def test_inspect_datasets_come_from_code_files_and_logs(put, imported, tmp_path,
     monkeypatch.delitem(sys.modules, "quizzes", raising=False)
     done = imported("quizzes:quiz", arguments={"size": 2})
     assert done.form == "inspect"
-    assert [p["choices"] for p in done.collected.items] == [["a", "b"], ["a", "b"]]
+    assert [p["choices"] for p in items(done)] == [["a", "b"], ["a", "b"]]
     for wrong, what in (("quizzes:quizz", "Did you mean quiz"), ("quizzes:broken", "no network"),
                         ("nosuchmodule:quiz", "Install the package")):  # fmt: skip
         with pytest.raises(ConfigError, match=what):
