@@ -22,6 +22,18 @@ from runner.report.spread import NOTE, spread_text, spread_values
 from runner.statistics.binomial import Interval
 
 SHOWN_EXPLORATORY = 20
+_SHORT = {
+    "Cochran-Mantel-Haenszel": "CMH",
+    "exact conditional": "exact",
+    "McNemar, exact": "McNemar",
+    "no stratum with both outcomes": "none",
+    "McNemar, no discordant pair": "none",
+}
+"""Names of tests that fit a column; `--json` has them whole."""
+_TESTS = (
+    "test: CMH: Cochran-Mantel-Haenszel; exact: the conditional test of the same, where events are few; "
+    "McNemar, exact; none: nothing could differ"
+)
 
 
 def analysis_grids(analysis: Analysis, level: float) -> list[Grid]:
@@ -58,9 +70,11 @@ def contrast_grid(
             f"difference: in percentage points, stratified, score interval {level:.0%} "
             "(Miettinen-Nurminen); paired where each prompt has one answer per model (Tango)"
         ),
+        _TESTS,
         "bounds: the interval's ends with all that is outside n counted one way and the other",
         NOTE,
     ]
+    said: dict[str, list[str]] = {}
     for c in contrasts:
         q = c.question
         d, low, high = c.difference, c.least, c.most
@@ -76,14 +90,17 @@ def contrast_grid(
                 "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
                 "–" if d is None else count(d.strata),
                 "–" if c.test is None else p_text(c.test) + top_up_mark(c.topped_up),
-                "–" if c.test is None else c.test.method,
+                "–" if c.test is None else _SHORT.get(c.test.method, c.test.method),
                 "–"
                 if c.odds is None
                 else f"{c.odds.value:.3g} [{c.odds.interval.low:.3g}, {c.odds.interval.high:.3g}]",
                 "–" if low is None or high is None else f"{points(low)} … {points(high)}",
             )
         )
-        notes += [f"{q.name}: {note}" for note in c.notes if q.declared or "declared" in note]
+        kept = [n for n in c.notes if q.declared or q.of_models or "declared" in n]
+        for note in (*kept, *c.parameters):
+            said.setdefault(note, []).append(q.name)
+    notes += [f"{', '.join(names)}: {note}" for note, names in said.items()]
     if more > 0:
         notes.append(f"{count(more)} more in --json")
     columns = ("question", "where", "groups", "first", "stories", "second", "stories")
@@ -251,6 +268,7 @@ def _side(side: Side) -> dict[str, object]:
         "n": side.pooled.n,
         "prompts": side.pooled.clusters,
         "mean": side.pooled.value,
+        "share": side.share,
         "interval_over_prompts": _interval(side.pooled.interval),
         "no_interval_because": side.pooled.why,
         "interval_on_these_prompts": _interval(side.fixed),
@@ -286,6 +304,7 @@ def contrast_values(contrast: Contrast) -> dict[str, object]:
         "cells_left_out": contrast.left_out,
         "seeds_added_after_a_look": contrast.topped_up,
         "without_excluded": contrast_values(other) if other else None,
+        "request_parameters_differ": list(contrast.parameters),
         "notes": list(contrast.notes),
     }
 

@@ -194,9 +194,9 @@ def state_grid(report: Report, most: int | None = None) -> Grid | None:
 
 def outcome_grid(report: Report, most: int | None = None) -> Grid | None:
     """Return what the graded answers did, None without a grader; sums where cells are too many."""
-    rows = [r for r in report.rows if r.counts.graded]
+    rows = [r for r in report.rows if r.counts.graded and r.counts.planned]
     if most is not None and len(rows) > most:
-        rows = [r for r in report.totals if r.counts.graded]
+        rows = [r for r in report.totals if r.counts.graded and r.counts.planned]
     names = sorted({o for r in rows if r.counts.graded for o in r.counts.graded.outcomes})
     if not names:
         return None
@@ -294,8 +294,8 @@ def row_values(row: ReportRow) -> dict[str, object]:
         "rate_without_truncated": without.value if without else None,
         "best": head.best if head else None,
         "worst": head.worst if head else None,
-        "least": head.least if head else None,
-        "most": head.most if head else None,
+        "least": head.least if head and row.independent else None,
+        "most": head.most if head and row.independent else None,
     }
 
 
