@@ -20,6 +20,7 @@ from runner.report.sentences import (
 )
 from runner.report.spread import NOTE, spread_text, spread_values
 from runner.statistics.binomial import Interval
+from runner.statistics.significance import Test
 
 SHOWN_EXPLORATORY = 20
 _SHORT = {
@@ -89,7 +90,7 @@ def contrast_grid(
                 spread_text(c.second.spread),
                 "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
                 "–" if d is None else count(d.strata),
-                "–" if c.test is None else p_text(c.test) + top_up_mark(c.topped_up),
+                "–" if c.test is None else _p(c.test) + top_up_mark(c.topped_up),
                 "–" if c.test is None else _SHORT.get(c.test.method, c.test.method),
                 "–"
                 if c.odds is None
@@ -106,6 +107,11 @@ def contrast_grid(
     columns = ("question", "where", "groups", "first", "stories", "second", "stories")
     columns += (f"difference [{level:.0%}]", "strata", "p", "test", "odds ratio (Firth)", "bounds")
     return Grid(title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes))
+
+
+def _p(test: Test) -> str:
+    """Return `Holm 0.012` or `< 0.001`: the column says what it is."""
+    return p_text(test).replace("p = ", "").replace("p < ", "< ")
 
 
 def _where(contrast: Contrast) -> str:
