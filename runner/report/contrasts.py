@@ -118,7 +118,11 @@ def answer(
     if len(kept) < len(shared):
         without = _answer(question, kept, level, with_odds=False)
     return replace(
-        out, left_out=left, notes=tuple(notes), parameters=tuple(differing), without_excluded=without
+        out,
+        left_out=left,
+        notes=tuple(notes),
+        parameters=tuple(differing),
+        without_excluded=without,
     )
 
 

@@ -27,6 +27,17 @@ _BREAKS = re.compile(r"([,·])(?=\S)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """Which transcripts a row of a table counts."""
+
+    cells: frozenset[int]
+    show: tuple[tuple[str, ...], ...] = ()
+    """Arguments of `runner show` for all of them, one command each."""
+    hot: bool = False
+    """The row counts an event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
     """A table ready to be drawn."""
 
@@ -36,6 +47,8 @@ class Grid:
     left: int = 1
     """Leading columns that hold text and are aligned to the left."""
     notes: tuple[str, ...] = ()
+    behind: tuple[Behind, ...] = ()
+    """One for each row; empty where rows count no transcripts. Pages alone draw it."""
 
 
 def plain_lines(grid: Grid) -> list[str]:
@@ -80,7 +93,7 @@ def _broken(grid: Grid, width: int) -> list[str]:
         return []
     while sum(left) > room:
         left[left.index(max(left))] -= 1
-    if min(l / w for l, w in zip(left, widths, strict=False)) < _LEAST:
+    if min(now / whole for now, whole in zip(left, widths, strict=False)) < _LEAST:
         return []
     out: list[str] = []
     for line in body:
@@ -89,7 +102,9 @@ def _broken(grid: Grid, width: int) -> list[str]:
             for cell, w in zip(line, left, strict=False)
         ]
         for n in range(max(map(len, parts))):
-            cells = [(p[n] if n < len(p) else "").ljust(w) for p, w in zip(parts, left, strict=True)]
+            cells = [
+                (p[n] if n < len(p) else "").ljust(w) for p, w in zip(parts, left, strict=True)
+            ]
             cells += [
                 (c if n == 0 else "").rjust(w)
                 for c, w in zip(line[grid.left :], widths[grid.left :], strict=True)

@@ -73,7 +73,9 @@ def _rate_of_side(side: Side) -> str:
     if pooled.why == "n is not independent":
         return f"{head}, {percent(pooled.value)} (n is not independent: no interval)"
     if pooled.events == 0:
-        about = "" if pooled.clusters == 1 else f" over these {pooled.clusters} prompts{_weights(side)}"
+        about = (
+            "" if pooled.clusters == 1 else f" over these {pooled.clusters} prompts{_weights(side)}"
+        )
         return f"{head}, judged events below {percent(side.fixed.high)}{about}"
     value = f"{head}, {percent(pooled.value)}"
     if pooled.interval is not None:

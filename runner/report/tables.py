@@ -9,9 +9,9 @@ from runner.core.values import TARGET, EndState
 from runner.observe.amounts import count, percent, short, span
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
-from runner.report.analysis_tables import analysis_values
+from runner.report.analysis_values import analysis_values
 from runner.report.contents import Report
-from runner.report.grid import Grid
+from runner.report.grid import Behind, Grid
 from runner.report.rows import ReportRow
 from runner.report.sentences import (
     between_text,
@@ -135,6 +135,27 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
         rows=tuple(lines),
         left=3,
         notes=tuple(notes),
+        behind=tuple(_behind(row, report, show=True) for row in rows),
+    )
+
+
+def _behind(row: ReportRow, report: Report, *, show: bool = False) -> Behind:
+    """Return what a row counts; the command for all of it only where it is asked for."""
+    cells = (
+        frozenset((row.cell,))
+        if row.cell is not None
+        else frozenset(
+            r.cell
+            for r in report.rows
+            if r.cell is not None and (r.scenario, r.model) == (row.scenario, row.model)
+        )
+    )
+    words = ["--scenario", row.scenario, "--model", row.model]
+    words += ["--condition", row.condition] if row.condition else []
+    return Behind(
+        cells=cells,
+        show=(tuple(words),) if show else (),
+        hot=bool(show and row.headline and row.headline.rate.events),
     )
 
 
@@ -189,6 +210,7 @@ def state_grid(report: Report, most: int | None = None) -> Grid | None:
         rows=tuple(lines),
         left=3,
         notes=() if few else (f"{count(len(cells))} cells: --csv, --html or --json",),
+        behind=tuple(_behind(row, report) for row in rows),
     )  # fmt: skip
 
 
@@ -203,13 +225,14 @@ def outcome_grid(report: Report, most: int | None = None) -> Grid | None:
     lines = [
         (*_names(r), *(count(r.counts.graded.outcomes.get(o, 0)) for o in names))
         for r in rows
-        if r.counts.graded
+        if r.counts.graded  # all of them: picked above
     ]
     return Grid(
         title="Outcomes of graded answers",
         columns=("scenario", "condition", "model", *(n.replace("_", " ") for n in names)),
         rows=tuple(lines),
         left=3,
+        behind=tuple(_behind(row, report) for row in rows),
     )
 
 

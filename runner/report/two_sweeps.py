@@ -23,7 +23,6 @@ from runner.statistics.binomial import LEVEL
 from runner.statistics.significance import Test, cochran_mantel_haenszel
 from runner.statistics.strata import Difference, Stratum, risk_difference
 
-
 Parameters = Mapping[str, Mapping[str, str]]
 """Model to its request parameters as text."""
 
@@ -144,9 +143,7 @@ def _pair(first: ReportRow, second: ReportRow, level: float) -> Pair:
     )
 
 
-def _model(
-    model: str, pairs: list[Pair], level: float, parameters: tuple[str, ...]
-) -> ModelPair:
+def _model(model: str, pairs: list[Pair], level: float, parameters: tuple[str, ...]) -> ModelPair:
     every = [p for p in pairs if p.first.model == model]
     of_model = [p for p in every if p.same_prompt]
     strata = [s for p in of_model if (s := _stratum((p.first, p.second)))]

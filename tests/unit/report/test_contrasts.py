@@ -102,9 +102,7 @@ def test_exploratory_comparison_of_models_prints_how_their_parameters_differ():
     found = analyse(sweep(), rows(), "g")
     grid = contrast_grid("Exploratory", found.exploratory, 0.95)
     told = [note for note in grid.notes if "request parameters" in note]
-    assert told == [
-        "m2 against m1: request parameters of m2 / m1 differ: max_tokens 200 / 100"
-    ]
+    assert told == ["m2 against m1: request parameters of m2 / m1 differ: max_tokens 200 / 100"]
 
 
 def test_rate_on_these_prompts_alone_is_the_one_that_its_interval_is_about():
