@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runner.core.errors import EXIT_OK
     from runner.pipeline.calibrating import calibrate
+    from runner.pipeline.looking import looked
     from runner.record.place import Place, open_store
     from runner.report.screen import put
     from runner.review.calibration_page import (
@@ -57,4 +58,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(calibration_csv(found))
     else:
         put(calibration_lines(found, [found.grader]), sys.stdout)
+    asyncio.run(looked(store, directory))
     return EXIT_OK

@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from runner.config.load import load_graders
     from runner.core.errors import EXIT_ABORTED, EXIT_BUDGET, EXIT_INCOMPLETE, EXIT_OK
     from runner.pipeline.heavy import spread_over_ray
+    from runner.pipeline.looking import looked
     from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
     from runner.record.place import Place, open_store
     from runner.report.screen import put
@@ -120,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(verdict_json(counted), indent=2))
     else:
         put(verdict_grids(counted, str(directory)), sys.stdout)
+    asyncio.run(looked(store, directory))
     if any(one.stopped for one in graded):
         return EXIT_ABORTED
     if any(one.unpaid for one in graded):

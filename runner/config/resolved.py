@@ -124,6 +124,11 @@ def resolved_facts(text: str, file: str = "sweep.yaml") -> dict[str, str]:
     return {key: str(node.value) for key, node in entries.items() if key not in _OWN}
 
 
+def same_configuration(text: str, other: str) -> bool:
+    """Return whether two texts of `dump_resolved` hold the same configuration, whatever wrote them."""
+    return _body(text) == _body(other)
+
+
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""`runner calibrate`: joins a draw, its labels and the verdict tables; spends and changes nothing."""
+"""`runner calibrate`: joins a draw, its labels and the verdict tables; spends nothing."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _run(
         end = asyncio.run(_session(prepared, placement, clock))
         if end.ended.reason == "stopped" and not (end.progress and end.progress.recorded):
             raise AbortSweepError(_stopped(end, prepared.book.config))
-    elif prepared.preamble.entries:  # the plan changes, nothing runs: no Ray is needed for that
+    elif prepared.preamble.entries or prepared.rewritten:  # nothing runs: no Ray is needed for that
         end = asyncio.run(_session(prepared, Placement(), clock))
     elapsed_s = clock.monotonic() - began if end else None
     outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
@@ -206,6 +206,8 @@ def opening_lines(prepared: Prepared) -> list[str]:
         lines.append("all jobs are done: nothing to run")
         if prepared.preamble.entries and prepared.exists:
             lines.append("writing down the changed plan")
+        elif prepared.rewritten and prepared.exists:
+            lines.append("writing down the changed configuration")
     elif not counts.owed:
         lines.append("the last session did not end in order: recovering what it left")
     return lines

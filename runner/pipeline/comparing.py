@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from runner.config.schema import SweepConfig
 from runner.core.errors import ConfigError
 from runner.pipeline.reporting import make_reports
 from runner.record.place import Place, open_store
+from runner.report.analysis import parameters_of
 from runner.report.contents import Report
 from runner.report.two_sweeps import TwoSweeps, compare_sweeps
 from runner.statistics.binomial import LEVEL
@@ -34,9 +36,17 @@ async def compare_directories(
     other = await make_reports(open_store(second), second, level=level)
     _refuse_models(one.sweep.plan.models, renamed, f"{first} (A)")
     _refuse_models(other.sweep.plan.models, renamed.values(), f"{second} (B)")
+    parameters = (_sent(one.sweep.config), _sent(other.sweep.config))
     by_grader = {r.grader: r for r in other.reports if r.grader}
     found = [
-        compare_sweeps(r, by_grader[r.grader], renamed, level)
+        compare_sweeps(
+            r,
+            by_grader[r.grader],
+            renamed,
+            level,
+            parameters=parameters,
+            renamed_alone=_same(first, second),
+        )
         for r in one.reports
         if r.grader in by_grader
     ]
@@ -54,6 +64,14 @@ async def compare_directories(
         )
         raise ConfigError(msg)
     return found
+
+
+def _sent(config: SweepConfig) -> dict[str, dict[str, str]]:
+    """Return the request parameters of each model, and which model at which endpoint it is."""
+    known = parameters_of(config)
+    for model in config.models:
+        known[model.name] |= {"model": model.model, "endpoint": str(model.base_url or "default")}
+    return known
 
 
 def _same(first: Place, second: Place) -> bool:

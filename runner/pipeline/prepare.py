@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pyroaring import BitMap
 
 from runner.config.load import load_resolved
-from runner.config.resolved import dump_resolved, resolved_facts
+from runner.config.resolved import dump_resolved, resolved_facts, same_configuration
 from runner.config.schema import SweepConfig
 from runner.config.source import Source
 from runner.core.clock import SystemClock
@@ -105,6 +105,8 @@ class Prepared:
     """The last claimer left in order (or there never was one): nothing waits to be recovered."""
     exists: bool
     """The directory holds a sweep already."""
+    rewritten: bool
+    """Its sweep.yaml says something else: what is declared under `analysis:`, say."""
     control: Control
     """What `runner control` has changed, and this session will obey."""
 
@@ -135,7 +137,8 @@ async def prepare(
     if not choices.take_over:
         _refuse_held(await _holder(store, state, config), directory)
     stored = await read_plan(store, state.plan_version) if state.plan_version else None
-    facts = await _facts(store)
+    before = await _written(store)
+    facts = resolved_facts(before) if before else {}
     book = build_book(
         config,
         numbers=stored.numbers if stored else None,
@@ -148,7 +151,8 @@ async def prepare(
     _refuse_graders(book, source)
     budget = stated(config.budget, facts, state.head)
     entries: list[Entry] = []
-    files: list[tuple[str, bytes]] = [(CONFIGURATION, _configuration(book, facts, budget))]
+    configuration = _configuration(book, facts, budget)
+    files: list[tuple[str, bytes]] = [(CONFIGURATION, configuration.encode())]
     if stored is not None:
         difference = _recorded_only(
             compare(stored.plan, stored.parts, book.plan, book.parts), state
@@ -182,6 +186,7 @@ async def prepare(
         ),
         released=state.is_free,
         exists=state.head > 0,
+        rewritten=not same_configuration(before, configuration),
         control=await _control(store, since_of(budget)),
     )
 
@@ -331,14 +336,15 @@ async def _control(store: Store, budget_since: int) -> Control:
         return Control()  # the coordinator tells of it
 
 
-async def _facts(store: Store) -> dict[str, str]:
+async def _written(store: Store) -> str:
+    """Return the text of sweep.yaml, empty where there is none."""
     try:
-        return resolved_facts((await store.get(CONFIGURATION)).decode(errors="replace"))
+        return (await store.get(CONFIGURATION)).decode(errors="replace")
     except KeyMissingError:
-        return {}
+        return ""
 
 
-def _configuration(book: Book, before: Mapping[str, str], budget: str) -> bytes:
+def _configuration(book: Book, before: Mapping[str, str], budget: str) -> str:
     """Return sweep.yaml: the resolved configuration, and what ran it."""
     facts = {
         "sweep_id": book.sweep_id,
@@ -348,7 +354,7 @@ def _configuration(book: Book, before: Mapping[str, str], budget: str) -> bytes:
         "git_commit": _git_commit() or before.get("git_commit", "unknown"),
         FACT: budget,
     }
-    return dump_resolved(book.config, facts).encode()
+    return dump_resolved(book.config, facts)
 
 
 def _git_commit() -> str | None:

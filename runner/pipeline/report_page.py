@@ -102,8 +102,11 @@ def _samples(directory: Place, made: Reports, most: int) -> list[Sample]:
     seeds = {c.number: c.seeds for c in sweep.plan.cells}
     if sweep.owed:
         seeds = counted_seeds(sweep.plan, sweep.ended())
-    first = next((g for g in made.graded if g.card.role == Role.OUTCOME), None)
-    verdicts = [str(directory / key) for key in first.verdicts] if first else []
+    verdicts = {
+        g.card.grader: [str(directory / key) for key in g.verdicts]
+        for g in made.graded
+        if g.card.role == Role.OUTCOME
+    }
     with open_tables(Path(directory)) as tables:
         return pick_samples(tables, seeds, verdicts, most=most)
 

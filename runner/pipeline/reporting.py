@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.config.schema import SweepConfig, called
-from runner.core.clock import SystemClock
 from runner.core.errors import ConfigError, SweepStateError
 from runner.core.seams import Clock, Store
 from runner.core.seeds import SeedSet
 from runner.grade.run import CellGrading, Graded
 from runner.grade.verdict import Role
 from runner.pipeline.calibrating import newest_calibration
+from runner.pipeline.looking import log_sight
 from runner.pipeline.verdicts import Asked, grade_course, graded_apart, open_course
 from runner.plan.blocks import CompleteBlocks, complete_blocks
 from runner.providers.price_list import tariffs_of
@@ -24,13 +23,12 @@ from runner.report.analysis import (
     analyse,
     corrected_together,
     families_of,
-    questions_of,
     without_grader,
 )
 from runner.report.conditional import given_labels
 from runner.report.contents import Report
 from runner.report.counts import any_simulated, count_cells
-from runner.report.looks import Look, TopUp, log_look, question_digest, read_looks, top_ups
+from runner.report.looks import Look, TopUp, read_looks, top_ups
 from runner.report.rows import counted_seeds, report_rows, totals, whole_of
 from runner.report.spent import Spent, saved_by_model, spent_by_model
 from runner.report.sweep import Sweep
@@ -101,7 +99,7 @@ async def make_reports(
         uses: list[Graded | None] = [*outcomes] or [None]
         reports = _together(sweep, [_report(shared, tables, one, course.gradings) for one in uses])
         spent = _spent(sweep.config, tables)
-    await _log(store, sweep, looks, clock or SystemClock())
+    await log_sight(store, sweep, looks, clock)
     found, problem = None, ""
     try:
         found = await newest_calibration(store, directory, level=level)
@@ -139,17 +137,6 @@ def _together(sweep: Sweep, reports: Sequence[Report]) -> tuple[Report, ...]:
     unanswered = without_grader(sweep.config, [r.grader for r in reports if r.grader])
     analyses[0] = replace(analyses[0], flags=(*unanswered, *analyses[0].flags))
     return tuple(replace(r, analysis=a) for r, a in zip(reports, analyses, strict=True))
-
-
-async def _log(store: Store, sweep: Sweep, looks: Sequence[Look], clock: Clock) -> None:
-    at = datetime.fromtimestamp(clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    look = Look(
-        at=at,
-        plan_version=sweep.plan.version,
-        recorded=sweep.state.recorded_jobs,
-        questions={question_digest(q): q.name for q in questions_of(sweep.config)},
-    )
-    await log_look(store, looks, look)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

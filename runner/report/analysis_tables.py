@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from runner.observe.amounts import count, percent
 from runner.report.analysis import Analysis
-from runner.report.contrasts import Contrast, Side
-from runner.report.grid import Grid
+from runner.report.contrasts import Contrast
+from runner.report.grid import Behind, Grid
 from runner.report.groups import FamilyRate
 from runner.report.sentences import (
     interval_text,
@@ -18,10 +17,22 @@ from runner.report.sentences import (
     rate_text,
     top_up_mark,
 )
-from runner.report.spread import NOTE, spread_text, spread_values
-from runner.statistics.binomial import Interval
+from runner.report.spread import NOTE, spread_text
+from runner.statistics.significance import Test
 
 SHOWN_EXPLORATORY = 20
+_SHORT = {
+    "Cochran-Mantel-Haenszel": "CMH",
+    "exact conditional": "exact",
+    "McNemar, exact": "McNemar",
+    "no stratum with both outcomes": "none",
+    "McNemar, no discordant pair": "none",
+}
+"""Names of tests that fit a column; `--json` has them whole."""
+_TESTS = (
+    "test: CMH: Cochran-Mantel-Haenszel; exact: the conditional test of the same, where events are few; "
+    "McNemar, exact; none: nothing could differ"
+)
 
 
 def analysis_grids(analysis: Analysis, level: float) -> list[Grid]:
@@ -58,9 +69,11 @@ def contrast_grid(
             f"difference: in percentage points, stratified, score interval {level:.0%} "
             "(Miettinen-Nurminen); paired where each prompt has one answer per model (Tango)"
         ),
+        _TESTS,
         "bounds: the interval's ends with all that is outside n counted one way and the other",
         NOTE,
     ]
+    said: dict[str, list[str]] = {}
     for c in contrasts:
         q = c.question
         d, low, high = c.difference, c.least, c.most
@@ -75,20 +88,53 @@ def contrast_grid(
                 spread_text(c.second.spread),
                 "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
                 "–" if d is None else count(d.strata),
-                "–" if c.test is None else p_text(c.test) + top_up_mark(c.topped_up),
-                "–" if c.test is None else c.test.method,
+                "–" if c.test is None else _p(c.test) + top_up_mark(c.topped_up),
+                "–" if c.test is None else _SHORT.get(c.test.method, c.test.method),
                 "–"
                 if c.odds is None
                 else f"{c.odds.value:.3g} [{c.odds.interval.low:.3g}, {c.odds.interval.high:.3g}]",
                 "–" if low is None or high is None else f"{points(low)} … {points(high)}",
             )
         )
-        notes += [f"{q.name}: {note}" for note in c.notes if q.declared or "declared" in note]
+        kept = [n for n in c.notes if q.declared or q.of_models or "declared" in n]
+        for note in (*kept, *c.parameters):
+            said.setdefault(note, []).append(q.name)
+    notes += [f"{', '.join(names)}: {note}" for note, names in said.items()]
     if more > 0:
         notes.append(f"{count(more)} more in --json")
     columns = ("question", "where", "groups", "first", "stories", "second", "stories")
     columns += (f"difference [{level:.0%}]", "strata", "p", "test", "odds ratio (Firth)", "bounds")
-    return Grid(title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes))
+    return Grid(
+        title=title, columns=columns, rows=tuple(rows), left=3, notes=tuple(notes),
+        behind=tuple(_behind(c) for c in contrasts),
+    )  # fmt: skip
+
+
+def _behind(contrast: Contrast) -> Behind:
+    """Return the cells of both groups, and a command for each where one selects the group."""
+    q = contrast.question
+    shown: list[tuple[str, ...]] = []
+    for where in (q.a, q.b):
+        if any(len(levels) != 1 for levels in where.values()):
+            continue  # `runner show` takes one level of an axis
+        one = {axis: next(iter(levels)) for axis, levels in where.items()}
+        model = one.pop("model", q.model)
+        scenario = one.pop("scenario", None)
+        words = ["--model", model] if model else []
+        words += ["--scenario", scenario] if scenario else []
+        words += (
+            ["--condition", ",".join(f"{a}={v}" for a, v in sorted(one.items()))] if one else []
+        )
+        words += ["--outcome", q.outcome] if q.outcome else []
+        shown.append(tuple(words))
+    return Behind(
+        cells=frozenset((*contrast.first.cells, *contrast.second.cells)), show=tuple(shown)
+    )
+
+
+def _p(test: Test) -> str:
+    """Return `Holm 0.012` or `< 0.001`: the column says what it is."""
+    return p_text(test).replace("p = ", "").replace("p < ", "< ")
 
 
 def _where(contrast: Contrast) -> str:
@@ -132,6 +178,7 @@ def family_grid(analysis: Analysis, level: float) -> Grid | None:
         ),
         rows=tuple(rows),
         left=2,
+        behind=tuple(Behind(cells=f.cells) for f in families),
         notes=(
             (
                 "interval over prompts (Korn-Graubard), for prompts like these; none from fewer than "
@@ -144,6 +191,9 @@ def family_grid(analysis: Analysis, level: float) -> Grid | None:
 
 def story_grid(families: Sequence[FamilyRate]) -> Grid | None:
     """Return the rate of each story, None where no family has two."""
+    told = [(f, s) for f in families if len(f.stories) > 1 for s in f.stories]
+    if not told:
+        return None
     rows = [
         (
             f.family,
@@ -153,17 +203,14 @@ def story_grid(families: Sequence[FamilyRate]) -> Grid | None:
             count(s.n),
             "–" if s.value is None else percent(s.value),
         )
-        for f in families
-        if len(f.stories) > 1
-        for s in f.stories
+        for f, s in told
     ]
-    if not rows:
-        return None
     return Grid(
         title="Rates of each story, itself one observation",
         columns=("family", "model", "story", "harmful", "n", "mean"),
         rows=tuple(rows),
         left=3,
+        behind=tuple(Behind(cells=s.cells) for _, s in told),
         notes=("mean: of the rates of the story's conditions, control arm left out",),
     )
 
@@ -200,6 +247,7 @@ def control_grid(analysis: Analysis, level: float) -> Grid | None:
         ),
         rows=tuple(rows),
         left=4,
+        behind=tuple(Behind(cells=c.cells) for c in analysis.controls),
         notes=("interval about the mean rate on exactly these control prompts", NOTE),
     )
 
@@ -236,112 +284,3 @@ def label_grid(analysis: Analysis, level: float) -> Grid | None:
             NOTE,
         ),
     )
-
-
-def _interval(interval: Interval | None) -> dict[str, object] | None:
-    if interval is None:
-        return None
-    return {"low": interval.low, "high": interval.high, "sided": str(interval.sided)}
-
-
-def _side(side: Side) -> dict[str, object]:
-    return {
-        "label": side.label,
-        "harmful": side.pooled.events,
-        "n": side.pooled.n,
-        "prompts": side.pooled.clusters,
-        "mean": side.pooled.value,
-        "interval_over_prompts": _interval(side.pooled.interval),
-        "no_interval_because": side.pooled.why,
-        "interval_on_these_prompts": _interval(side.fixed),
-        "cells": list(side.cells),
-        **spread_values(side.spread),
-    }
-
-
-def contrast_values(contrast: Contrast) -> dict[str, object]:
-    """Return a contrast as JSON values."""
-    q, d, t, o = contrast.question, contrast.difference, contrast.test, contrast.odds
-    other = contrast.without_excluded
-    return {
-        "name": q.name,
-        "declared": q.declared,
-        "a": {axis: sorted(levels) for axis, levels in q.a.items()},
-        "b": {axis: sorted(levels) for axis, levels in q.b.items()},
-        "model": q.model,
-        "outcome": q.outcome,
-        "grader": q.grader,
-        "first": _side(contrast.first),
-        "second": _side(contrast.second),
-        "difference": d.value if d else None,
-        "interval": _interval(d.interval if d else None),
-        "strata": d.strata if d else 0,
-        "paired": contrast.paired,
-        "p": t.p if t else None,
-        "p_holm": t.adjusted if t else None,
-        "test": t.method if t else None,
-        "odds_ratio": o.value if o else None,
-        "odds_ratio_interval": _interval(o.interval if o else None),
-        "bounds": [contrast.least, contrast.most],
-        "cells_left_out": contrast.left_out,
-        "seeds_added_after_a_look": contrast.topped_up,
-        "without_excluded": contrast_values(other) if other else None,
-        "notes": list(contrast.notes),
-    }
-
-
-def analysis_values(analysis: Analysis) -> dict[str, object]:
-    """Return everything beyond the cells as JSON values."""
-    return {
-        "contrasts": [contrast_values(c) for c in analysis.declared],
-        "exploratory": [contrast_values(c) for c in analysis.exploratory],
-        "families": [
-            {
-                "family": f.family,
-                "model": f.model,
-                "excluded": f.excluded,
-                "harmful": f.pooled.events,
-                "n": f.pooled.n,
-                "prompts": f.pooled.clusters,
-                "mean": f.pooled.value,
-                "interval": _interval(f.pooled.interval),
-                "no_interval_because": f.pooled.why,
-                "stories_low": f.spread.low,
-                "stories_high": f.spread.high,
-                "stories": [asdict(s) for s in f.stories],
-            }
-            for f in analysis.families
-        ],
-        "controls": [
-            {
-                "family": c.family,
-                "model": c.model,
-                "state": str(c.state),
-                "harmful": c.rate.events,
-                "n": c.rate.n,
-                "interval": _interval(c.rate.interval if c.independent else None),
-                "above": c.above,
-                "outcome": c.outcome,
-                **spread_values(c.spread),
-            }
-            for c in analysis.controls
-        ],
-        "given_labels": [
-            {
-                "labeller": g.labeller,
-                "label": g.label,
-                "scenario": g.scenario,
-                "model": g.model,
-                "harmful": g.rate.events,
-                "n": g.rate.n,
-                "interval": _interval(g.rate.interval if g.independent else None),
-                **spread_values(g.spread),
-            }
-            for g in analysis.given
-        ],
-        "seeds_added_after_a_look": [
-            {"at": t.at, "recorded": t.seen, "added": t.added, "cells": sorted(t.cells)}
-            for t in analysis.top_ups
-        ],
-        "flags": list(analysis.flags),
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.report.questions import Key, Question
@@ -23,12 +23,20 @@ class Side:
     label: str
     pooled: Pooled
     fixed: Interval
-    """Clopper-Pearson over all its answers: about the mean rate on exactly these prompts (a sum of
-    draws with unlike rates spreads less than the binomial of their mean; W. Hoeffding 1956)."""
+    """Clopper-Pearson over all its answers: about the mean rate on exactly these prompts, each with the
+    weight of its answers (a sum of draws with unlike rates spreads less than the binomial of their
+    mean; W. Hoeffding 1956). `share` is its value, not the equal-weight mean."""
+    even: bool
+    """Whether no prompt has more than twice the answers of another, so that both means are alike."""
     cells: tuple[int, ...]
     """Numbers of its cells, for the way to its transcripts."""
     spread: Spread
     """Of the stories' means."""
+
+    @property
+    def share(self) -> float | None:
+        """Return events over answers, whatever the prompt; None without answers."""
+        return self.pooled.events / self.pooled.n if self.pooled.n else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,8 @@ class Contrast:
     without_excluded: Contrast | None
     """The same without models that their control arm excludes; None where none is excluded."""
     notes: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    """In which request parameters the compared models differ, one phrase for each pair."""
     topped_up: bool = False
     """Seeds were added to its cells after a look at the rates."""
 
@@ -94,10 +104,11 @@ def answer(
     notes = list(out.notes)
     if left:
         notes.append(f"{left} cells without a partner are left out")
+    differing: list[str] = []
     if question.of_models and parameters:
         for first in sorted(question.a["model"]):
             for second in sorted(question.b["model"]):
-                notes += _parameter_notes(parameters, first, second)
+                differing += differing_parameters(parameters, first, second)
     kept = {
         k: v
         for k, v in shared.items()
@@ -106,7 +117,13 @@ def answer(
     without = None
     if len(kept) < len(shared):
         without = _answer(question, kept, level, with_odds=False)
-    return replace(out, left_out=left, notes=tuple(notes), without_excluded=without)
+    return replace(
+        out,
+        left_out=left,
+        notes=tuple(notes),
+        parameters=tuple(differing),
+        without_excluded=without,
+    )
 
 
 def _answer(
@@ -134,7 +151,10 @@ def _answer(
     if dependent:
         difference = test = odds = None
         notes.append(f"n is not independent in {dependent} cells: no interval, no test")
-    if difference and not any(h.outside for a, b in strata.values() for h in _heads((*a, *b))):
+    least = most = None
+    if dependent:  # bounds are ends of intervals, which such answers do not give
+        pass
+    elif difference and not any(h.outside for a, b in strata.values() for h in _heads((*a, *b))):
         least, most = difference.interval.low, difference.interval.high
     else:
         least, most = _bounds(strata.values(), question.outcome, level)
@@ -195,9 +215,18 @@ def _side(
         label=question.second if side else question.first,
         pooled=pooled,
         fixed=clopper_pearson(pooled.events, pooled.n, level),
+        even=_even(c for clusters in stories.values() for c in clusters),
         cells=tuple(r.cell for r in rows if r.cell is not None),
         spread=spread_of_clusters(stories),
     )
+
+
+def _even(clusters: Iterable[Cluster]) -> bool:
+    answers: dict[Hashable, int] = {}
+    for cluster in clusters:
+        answers[cluster.prompt] = answers.get(cluster.prompt, 0) + cluster.n
+    counted = [n for n in answers.values() if n]
+    return not counted or max(counted) <= 2 * min(counted)
 
 
 def _bounds(
@@ -221,9 +250,10 @@ def _bounds(
     return below.interval.low, above.interval.high
 
 
-def _parameter_notes(
+def differing_parameters(
     parameters: Mapping[str, Mapping[str, str]], first: str, second: str
 ) -> list[str]:
+    """Return the request parameters in which two models differ as one phrase, nothing where in none."""
     one, other = parameters.get(first, {}), parameters.get(second, {})
     differing = [
         f"{key} {one.get(key, 'unset')} / {other.get(key, 'unset')}"

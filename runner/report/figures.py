@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.core.values import EndState
@@ -19,14 +19,15 @@ from runner.report.contrasts import Contrast
 from runner.report.groups import FamilyRate
 from runner.report.rates import CellCounts
 from runner.report.rows import ReportRow
-from runner.statistics.binomial import Interval
+from runner.statistics.binomial import Interval, Sided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LINES = 60
 """Lines of a figure; more cannot be read, the tables have them all."""
-MOST_MODELS = 12
+MOST_MODELS = 24
+"""Models with a figure of their own."""
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _STATES: tuple[tuple[str, str, str], ...] = (
@@ -67,11 +68,16 @@ def report_figures(report: Report) -> list[Figure]:
     """Return the figures that have something to show."""
     analysis = report.analysis
     out: list[Figure] = []
-    models = list(dict.fromkeys(r.model for r in report.rows if r.headline))[:MOST_MODELS]
+    every = list(dict.fromkeys(r.model for r in report.rows if r.headline))
+    models = every[:MOST_MODELS]
     forests = {m: [r for r in report.rows if r.model == m] for m in models}
     right = _farthest([r for rows in forests.values() for r in rows])
     for i, (model, rows) in enumerate(forests.items()):
-        out += _forest(f"rates-{i + 1}", model, rows, i, right)
+        drawn = _forest(f"rates-{i + 1}", model, rows, i, right)
+        if len(models) < len(every) and i == 0:
+            more = f" (figures of {len(models)} of {len(every)} models: the table has all)"
+            drawn = [replace(f, title=f.title + more) for f in drawn]
+        out += drawn
     out += _states(report.rows, report.totals)
     if analysis is not None:
         effects = [c for c in analysis.declared if c.difference]
@@ -117,7 +123,9 @@ def _forest(
     title = f"Harmful answers of {one_line(model, 60)} by condition"
     if len(shown) < len(found):
         title += f" ({len(shown)} of {len(found)}, most events first)"
-    return [_bars(name, title, bars, "harmful, %", right=right)]
+    ends = sum(r.headline.rate.interval.sided is Sided.UPPER for r in shown if r.headline)
+    label = "harmful, %" + (" (at 0 events: one-sided upper bound)" if ends else "")
+    return [_bars(name, title, bars, label, right=right)]
 
 
 def _effects(name: str, title: str, contrasts: Sequence[Contrast]) -> list[Figure]:
@@ -130,6 +138,8 @@ def _effects(name: str, title: str, contrasts: Sequence[Contrast]) -> list[Figur
         for c in contrasts[:MOST_LINES]
         if c.difference
     ]
+    if len(contrasts) > MOST_LINES:
+        title += f" ({MOST_LINES} of {len(contrasts)})"
     return [_bars(name, title, bars, "difference, percentage points")] if bars else []
 
 
@@ -142,7 +152,8 @@ def _stories(families: Sequence[FamilyRate]) -> list[Figure]:
     several = [f for f in families if len(f.stories) > 1]
     if not several:
         return []
-    models = list(dict.fromkeys(f.model for f in several))[: len(_MARKERS)]
+    every = list(dict.fromkeys(f.model for f in several))
+    models = every[: len(_MARKERS)]
     lines = [(f.family, s.scenario) for f in several for s in f.stories]
     lines = list(dict.fromkeys(lines))[:MOST_LINES]
 
@@ -161,7 +172,9 @@ def _stories(families: Sequence[FamilyRate]) -> list[Figure]:
         _rate_axis(axes, "harmful, %")
         _legend(axes)
 
-    title = "Spread between stories"
+    title = "Spread between stories, control arm left out"
+    if len(models) < len(every):
+        title += f" ({len(models)} of {len(every)} models)"
     said = f"One point per story and model: {len(lines)} stories, {len(models)} models."
     return [_draw("stories", title, len(lines), draw, said)]
 
@@ -173,6 +186,11 @@ def _generations(report: Report, families: Sequence[FamilyRate]) -> list[Figure]
         return []
     order = [chain[0].second, *dict.fromkeys(q.first for q in chain)]
     names = list(dict.fromkeys(f.family for f in families))
+    bare = [
+        f.family
+        for f in families
+        if f.model in order and f.pooled.value is not None and f.pooled.interval is None
+    ]
 
     def draw(axes: Axes) -> None:
         for i, family in enumerate(names):
@@ -202,7 +220,10 @@ def _generations(report: Report, families: Sequence[FamilyRate]) -> list[Figure]
         _legend(axes)
 
     said = f"Mean rates of {', '.join(order)}, the oldest first."
-    return [_draw("generations", "Older and newer models", 14, draw, said)]
+    title = "Older and newer models, control arm left out"
+    if bare:
+        title += " (points without an interval: too few prompts or events, see the table)"
+    return [_draw("generations", title, 14, draw, said)]
 
 
 def _states(rows: Sequence[ReportRow], totals: Sequence[ReportRow]) -> list[Figure]:
@@ -212,6 +233,7 @@ def _states(rows: Sequence[ReportRow], totals: Sequence[ReportRow]) -> list[Figu
     if not shown:
         return []
     parts = [_parts(r.counts) for r in shown]
+    several = len({r.scenario for r in shown}) > 1
 
     def draw(axes: Axes) -> None:
         drawn = cast("Any", axes)
@@ -226,13 +248,19 @@ def _states(rows: Sequence[ReportRow], totals: Sequence[ReportRow]) -> list[Figu
                     edgecolor="#333333", linewidth=0.5, height=0.75,
                 )  # fmt: skip
             left = [a + b for a, b in zip(left, widths, strict=True)]
-        _labels(axes, [f"{r.model} {r.label or r.scenario}" for r in shown])
+        _labels(axes, [_named(r, several=several) for r in shown])
         drawn.set_xlim(0, 100)
         drawn.set_xlabel("planned jobs, %")
         _legend(axes)
 
     what = "condition and model" if per_cell else "scenario and model"
     return [_draw("end-states", f"End states by {what}", len(shown), draw, "Stacked shares.")]
+
+
+def _named(row: ReportRow, *, several: bool) -> str:
+    """Return the name of a line: stories have the same conditions, so the scenario belongs to it."""
+    words = [row.model, row.scenario if several or not row.label else "", row.label]
+    return " ".join(word for word in words if word)
 
 
 def _parts(counts: CellCounts) -> list[int]:

@@ -30,6 +30,7 @@ class StoryRate:
     n: int
     value: float | None
     """Equal-weight mean of its conditions' rates."""
+    cells: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class FamilyRate:
     """With the control arm."""
     excluded: bool
     """Its control arm shows too many events."""
+    cells: frozenset[int] = frozenset()
+    """Without the control arm."""
 
     @property
     def spread(self) -> Spread:
@@ -77,6 +80,7 @@ class ControlArm:
     """Whether n means something; where it does not the state is undecided, and no interval is shown."""
     spread: Spread = NOWHERE
     """Of the control arms of its stories."""
+    cells: frozenset[int] = frozenset()
 
 
 Controls = Mapping[str, Sequence[Where]]
@@ -116,6 +120,7 @@ def control_arms(
                 ControlArm(
                     family=family, model=model, rate=found, state=state, above=rule.above,
                     outcome=rule.outcome, independent=independent, spread=_arm_spread(arm, rule.outcome),
+                    cells=_numbers(arm),
                 )
             )  # fmt: skip
     return out
@@ -157,9 +162,14 @@ def family_rates(
                 stories=tuple(_story(name, found) for name, found in stories.items()),
                 counts=counts,
                 excluded=(model, family) in excluded,
+                cells=_numbers(arms),
             )
         )
     return out
+
+
+def _numbers(rows: Sequence[ReportRow]) -> frozenset[int]:
+    return frozenset(r.cell for r in rows if r.cell is not None)
 
 
 def _by_family(rows: Sequence[ReportRow]) -> dict[tuple[str, str], list[ReportRow]]:
@@ -177,4 +187,6 @@ def _cluster(row: ReportRow) -> Cluster:
 
 def _story(name: str, rows: Sequence[ReportRow]) -> StoryRate:
     found = pooled_rate([_cluster(r) for r in rows])
-    return StoryRate(scenario=name, events=found.events, n=found.n, value=found.value)
+    return StoryRate(
+        scenario=name, events=found.events, n=found.n, value=found.value, cells=_numbers(rows)
+    )

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from itertools import groupby
+from itertools import groupby, islice
 
 from jinja2 import Environment, StrictUndefined
 
@@ -24,8 +24,7 @@ from runner.observe.terminal import clean, one_line
 from runner.report.analysis_tables import analysis_grids
 from runner.report.contents import Report
 from runner.report.figures import Figure
-from runner.report.grid import Grid
-from runner.report.rows import ReportRow
+from runner.report.grid import Behind, Grid
 from runner.report.samples import Sample
 from runner.report.screen import Line, Style
 from runner.report.sentences import warnings
@@ -43,6 +42,11 @@ from runner.report.transcript import Cut, record_lines
 
 _KEY = 12
 _COMMA = re.compile(r",(?=\S)")
+_WHOLE = re.compile(r"(?<!Holm) (?![\[\u2026]|of )")
+"""Spaces of a value at which it does not break: all but those before an interval, `…` and `of`, and after `Holm`."""
+_MOST_COLUMNS = 11
+_LINKS = 3
+"""Transcripts that a row leads to."""
 _MOST_CHARACTERS = 60_000
 """Of one transcript."""
 
@@ -98,7 +102,7 @@ def html_page(reports: Sequence[Report], spent: Sequence[Spent], facts: PageFact
         sum_line=sum_line(first.whole.planned, first.whole.states),
         sections=sections,
         parts=parts,
-        transcripts=[_transcript(s, first.directory, cut) for s in facts.samples],
+        transcripts=[_transcript(s, reports, cut) for s in facts.samples],
         transcripts_note=_transcripts_note(first, facts),
         versions=facts.versions,
         configuration=clean(facts.configuration),
@@ -125,20 +129,30 @@ def _parts(
         sentences=headlines(report), warnings=warnings(report),
     )  # fmt: skip
     states = _Part(anchor=f"states{suffix}", title=f"End states{by}", figures=of("end-states"))
-    states.grids = [_table(g, suffix) for g in (state_grid(report), outcome_grid(report)) if g]
+    mine = _of_grader(facts.samples, report)
+    states.grids = [
+        _table(g, suffix, report, mine) for g in (state_grid(report), outcome_grid(report)) if g
+    ]
     rates = _Part(anchor=f"rates{suffix}", title=f"Rates{by}", figures=of("rates"))
     grid = rate_grid(report)
     if grid is not None:
-        rates.grids = [_linked(grid, report, facts.samples, suffix)]
+        rates.grids = [_table(grid, suffix, report, mine)]
     out = [head, rates, states]
     if report.analysis is not None:
         more = _Part(
             anchor=f"analysis{suffix}", title=f"Contrasts, effects and groups{by}",
             figures=of("contrasts", "axis-effects", "stories", "generations"),
         )  # fmt: skip
-        more.grids = [_table(g, suffix) for g in analysis_grids(report.analysis, report.level)]
+        more.grids = [
+            _table(g, suffix, report, mine) for g in analysis_grids(report.analysis, report.level)
+        ]
         out.append(more)
     return out
+
+
+def _of_grader(samples: Sequence[Sample], report: Report) -> list[Sample]:
+    """Return the samples, those that this report's grader calls harmful first."""
+    return sorted(samples, key=lambda s: report.grader not in s.harmful_by)
 
 
 def _picker(
@@ -160,55 +174,56 @@ def _drawn(figure: Figure, suffix: str) -> dict[str, str]:
     }
 
 
-def _table(grid: Grid, suffix: str) -> dict[str, object]:
+def _table(
+    grid: Grid, suffix: str, report: Report | None = None, samples: Sequence[Sample] = ()
+) -> dict[str, object]:
+    """Return a table; with a report also the way from each row to transcripts that it counts."""
     word = "".join(c if c.isalnum() else "-" for c in grid.title.split(" (")[0].lower())
-    rows = [{"cells": _cells(row, grid.left), "hot": False} for row in grid.rows]
+    rows: list[dict[str, object]] = [
+        {"cells": _cells(row, grid.left, tight=_tight(grid)), "hot": False} for row in grid.rows
+    ]
+    linked = report is not None and bool(grid.behind)
+    if report is not None and linked:
+        rows = [
+            row | _led(behind, report, samples)
+            for row, behind in zip(rows, grid.behind, strict=True)
+        ]
     return {
         "anchor": f"table-{word}{suffix}",
         "title": grid.title,
-        "columns": grid.columns,
+        "columns": (*grid.columns, "transcripts") if linked else grid.columns,
         "rows": rows,
         "left": grid.left,
         "notes": grid.notes,
-        "linked": False,
+        "linked": linked,
+        "tight": _tight(grid),
     }
 
 
-def _cells(row: Sequence[str], left: int) -> list[str]:
+def _tight(grid: Grid) -> bool:
+    """Return whether a table is so wide that its values break, too: an interval below its value."""
+    return len(grid.columns) > _MOST_COLUMNS
+
+
+def _led(behind: Behind, report: Report, samples: Sequence[Sample]) -> dict[str, object]:
+    found = islice((s for s in samples if s.cell in behind.cells), _LINKS)
+    return {
+        "hot": behind.hot,
+        "samples": [{"id": s.key[:_KEY], "harmful": report.grader in s.harmful_by} for s in found],
+        "commands": [
+            shlex.join(one_line(w, 400) for w in ("runner", "show", report.directory, *words))
+            for words in behind.show
+        ],
+    }
+
+
+def _cells(row: Sequence[str], left: int, *, tight: bool) -> list[str]:
     """Return cleaned cells; names of conditions break after their commas."""
     cells = [one_line(c, 400) for c in row]
-    return [_COMMA.sub(", ", c) if i < left else c for i, c in enumerate(cells)]
-
-
-def _linked(
-    grid: Grid, report: Report, samples: Sequence[Sample], suffix: str
-) -> dict[str, object]:
-    """Return the table of rates with the way from each row to its transcripts."""
-    by_cell: dict[int, list[Sample]] = {}
-    for sample in samples:
-        by_cell.setdefault(sample.cell, []).append(sample)
-    shown = [r for r in report.rows if r.headline and r.counts.planned]
-    out = _table(grid, suffix)
-    rows: list[dict[str, object]] = []
-    for cells, row in zip(grid.rows, shown, strict=True):
-        head = row.headline
-        assert head is not None  # picked above
-        found = by_cell.get(row.cell if row.cell is not None else -1, [])
-        rows.append(
-            {
-                "cells": _cells(cells, grid.left),
-                "hot": head.rate.events > 0,
-                "samples": [{"id": s.key[:_KEY], "harmful": s.harmful} for s in found],
-                "command": _command(report.directory, row),
-            }
-        )
-    return {**out, "rows": rows, "linked": True, "columns": (*grid.columns, "transcripts")}
-
-
-def _command(directory: str, row: ReportRow) -> str:
-    words = ["runner", "show", directory, "--scenario", row.scenario, "--model", row.model]
-    words += ["--condition", row.condition] if row.condition else []
-    return shlex.join([one_line(w, 400) for w in words])
+    return [
+        _COMMA.sub(", ", c) if i < left else _WHOLE.sub("\u00a0", c) if tight else c
+        for i, c in enumerate(cells)
+    ]
 
 
 def _transcripts_note(report: Report, facts: PageFacts) -> str:
@@ -220,18 +235,34 @@ def _transcripts_note(report: Report, facts: PageFacts) -> str:
     )
 
 
-def _transcript(sample: Sample, directory: str, cut: Cut) -> dict[str, object]:
-    lines = record_lines(sample.row, sample.verdicts, (), cut, full=False)
+def _transcript(sample: Sample, reports: Sequence[Report], cut: Cut) -> dict[str, object]:
+    # Axes that are the same in all conditions of a scenario would push the others out of the title.
+    labels = {r.cell: r.label for r in reports[0].rows}
+    row = dict(sample.row)
+    row["condition"] = labels.get(sample.cell) or row["condition"]
+    lines = record_lines(row, sample.verdicts, (), cut, full=False)
     title, *rest = lines
     # The heading of the attempts, which a page does not carry.
     rest = [line for line in rest if not line.text.startswith("── 0 attempts")]
     return {
         "id": sample.key[:_KEY],
         "harmful": sample.harmful,
+        "badge": _badge(sample, reports),
         "title": one_line(title.text, 300),
         "lines": _blocks(rest),
-        "command": shlex.join(["runner", "show", directory, sample.key[:_KEY], "--full"]),
+        "command": shlex.join(
+            ["runner", "show", reports[0].directory, sample.key[:_KEY], "--full"]
+        ),
     }
+
+
+def _badge(sample: Sample, reports: Sequence[Report]) -> str:
+    """Return `harmful`, with the graders that say so where they are not all."""
+    if not sample.harmful_by:
+        return ""
+    names = {r.grader for r in reports if r.grader}
+    by = "" if names <= sample.harmful_by else f" by {', '.join(sorted(sample.harmful_by))}"
+    return f"harmful{by}"
 
 
 def _blocks(lines: Iterable[Line]) -> list[dict[str, str]]:

@@ -44,10 +44,16 @@ class Sample:
 
     key: str
     cell: int
-    harmful: bool
+    harmful_by: frozenset[str]
+    """Names of the graders that call it harmful."""
     row: Row
     """As `runner show` gets it, long texts cut."""
     verdicts: tuple[Row, ...] = ()
+
+    @property
+    def harmful(self) -> bool:
+        """Return whether any grader calls it harmful."""
+        return bool(self.harmful_by)
 
 
 _NO_VERDICTS = "(select null::bigint cell, null::bigint seed, null::boolean harmful limit 0)"
@@ -68,14 +74,18 @@ select v from read_parquet($verdicts) v where job_key in (select unnest($keys))
 
 
 def pick_samples(
-    tables: Tables, seeds: Mapping[int, SeedSet], verdicts: Sequence[str], *, most: int
+    tables: Tables,
+    seeds: Mapping[int, SeedSet],
+    verdicts: Mapping[str, Sequence[str]],
+    *,
+    most: int,
 ) -> list[Sample]:
-    """Return up to `most` transcripts, by cell, positives first.
+    """Return up to `most` transcripts, by cell, positives of any grader first.
 
     Args:
         tables: the sweep.
         seeds: cell number to the seeds that count.
-        verdicts: verdict files of the grader whose positives come first.
+        verdicts: grader to its verdict files; each has its positives among the samples.
         most: of all cells together.
 
     Raises:
@@ -85,13 +95,18 @@ def pick_samples(
     if not shards or not seeds or most < 1:
         return []
     parameters: dict[str, object] = {"shards": shards, **range_parameters(seeds)}
-    if verdicts:
-        parameters["verdicts"] = verdicts
-    source = "read_parquet($verdicts)" if verdicts else _NO_VERDICTS
-    picked: list[Tuple_] = tables.run(_PICKED.format(verdicts=source), parameters)
-    keys = [row[2][i] for i in range(PER_CELL) for row in picked if i < len(row[2])][:most]
+    folders = {Path(files[0]).parent.name: name for name, files in verdicts.items() if files}
+    picked: list[list[Tuple_]] = []
+    for files in [f for f in verdicts.values() if f] or [()]:
+        given = parameters | {"verdicts": files} if files else parameters
+        source = "read_parquet($verdicts)" if files else _NO_VERDICTS
+        picked.append(tables.run(_PICKED.format(verdicts=source), given))
+    # First of each cell by each grader before any second one; where graders agree these are the same.
+    every = [
+        row[2][i] for i in range(PER_CELL) for rows in picked for row in rows if i < len(row[2])
+    ]
+    keys = list(dict.fromkeys(every))[:most]
     said = _verdicts(tables, keys)
-    folder = Path(verdicts[0]).parent.name if verdicts else ""
     found: dict[str, Sample] = {}
     for values in tables.stream(_ROWS, {"shards": shards, "keys": keys}, batch=16):
         row: Row = dict(zip(_COLUMNS, values, strict=True))
@@ -100,7 +115,9 @@ def pick_samples(
         found[key] = Sample(
             key=key,
             cell=cast("int", row["cell"]),
-            harmful=any(v.get("harmful") for f, v in said.get(key, ()) if f == folder),
+            harmful_by=frozenset(
+                folders[f] for f, v in said.get(key, ()) if f in folders and v.get("harmful")
+            ),
             row=row,
             verdicts=tuple(v for _, v in said.get(key, ())),
         )

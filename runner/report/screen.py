@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from runner.observe.terminal import clean, one_line
-from runner.report.grid import Grid, plain_lines, rich_table
+from runner.report.grid import Grid, fitted_lines, plain_lines, rich_table
 
 
 class Style(StrEnum):
@@ -50,6 +50,8 @@ class Line:
 
 
 _RULE = 78
+PIPE = 132
+"""Columns of a table in a file or a pipe, where nobody says how wide the reader's screen is."""
 
 
 def rule(title: str) -> Line:
@@ -65,7 +67,7 @@ def put(items: Sequence[Line | Grid], stream: TextIO) -> None:
     out: list[str] = []
     for item in items:
         if isinstance(item, Grid):
-            out += [*plain_lines(item), ""]
+            out += [*fitted_lines(item, PIPE), ""]
         else:
             out.append(clean(item.text))
     # A lone surrogate or a narrow locale must not end a report.
@@ -86,7 +88,8 @@ def _put_rich(items: Sequence[Line | Grid], stream: TextIO) -> None:
             continue
         lines = plain_lines(item)
         if max(len(line) for line in lines[1 : 2 + len(item.rows)]) > console.width:
-            console.print(Text("\n".join([*lines, ""])), soft_wrap=True)  # rich would cut cells
+            fitted = fitted_lines(item, max(40, console.width))  # rich would cut cells
+            console.print(Text("\n".join([*fitted, ""])), soft_wrap=True)
             continue
         console.print(rich_table(item))
         for note in item.notes:

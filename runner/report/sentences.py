@@ -73,16 +73,25 @@ def _rate_of_side(side: Side) -> str:
     if pooled.why == "n is not independent":
         return f"{head}, {percent(pooled.value)} (n is not independent: no interval)"
     if pooled.events == 0:
-        about = "" if pooled.clusters == 1 else f" over these {pooled.clusters} prompts"
+        about = (
+            "" if pooled.clusters == 1 else f" over these {pooled.clusters} prompts{_weights(side)}"
+        )
         return f"{head}, judged events below {percent(side.fixed.high)}{about}"
     value = f"{head}, {percent(pooled.value)}"
     if pooled.interval is not None:
         return f"{value} {interval_text(pooled.interval)}"
     if pooled.clusters == 1:
         return f"{value} {interval_text(side.fixed)}"
-    # Too little to speak of prompts like these: what is left is the mean on exactly these.
-    why = pooled.why.removesuffix(": per cell only")
-    return f"{value} {interval_text(side.fixed)} on these {pooled.clusters} prompts alone ({why})"
+    # Too little to speak of prompts like these: what is left are the answers to exactly these.
+    why = pooled.why.removesuffix(": per cell only").removeprefix(f"{pooled.clusters} prompts, ")
+    return (
+        f"{head}, {percent(side.share or 0.0)} {interval_text(side.fixed)} on these "
+        f"{pooled.clusters} prompts alone{_weights(side)} ({why})"
+    )
+
+
+def _weights(side: Side) -> str:
+    return "" if side.even else ", each with the weight of its answers"
 
 
 def contrast_sentence(contrast: Contrast) -> str:
@@ -110,6 +119,8 @@ def contrast_sentence(contrast: Contrast) -> str:
             else f"{points(other.value)} points {points_text(other.interval)}"
         )
         out += f"; without what control arms exclude: {said}"
+    for phrase in contrast.parameters:
+        out += f"; {one_line(phrase, 400)}"
     return f"{out}."
 
 
@@ -122,6 +133,8 @@ def control_sentence(arm: ControlArm) -> str:
             f"EXCLUDED {name}: {said}, {rate_text(arm.rate)}, above {percent(arm.above)}; "
             "results are given with and without it."
         )
+    if not arm.rate.n:
+        return f"{name}: no answer in the control arm counts yet: not held to {percent(arm.above)}."
     if not arm.independent:
         return f"{name}: {said}: n is not independent, so it is not held to {percent(arm.above)}."
     return f"{name}: {said}, {rate_text(arm.rate)}: too few answers to hold it to {percent(arm.above)}."

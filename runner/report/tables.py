@@ -9,9 +9,9 @@ from runner.core.values import TARGET, EndState
 from runner.observe.amounts import count, percent, short, span
 from runner.observe.outcome import sum_line
 from runner.observe.terminal import one_line
-from runner.report.analysis_tables import analysis_values
+from runner.report.analysis_values import analysis_values
 from runner.report.contents import Report
-from runner.report.grid import Grid
+from runner.report.grid import Behind, Grid
 from runner.report.rows import ReportRow
 from runner.report.sentences import (
     between_text,
@@ -135,6 +135,27 @@ def rate_grid(report: Report, most: int | None = None) -> Grid | None:
         rows=tuple(lines),
         left=3,
         notes=tuple(notes),
+        behind=tuple(_behind(row, report, show=True) for row in rows),
+    )
+
+
+def _behind(row: ReportRow, report: Report, *, show: bool = False) -> Behind:
+    """Return what a row counts; the command for all of it only where it is asked for."""
+    cells = (
+        frozenset((row.cell,))
+        if row.cell is not None
+        else frozenset(
+            r.cell
+            for r in report.rows
+            if r.cell is not None and (r.scenario, r.model) == (row.scenario, row.model)
+        )
+    )
+    words = ["--scenario", row.scenario, "--model", row.model]
+    words += ["--condition", row.condition] if row.condition else []
+    return Behind(
+        cells=cells,
+        show=(tuple(words),) if show else (),
+        hot=bool(show and row.headline and row.headline.rate.events),
     )
 
 
@@ -189,27 +210,29 @@ def state_grid(report: Report, most: int | None = None) -> Grid | None:
         rows=tuple(lines),
         left=3,
         notes=() if few else (f"{count(len(cells))} cells: --csv, --html or --json",),
+        behind=tuple(_behind(row, report) for row in rows),
     )  # fmt: skip
 
 
 def outcome_grid(report: Report, most: int | None = None) -> Grid | None:
     """Return what the graded answers did, None without a grader; sums where cells are too many."""
-    rows = [r for r in report.rows if r.counts.graded]
+    rows = [r for r in report.rows if r.counts.graded and r.counts.planned]
     if most is not None and len(rows) > most:
-        rows = [r for r in report.totals if r.counts.graded]
+        rows = [r for r in report.totals if r.counts.graded and r.counts.planned]
     names = sorted({o for r in rows if r.counts.graded for o in r.counts.graded.outcomes})
     if not names:
         return None
     lines = [
         (*_names(r), *(count(r.counts.graded.outcomes.get(o, 0)) for o in names))
         for r in rows
-        if r.counts.graded
+        if r.counts.graded  # all of them: picked above
     ]
     return Grid(
         title="Outcomes of graded answers",
         columns=("scenario", "condition", "model", *(n.replace("_", " ") for n in names)),
         rows=tuple(lines),
         left=3,
+        behind=tuple(_behind(row, report) for row in rows),
     )
 
 
@@ -294,8 +317,8 @@ def row_values(row: ReportRow) -> dict[str, object]:
         "rate_without_truncated": without.value if without else None,
         "best": head.best if head else None,
         "worst": head.worst if head else None,
-        "least": head.least if head else None,
-        "most": head.most if head else None,
+        "least": head.least if head and row.independent else None,
+        "most": head.most if head and row.independent else None,
     }
 
 

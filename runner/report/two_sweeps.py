@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from runner.observe.amounts import count
 from runner.observe.terminal import one_line
 from runner.report.contents import Report
+from runner.report.contrasts import differing_parameters
 from runner.report.grid import Grid
 from runner.report.rows import ReportRow
 from runner.report.screen import Line, Style
@@ -21,6 +22,9 @@ from runner.report.tables import SIMULATED
 from runner.statistics.binomial import LEVEL
 from runner.statistics.significance import Test, cochran_mantel_haenszel
 from runner.statistics.strata import Difference, Stratum, risk_difference
+
+Parameters = Mapping[str, Mapping[str, str]]
+"""Model to its request parameters as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,13 @@ class ModelPair:
 
     model: str
     cells: int
+    """With the same prompt in both: those that are compared."""
+    other_prompts: int
+    """Cells of both whose prompts differ: side by side in the table of cells, in no sum."""
     difference: Difference | None
     test: Test | None
+    parameters: tuple[str, ...] = ()
+    """In which request parameters it differs between the two sweeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,13 @@ class TwoSweeps:
 
 
 def compare_sweeps(
-    first: Report, second: Report, renamed: Mapping[str, str], level: float = LEVEL
+    first: Report,
+    second: Report,
+    renamed: Mapping[str, str],
+    level: float = LEVEL,
+    *,
+    parameters: tuple[Parameters, Parameters] = ({}, {}),
+    renamed_alone: bool = False,
 ) -> TwoSweeps:
     """Pair the cells of two reports.
 
@@ -70,10 +85,14 @@ def compare_sweeps(
         second: the later one, by the same grader.
         renamed: model name in the first to that in the second, where they differ.
         level: coverage.
+        parameters: of each sweep, model to what it sends, as text.
+        renamed_alone: leave out models that are not renamed: the two are one sweep, and these its own.
     """
     others = {(r.scenario, r.condition, r.model): r for r in second.rows}
     pairs: list[Pair] = []
     for row in first.rows:
+        if renamed_alone and row.model not in renamed:
+            continue
         key = (row.scenario, row.condition, renamed.get(row.model, row.model))
         if key in others:
             pairs.append(_pair(row, others[key], level))
@@ -82,11 +101,23 @@ def compare_sweeps(
         first=first,
         second=second,
         pairs=tuple(pairs),
-        models=tuple(_model(m, pairs, level) for m in models),
+        models=tuple(
+            _model(m, pairs, level, _differing(m, renamed.get(m, m), parameters)) for m in models
+        ),
         only_first=len(first.rows) - len(pairs),
         only_second=len(second.rows) - len(pairs),
         level=level,
     )
+
+
+def _differing(
+    model: str, other: str, parameters: tuple[Parameters, Parameters]
+) -> tuple[str, ...]:
+    a, b = parameters[0].get(model), parameters[1].get(other)
+    if a is None or b is None:
+        return ()
+    named = {f"A's {model}": a, f"B's {other}": b}
+    return tuple(differing_parameters(named, *named))
 
 
 def _stratum(pair: tuple[ReportRow, ReportRow]) -> Stratum | None:
@@ -112,12 +143,15 @@ def _pair(first: ReportRow, second: ReportRow, level: float) -> Pair:
     )
 
 
-def _model(model: str, pairs: list[Pair], level: float) -> ModelPair:
-    of_model = [p for p in pairs if p.first.model == model]
+def _model(model: str, pairs: list[Pair], level: float, parameters: tuple[str, ...]) -> ModelPair:
+    every = [p for p in pairs if p.first.model == model]
+    of_model = [p for p in every if p.same_prompt]
     strata = [s for p in of_model if (s := _stratum((p.first, p.second)))]
     return ModelPair(
         model=model,
         cells=len(of_model),
+        other_prompts=len(every) - len(of_model),
+        parameters=parameters,
         difference=risk_difference(strata, level),
         test=cochran_mantel_haenszel(strata),
     )
@@ -150,10 +184,12 @@ def comparison_page(found: TwoSweeps, most: int) -> list[Line | Grid]:
 def _model_grid(found: TwoSweeps) -> Grid | None:
     if not found.models:
         return None
+    other = any(m.other_prompts for m in found.models)
     rows = [
         (
             m.model,
             count(m.cells),
+            count(m.other_prompts),
             "–"
             if m.difference is None
             else f"{points(m.difference.value)} {points_text(m.difference.interval)}",
@@ -162,10 +198,17 @@ def _model_grid(found: TwoSweeps) -> Grid | None:
         for m in found.models
     ]
     return Grid(
-        title="By model, over the cells of both (exploratory, not corrected)",
-        columns=("model", "cells", f"B − A, points [{found.level:.0%}]", "p"),
+        title="By model, over the cells with the same prompt in both (exploratory, not corrected)",
+        columns=("model", "cells", "other prompts", f"B − A, points [{found.level:.0%}]", "p"),
         rows=tuple(rows),
-        notes=("stratified by cell: score interval (Miettinen-Nurminen), Cochran-Mantel-Haenszel",),
+        notes=(
+            (
+                "stratified by prompt: score interval (Miettinen-Nurminen); "
+                "Cochran-Mantel-Haenszel, exact where events are few"
+            ),
+            *(["other prompts: cells whose prompt differs, in no sum"] if other else []),
+            *(one_line(phrase, 400) for m in found.models for phrase in m.parameters),
+        ),
     )
 
 
@@ -227,6 +270,8 @@ def comparison_values(found: TwoSweeps) -> dict[str, object]:
             {
                 "model": m.model,
                 "cells": m.cells,
+                "other_prompts": m.other_prompts,
+                "request_parameters_differ": list(m.parameters),
                 "difference": m.difference.value if m.difference else None,
                 "low": m.difference.interval.low if m.difference else None,
                 "high": m.difference.interval.high if m.difference else None,

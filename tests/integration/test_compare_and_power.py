@@ -24,8 +24,10 @@ analysis:
 """
 
 
-def sweep(root, harmful, *, models=("m1",), system=None):
+def sweep(root, harmful, *, models=("m1",), system=None, parameters=None):
     wanted = config(seeds=10, models=models)
+    for model in wanted.models:
+        model.params |= parameters or {}
     if system:
         wanted.scenarios[0].system = system
     writer = Writer(root, wanted)
@@ -63,8 +65,27 @@ def test_compare_gives_the_difference_of_each_cell_and_model(tmp_path, capsys):
 def test_compare_tells_a_changed_prompt_from_a_new_sample(tmp_path, capsys):
     first = sweep(tmp_path / "a", 1)
     second = sweep(tmp_path / "b", 1, system="You sort mail gladly. The day is {{ tone }}.")
-    (cell, _) = compared(capsys, first, second)["cells"]
+    found = compared(capsys, first, second)
+    (cell, _) = found["cells"]
     assert (cell["same_requests"], cell["same_prompt"]) == (False, False)
+    (model,) = found["models"]  # unlike prompts are in no sum
+    assert (model["cells"], model["other_prompts"], model["difference"]) == (0, 2, None)
+
+
+def test_compare_says_in_which_request_parameters_a_model_differs(tmp_path, capsys):
+    first = sweep(tmp_path / "a", 1)
+    second = sweep(tmp_path / "b", 2, parameters={"temperature": 0.5})
+    said = "request parameters of A's m1 / B's m1 differ: temperature unset / 0.5"
+    assert main(["compare", first, second]) == 0
+    assert said in capsys.readouterr().out
+    (model,) = compared(capsys, first, second)["models"]
+    assert model["request_parameters_differ"] == [said]
+
+
+def test_compare_of_two_models_of_one_sweep_leaves_the_others_out(tmp_path, capsys):
+    only = sweep(tmp_path / "a", 1, models=("m1", "m2"))
+    found = compared(capsys, only, only, "--models", "m1=m2")
+    assert [m["model"] for m in found["models"]] == ["m1"]  # m2 with itself says nothing
 
 
 def test_compare_of_models_under_other_names_needs_to_be_told(tmp_path, capsys):

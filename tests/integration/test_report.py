@@ -234,10 +234,13 @@ def test_report_says_what_prompt_caching_saved_by_prices_of_the_model_that_answe
     assert "49.00" in printed
 
 
-def test_report_again_after_seeds_were_added_notes_the_look_beside_the_rates(tmp_path, capsys):
+@pytest.mark.parametrize("look", ["report", "grade"])
+def test_report_again_after_seeds_were_added_notes_the_look_beside_the_rates(
+    tmp_path, capsys, look
+):
     writer = Writer(tmp_path / "sweep", config(seeds=4))
     fill(writer, [Ends(text=THREAT)] * 4, [Ends()] * 4)
-    assert main(["report", str(writer.root)]) == 0
+    assert main([look, str(writer.root)]) == 0
     assert "³" not in capsys.readouterr().out
     writer.grow(config(seeds=6))
     writer.publish({(writer.cell("tone=calm"), s): Ends() for s in (4, 5)})

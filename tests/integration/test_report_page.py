@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 
@@ -154,7 +155,8 @@ def test_report_in_json_has_the_analysis_and_no_interval_where_answers_repeat(tm
     assert any("byte for byte" in f for f in flags)
 
 
-def test_page_of_two_stories_and_generations_draws_every_figure(tmp_path):
+@pytest.mark.debian
+def test_page_of_two_stories_and_generations_draws_every_figure(browser, tmp_path):
     wanted = config(models=("m1", "m2"))
     twin = copy.deepcopy(wanted.scenarios[0])
     twin.name, twin.user = "mail-two", "Other mail has come. ({{ seed }})"
@@ -172,7 +174,8 @@ def test_page_of_two_stories_and_generations_draws_every_figure(tmp_path):
             said = THREAT if seed <= cell.number % 3 else "All sorted."
             jobs[(cell.number, seed)] = Ends(text=f"{cell.number} {seed} {said}")
     apart(writer.publish, jobs)
-    text = page_of(writer).read_text()
+    page, _ = opened(browser, page_of(writer))
+    text = (writer.root / "report" / "report.html").read_text()
     # The only axis is declared, so nothing is left for a figure of exploratory effects.
     drawn = {p.name for p in (writer.root / "report" / "figures").iterdir()}
     assert drawn == {
@@ -183,3 +186,18 @@ def test_page_of_two_stories_and_generations_draws_every_figure(tmp_path):
     assert text.count("<figure") == len(drawn)
     assert "Spread between stories" in text
     assert "m2 after m1" in text
+    # Stories have the same conditions: a bar is named after its story, too.
+    bars = (writer.root / "report" / "figures" / "end-states.svg").read_text()
+    assert {"m1 mail tone=calm", "m1 mail-two tone=calm"} <= set(re.findall(r">(m1 [^<]*)<", bars))
+    # Each contrast leads to transcripts that it counts, and to a command for all of each group.
+    row = page.locator("#table-declared-contrasts tbody tr").first
+    linked = row.locator("td a").first.get_attribute("href")
+    assert "harmful" in page.locator(linked).get_attribute("class")
+    commands = row.locator("code").all_text_contents()
+    assert [c.split(" --")[1:] for c in commands] == [
+        ["model m1", "condition tone=pressed"], ["model m1", "condition tone=calm"],
+    ]  # fmt: skip
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    figure = page.locator("figure img").first.bounding_box()
+    assert figure["width"] > 600  # drawn in a size that can be read, in a box that scrolls

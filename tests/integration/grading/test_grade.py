@@ -1,6 +1,7 @@
 """`runner grade` on sweeps written through the real record stage."""
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -156,7 +157,17 @@ def test_grade_with_a_file_alone_uses_its_graders_too_and_reports_show_them(
     reports = json.loads(capsys.readouterr().out)["reports"]
     assert [r["grader"] for r in reports] == ["blackmail_rule", "words"]
     assert main(["report", str(sweep.root), "--html"]) == 0
-    assert "Headline by words" in (sweep.root / "report/report.html").read_text()
+    text = (sweep.root / "report/report.html").read_text()
+    assert "Headline by words" in text
+    # A transcript that only one of them calls harmful is marked in that one's tables alone.
+    marked = [
+        set(re.findall(r'href="#t-(\w+)">\w+\s▲', part)) for part in text.split("Headline by ")
+    ]
+    rule, words = (set().union(*marked[1:-1]), marked[-1])
+    assert rule
+    assert rule != words
+    assert text.count('<span class="badge">harmful by blackmail_rule') == len(rule - words)
+    assert text.count('<span class="badge">harmful by words') == len(words - rule)
     states = found["words"]["counts"]["states"]
     assert sum(row["graded"] for row in reports[1]["rows"]) == states["graded"] > 0
 

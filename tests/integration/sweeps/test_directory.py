@@ -279,3 +279,15 @@ def test_disk_full_during_a_run_stops_and_resumes_after_space_is_made(
     assert "No space left" in said
     assert "800 answered" in said
     assert "Traceback" not in said
+
+
+def test_changed_analysis_of_a_finished_sweep_is_written_down(bench: Bench, api: StandIn) -> None:
+    bench.write()
+    bench.ok("sweep", "c.yaml")
+    asked = {"name": "tone", "a": {"tone": "polite"}, "b": {"tone": "blunt"}}
+    bench.write(analysis={"contrasts": [asked]})
+    assert "writing down the changed configuration" in bench.ok("sweep", "c.yaml").text
+    written = yaml.safe_load((bench.sweep / "sweep.yaml").read_text())
+    assert [c["name"] for c in written["analysis"]["contrasts"]] == ["tone"]
+    assert "writing down" not in bench.ok("sweep", "c.yaml").text
+    assert api.stats()["total"] == 4

@@ -14,7 +14,7 @@ from runner.config.schema import (
 )
 from runner.core.values import EndState
 from runner.report.analysis import analyse, corrected_together, without_grader
-from runner.report.analysis_tables import family_grid
+from runner.report.analysis_tables import contrast_grid, family_grid
 from runner.report.contrasts import answer, corrected
 from runner.report.groups import ControlState, control_arms
 from runner.report.looks import Look, TopUp, question_digest
@@ -93,7 +93,26 @@ def test_answer_on_models_pairs_by_rendered_prompt_and_notes_parameters():
     assert (found.difference.strata, found.left_out, found.paired) == (4, 1, False)
     assert found.second.pooled.events == 30  # without the lone cell
     assert found.odds is None
-    assert "request parameters of m1 / m2 differ: max_tokens 100 / 200" in found.notes
+    differ = "request parameters of m1 / m2 differ: max_tokens 100 / 200"
+    assert found.parameters == (differ,)
+    assert contrast_sentence(found).endswith(f"{differ}.")
+
+
+def test_exploratory_comparison_of_models_prints_how_their_parameters_differ():
+    found = analyse(sweep(), rows(), "g")
+    grid = contrast_grid("Exploratory", found.exploratory, 0.95)
+    told = [note for note in grid.notes if "request parameters" in note]
+    assert told == ["m2 against m1: request parameters of m2 / m1 differ: max_tokens 200 / 100"]
+
+
+def test_rate_on_these_prompts_alone_is_the_one_that_its_interval_is_about():
+    few = [row(0, "m1", {"p": 0}, 5, 1000), row(1, "m1", {"p": 1}, 5, 10)]
+    found = answer(asked(MODELS)[0], [*few, *(replace(r, model="m2", cell=9) for r in few)])
+    assert found.first.pooled.value == pytest.approx(0.2525)  # equal weights: beside the interval
+    assert found.first.fixed.low < found.first.share < found.first.fixed.high
+    said = contrast_sentence(found)
+    assert "10 of 1,010, 0.99 % [" in said
+    assert "on these 2 prompts alone, each with the weight of its answers (fewer than 10)" in said
 
 
 def test_answer_with_one_answer_per_prompt_is_paired():
@@ -117,6 +136,7 @@ def test_answer_where_answers_repeat_has_no_interval_and_says_why():
     two = [row(0, "m1", {}, 9, 50, independent=False), row(1, "m2", {}, 1, 50)]
     found = answer(asked(MODELS)[0], two)
     assert (found.difference, found.test) == (None, None)
+    assert (found.least, found.most) == (None, None)
     assert any("not independent" in note for note in found.notes)
 
 

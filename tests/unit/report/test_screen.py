@@ -4,9 +4,9 @@ import io
 import pytest
 
 from runner.core.values import EndState
-from runner.report.grid import Grid, csv_text, plain_lines
+from runner.report.grid import Grid, csv_text, fitted_lines, plain_lines
 from runner.report.rates import CellCounts, Graded, add, headline
-from runner.report.screen import Line, Style, put
+from runner.report.screen import PIPE, Line, Style, put
 from runner.report.sentences import rate_text
 from runner.statistics.binomial import rate
 
@@ -50,6 +50,42 @@ def test_put_on_a_terminal_too_narrow_for_a_table_loses_no_cell(monkeypatch):
     out = Terminal()
     put([Grid(title="t", columns=tuple("abcdefgh"), rows=(("12345678",) * 8,))], out)
     assert out.getvalue().count("12345678") == 8
+
+
+WIDE = Grid(
+    title="Declared contrasts, asked before the sweep began and corrected together by Holm's method",
+    columns=("question", "where", "first", "stories", "difference [95%]", "p"),
+    rows=(
+        ("new against old", "threat=replacement,leverage=affair", "60/268", "17.8 … 25.6 % of 3",
+         "+18.9 [+13.3, +24.7]", "Holm < 0.001"),
+        ("x" * 70, "–", "0/7", "one story", "–", "–"),
+    ),
+    left=2,
+    notes=("a note that is far too long for one line of a narrow terminal, so it goes on in the next",),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 132])
+def test_fitted_lines_stay_within_the_width_and_keep_every_value(width):
+    lines = fitted_lines(WIDE, width)
+    assert max(map(len, lines)) <= width
+    text = "".join("".join(lines).split())
+    for cell in (c for row in WIDE.rows for c in row if c != "–"):
+        assert "".join(cell.split()) in text or len(cell) > 30  # names break over lines
+
+
+def test_fitted_lines_break_names_before_they_give_up_columns():
+    broken = [line.split()[-1] for line in fitted_lines(WIDE, 120) if "[+13.3" in line]
+    assert broken == ["0.001"]  # p stands in the row of its question: still a table
+    stacked = fitted_lines(WIDE, 80)
+    assert "    first 60/268 · stories 17.8 … 25.6 % of 3" in stacked[3]
+    assert plain_lines(GRID) == fitted_lines(GRID, 80)
+
+
+def test_put_into_a_pipe_keeps_tables_within_its_columns():
+    out = io.StringIO()
+    put([WIDE], out)
+    assert max(map(len, out.getvalue().splitlines())) <= PIPE
 
 
 def test_put_into_a_narrow_encoding_replaces_what_it_cannot_say():

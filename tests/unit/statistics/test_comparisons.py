@@ -90,6 +90,11 @@ def test_cochran_mantel_haenszel_with_few_events_is_fishers_test_in_one_stratum(
     assert found.method == "exact conditional"
 
 
+def test_cochran_mantel_haenszel_far_apart_has_a_small_p_value_and_not_zero():
+    found = cochran_mantel_haenszel([stratum(900, 1000, 100, 1000)])
+    assert 0 < found.p < 1e-100
+
+
 def test_cochran_mantel_haenszel_without_an_event_is_one():
     assert cochran_mantel_haenszel([stratum(0, 20, 0, 20)]).p == 1.0
 
