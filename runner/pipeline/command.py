@@ -15,6 +15,7 @@ from runner.config.schema import SweepConfig, called
 from runner.config.source import Source
 from runner.core.clock import SystemClock
 from runner.core.errors import (
+    EXIT_BUDGET,
     EXIT_INCOMPLETE,
     EXIT_INTERRUPTED,
     EXIT_OK,
@@ -52,6 +53,8 @@ _KEYS_BUSINESS = (
     FailureKind.BILLING,
     FailureKind.SPEND_LIMIT,
 )
+_SETTLED = frozenset({EXIT_INCOMPLETE, EXIT_BUDGET})
+"""How a sweep ends that would end so again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class Placement:
     """Ray workers; None with no address: in this process."""
     address: str | None = None
     """Of a Ray cluster, `auto` or HOST:PORT."""
+    as_job: bool = False
+    """A job system runs the command again where it fails: only what that would help is a failure."""
 
 
 def run_sweep(
@@ -135,8 +140,10 @@ def _run(
     _refuse_lost_rows(outcome, end)
     print_lines(closing(outcome))
     if end is not None:
-        return end.exit_code
-    return EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK
+        code, asked = end.exit_code, end.ended.on_request
+    else:
+        code, asked = EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK, False
+    return EXIT_OK if placement.as_job and (asked or code in _SETTLED) else code
 
 
 def _read_outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float | None) -> Outcome:

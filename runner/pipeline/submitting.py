@@ -72,7 +72,7 @@ async def submit(loaded: Loaded, asked: Submission, say: Callable[[str], None]) 
     family = family_of(config.name, output)
     name = jobs.running(family)
     if name is not None:
-        say(f"{name} runs already: following it")
+        say(f"{name} runs already" if asked.detach else f"{name} runs already: following it")
     else:
         for line in left_behind(config):
             say(line)
