@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import os
     from dataclasses import asdict
-    from pathlib import Path
 
     from runner.core.errors import EXIT_CONFIG, EXIT_OK
     from runner.observe.terminal import one_line
     from runner.pipeline.checkup import examine_machine, examine_models, examine_output
+    from runner.record.place import Place
 
     loaded = None
     if args.config is not None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         loaded = load_config(args.config, args.overrides)
     findings = list(examine_machine())
     if loaded is not None:
-        findings.append(examine_output(Path(loaded.config.output or "outputs")))
+        findings.append(asyncio.run(examine_output(Place(loaded.config.output or "outputs"))))
         findings += asyncio.run(examine_models(loaded.config, os.environ, call=args.call))
     if args.json:
         import json

@@ -21,6 +21,12 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="move rows of recorded cells that changed or vanished to superseded/, and go on",
     )
+    parser.add_argument(
+        "--as-job",
+        action="store_true",
+        help="exit code 0 also where running it again would not help: after `runner stop`, with dead "
+        "letters or a stopped model, with a budget that is used up",
+    )
     parser.set_defaults(run=run)
 
 
@@ -35,6 +41,6 @@ def run(args: argparse.Namespace) -> int:
         loaded.config,
         Place(loaded.config.output or ""),
         choices_of(args),
-        Placement(workers=args.workers, address=args.address),
+        Placement(workers=args.workers, address=args.address, as_job=args.as_job),
         source=loaded.source,
     )

@@ -160,6 +160,8 @@ def _spare(value: object) -> Plain:
         return str(value)
     if isinstance(value, list):
         return [_spare(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {key: _spare(item) for key, item in cast("dict[str, object]", value).items()}
     if not is_dataclass(value) or isinstance(value, type):
         return cast("Plain", value)
     out: dict[str, Plain] = {}

@@ -34,7 +34,7 @@ from runner.dispatch.quotas import QuotaDesk
 from runner.dispatch.recovered import Recovered
 from runner.dispatch.salvage import Salvage
 from runner.dispatch.steering import PAUSED, Steering
-from runner.dispatch.terms import CoordinatorWorld, Ended, Preamble
+from runner.dispatch.terms import ASKED, CoordinatorWorld, Ended, Preamble
 from runner.dispatch.trouble import Trouble, Verdict
 from runner.dispatch.watch import Watch
 from runner.dispatch.witnesses import Witnesses
@@ -336,7 +336,7 @@ class Coordinator:
         if self._log.state.head - self._log.state.snapshot >= self._engine.snapshot_every:
             await self._log.snapshot()
         if await self.steering.look(self.world.clock.monotonic()) and self._drain_until is None:
-            self.drain(self._engine.grace_s, detail="asked by runner stop")
+            self.drain(self._engine.grace_s, detail=ASKED)
         now = self.world.clock.monotonic()
         self.guests.look(now)
         why = reason_to_drain(self.table, self.watch, self.funds, now)

@@ -19,6 +19,7 @@ _FASTER = (
     "who: runner status DIR"
 )
 
+ASKED = "asked by runner stop"
 DISK_PATIENCE_S = 20.0
 """A full disk seldom mends itself."""
 STORE_PATIENCE_S = 900.0
@@ -101,3 +102,8 @@ class Ended:
     reason: str
     """done, stopped, budget, interrupted, storage or fenced."""
     detail: str = ""
+
+    @property
+    def on_request(self) -> bool:
+        """Somebody asked for it (`runner stop`), who would not want it to be run again."""
+        return self.reason == "interrupted" and self.detail == ASKED

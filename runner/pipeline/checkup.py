@@ -19,10 +19,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from runner.config.schema import ModelConfig, ProviderKind, SweepConfig
-from runner.core.errors import ConfigError
+from runner.core.errors import ConfigError, StorageError
 from runner.core.values import Answer, Conversation, Failure
 from runner.providers.open import open_provider
 from runner.providers.probe import probe
+from runner.record.place import Place
 
 _IMPORT_S = 60.0
 _CALL_S = 60.0
@@ -53,22 +54,40 @@ def examine_machine() -> Iterator[Finding]:
     yield _ray()
 
 
-def examine_output(directory: Path) -> Finding:
-    """Check that a sweep directory can be made and written: files, and the hard links of fences."""
-    check = f"output {directory}"
-    place = directory
-    while not place.exists() and place != place.parent:
-        place = place.parent
+async def examine_output(place: Place) -> Finding:
+    """Check that a sweep can be written there: its files, and what the fence stands on.
+
+    That is hard links in a folder, and in a bucket conditional puts.
+    """
+    check = f"output {place}"
+    if place.is_remote:
+        return await _bucket(place, check)
+    return await asyncio.to_thread(_folder, Path(place), check)
+
+
+def _folder(top: Path, check: str) -> Finding:
+    while not top.exists() and top != top.parent:
+        top = top.parent
     try:
-        with tempfile.TemporaryDirectory(dir=place, prefix=".runner-doctor-") as scratch:
+        with tempfile.TemporaryDirectory(dir=top, prefix=".runner-doctor-") as scratch:
             first = Path(scratch) / "a"
             first.write_bytes(b"x")
             Path(scratch, "b").hardlink_to(first)
     except OSError as error:
-        found = f"{place}: {error.strerror}"
+        found = f"{top}: {error.strerror}"
         fix = "Choose another `output`: a directory you may write, on a disk with hard links."
         return Finding(check=check, ok=False, found=found, fix=fix)
-    return Finding(check=check, ok=True, found=f"{place} can be written")
+    return Finding(check=check, ok=True, found=f"{top} can be written")
+
+
+async def _bucket(place: Place, check: str) -> Finding:
+    try:
+        await place.names()  # SeaweedFS makes a bucket that is put into; a listing makes none
+        await place.prove_fence()
+    except (ConfigError, StorageError) as error:
+        fix = "Check `output`, and in the environment AWS_ENDPOINT_URL (or that of your store) and keys."
+        return Finding(check=check, ok=False, found=str(error), fix=fix)
+    return Finding(check=check, ok=True, found="can be written, and honours conditional puts")
 
 
 async def examine_models(

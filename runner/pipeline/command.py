@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from runner.config.schema import SweepConfig, called
 from runner.config.source import Source
 from runner.core.clock import SystemClock
 from runner.core.errors import (
+    EXIT_BUDGET,
     EXIT_INCOMPLETE,
     EXIT_INTERRUPTED,
     EXIT_OK,
+    EXIT_STORAGE,
     AbortSweepError,
     ConfigError,
     RecordError,
+    StorageError,
 )
 from runner.core.values import EndState, FailureKind
 from runner.dispatch.backend import Backend
@@ -50,6 +53,8 @@ _KEYS_BUSINESS = (
     FailureKind.BILLING,
     FailureKind.SPEND_LIMIT,
 )
+_SETTLED = frozenset({EXIT_INCOMPLETE, EXIT_BUDGET})
+"""How a sweep ends that would end so again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class Placement:
     """Ray workers; None with no address: in this process."""
     address: str | None = None
     """Of a Ray cluster, `auto` or HOST:PORT."""
+    as_job: bool = False
+    """A job system runs the command again where it fails: only what that would help is a failure."""
 
 
 def run_sweep(
@@ -129,12 +136,37 @@ def _run(
     elif prepared.preamble.entries or prepared.rewritten:  # nothing runs: no Ray is needed for that
         end = asyncio.run(_session(prepared, Placement(), clock))
     elapsed_s = clock.monotonic() - began if end else None
-    outcome = asyncio.run(_outcome(prepared, end, elapsed_s))
+    outcome = _read_outcome(prepared, end, elapsed_s)
     _refuse_lost_rows(outcome, end)
     print_lines(closing(outcome))
     if end is not None:
-        return end.exit_code
-    return EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK
+        code, asked = end.exit_code, end.ended.on_request
+    else:
+        code, asked = EXIT_INCOMPLETE if prepared.counts.dead else EXIT_OK, False
+    return EXIT_OK if placement.as_job and (asked or code in _SETTLED) else code
+
+
+def _read_outcome(prepared: Prepared, end: SessionEnd | None, elapsed_s: float | None) -> Outcome:
+    """Read what the sweep holds now; a store that is away is waited for, but by nobody who left.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+
+    def read() -> Coroutine[object, object, Outcome]:
+        return _outcome(prepared, end, elapsed_s)
+
+    leaves = end is not None and end.exit_code in {EXIT_INTERRUPTED, EXIT_STORAGE}
+    try:
+        return asyncio.run(read() if leaves else when_there(read))
+    except StorageError as error:
+        where = shlex.quote(str(prepared.directory))
+        how = f" ({_reason(end)})" if end is not None and _reason(end) else ""
+        msg = (
+            f"{error}\nThe session has ended{how}. What was answered is kept, here or there. "
+            f"Continue with: runner resume {where}"
+        )
+        raise type(error)(msg) from None
 
 
 def _refuse_lost_rows(outcome: Outcome, end: SessionEnd | None) -> None:

@@ -23,7 +23,7 @@ from runner.core.clock import SystemClock
 from runner.core.errors import EXIT_ABORTED, EXIT_OK, ConfigError
 from runner.observe.terminal import clean
 from runner.pipeline.travelling import left_behind, travelling
-from runner.record.place import is_url
+from runner.record.place import Place, is_url
 from runner.scenarios.build import build_book
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def submit(loaded: Loaded, asked: Submission, say: Callable[[str], None]) 
         BackendError: no job API there, or it refuses.
     """
     config = travelling(loaded.config)
-    output = config.output or ""
+    output = str(Place(config.output or ""))
     if not is_url(output) and not Path(output).is_absolute():
         msg = (
             f"output {output}: relative to a folder that the job takes with it. Name a folder that "
@@ -72,7 +72,7 @@ async def submit(loaded: Loaded, asked: Submission, say: Callable[[str], None]) 
     family = family_of(config.name, output)
     name = jobs.running(family)
     if name is not None:
-        say(f"{name} runs already: following it")
+        say(f"{name} runs already" if asked.detach else f"{name} runs already: following it")
     else:
         for line in left_behind(config):
             say(line)

@@ -70,7 +70,7 @@ def compact(directory: str | Path, *, target_bytes: int = TARGET_BYTES) -> Compa
     """
     folder = SweepFolder(directory)
     if not folder.has_manifest():
-        msg = f"{folder.root}: no sweep (it has no manifest). Name the directory of a sweep."
+        msg = f"{folder}: no sweep (it has no manifest). Name the directory of a sweep."
         raise SweepStateError(msg)
     try:
         folder.path(TEMPORARY).mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ def _lock(descriptor: int, folder: SweepFolder) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        msg = f"{folder.root}: another `runner compact` is running; wait for it."
+        msg = f"{folder}: another `runner compact` is running; wait for it."
         raise SweepStateError(msg) from error
 
 
@@ -173,7 +173,7 @@ def _open(folder: SweepFolder, shard: str) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        msg = f"{path}: torn or no Parquet file ({error}). Run: runner verify {folder.root}"
+        msg = f"{path}: torn or no Parquet file ({error}). Run: runner verify {folder}"
         raise RecordError(msg) from error
     kind_of(file.schema_arrow, str(path))
     return file

@@ -24,13 +24,23 @@ class SweepFolder:
         SweepStateError: there is no such directory, or no sweep in it.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, *, anew: bool = False) -> None:
+        """Open it.
+
+        Args:
+            directory: a folder, or the URL of one on an object store.
+            anew: of a URL, read everything there again, whatever the local copy has.
+        """
         self._place = Place(directory)
-        self._place.refresh_now()
+        self._place.refresh_now(anew=anew)
         self.root = Path(self._place)
         if not self.root.is_dir():
-            msg = f"{self.root}: no such directory. Name the directory of a sweep."
+            what = "no sweep" if self._place.is_remote else "no such directory"
+            msg = f"{self}: {what}. Name the directory of a sweep."
             raise SweepStateError(msg)
+
+    def __str__(self) -> str:
+        return str(self._place)
 
     def refresh(self) -> None:
         """Look again: of a URL, what is new is fetched.

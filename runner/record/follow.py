@@ -195,7 +195,7 @@ class _Follower:
         if number <= self._folder.last_snapshot() and not self._folder.path(name).exists():
             msg = (
                 f"{self._folder.path(name)}: published by manifest entry {number} and missing. "
-                f"Run: runner verify {self._folder.root}"
+                f"Run: runner verify {self._folder}"
             )
             raise RecordError(msg)
 
@@ -217,7 +217,7 @@ def _parse(cursor: str, kind: Kind, folder: SweepFolder) -> _Position:
     first = next(folder.entries(), None)
     if first is None or first.nonce != sweep or fields.text("table") != kind:
         msg = (
-            f"cursor: not of the {kind} of {folder.root}. "
+            f"cursor: not of the {kind} of {folder}. "
             "Use it with the sweep and table it came from, or begin without a cursor."
         )
         raise SweepStateError(msg)

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import re
 import secrets
 import time
 from collections.abc import Awaitable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import obstore
@@ -46,10 +48,14 @@ CONNECT_S = 5
 RETRY_S = 10
 """How long obstore tries one call again: below the lease, so that a worker hears of trouble."""
 PROBE = ".probe/"
+_NO_BUCKET = "NoSuchBucket"
 _STATUS = re.compile(r"status code: (\d{3})")
 _REFUSED = frozenset({401, 403})
 """Answers to a listing that obstore does not call by their name."""
 _AWAY = frozenset({408, 429, 500, 502, 503, 504})
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _TRIES = 5
 """Of a conditional put that ended in a conflict without an object."""
 _LET_GO_S = 0.1
@@ -58,6 +64,17 @@ _LET_GO_S = 0.1
 # that is being torn down by then, which a command that ends with such a call is quick enough for, it aborts
 # the process: exit code 134 instead of 0. While the main thread sleeps here, such threads end.
 atexit.register(time.sleep, _LET_GO_S)  # noqa: TID251  # no event loop is left by then
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    changed_ms: int
+    """When it was written, by the store's clock, since 1970."""
 
 
 class ObjectStore:
@@ -72,6 +89,7 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        _check_endpoint(os.environ)
         try:
             self._handle: Handle = from_url(
                 self._url,
@@ -83,7 +101,7 @@ class ObjectStore:
                 retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=RETRY_S)},
             )
         except (BaseError, ValueError) as error:
-            msg = f"output {self._url}: no object store ({_first_line(error)}). Give s3://BUCKET/NAME."
+            msg = f"output {url}: no object store ({_first_line(error)}). Give s3://BUCKET/NAME."
             raise ConfigError(msg) from None
 
     async def create(self, key: str, data: bytes) -> None:
@@ -118,18 +136,21 @@ class ObjectStore:
 
     async def list(self, prefix: str) -> list[str]:
         """Return the keys below a folder; see `core.seams.Store.list`."""
-        return sorted(key for key, _ in await self.sizes(prefix))
+        return sorted(found.key for found in await self.objects(prefix))
 
-    async def sizes(self, prefix: str) -> list[tuple[str, int]]:
-        """Return keys below a folder with their size in bytes."""
+    async def objects(self, prefix: str) -> list[Listed]:
+        """Return what lies below a folder."""
         if prefix and not prefix.endswith("/"):
             msg = f"a folder to list ends in '/', got {prefix!r}"
             raise ValueError(msg)
 
-        async def collect() -> list[tuple[str, int]]:
+        async def collect() -> list[Listed]:
             stream = obstore.list(self._handle, prefix or None)
             found = await stream.collect_async()
-            return [(meta["path"], meta["size"]) for meta in found]
+            return [
+                Listed(m["path"], m["size"], (m["last_modified"] - _EPOCH) // _MILLISECOND)
+                for m in found
+            ]
 
         return await self._call(collect(), prefix)
 
@@ -183,16 +204,16 @@ class ObjectStore:
         try:
             await self.create(key, b"second")
         except KeyExistsError:
-            pass
-        else:
-            msg = (
-                f"{self._url}: the store ignores conditional puts (If-None-Match), so two "
-                "coordinators could both win. Nothing was started. Use a store that honours them "
-                "(AWS S3, GCS, Azure, MinIO, SeaweedFS), or a shared file system."
-            )
-            raise StorageError(msg)
-        finally:
             await self.delete(key)
+            return
+        with contextlib.suppress(StorageError):
+            await self.delete(key)
+        msg = (
+            f"{self._url}: the store ignores conditional puts (If-None-Match), so two "
+            "coordinators could both win. Nothing was started. Use a store that honours them "
+            "(AWS S3, GCS, Azure, MinIO, SeaweedFS), or a shared file system."
+        )
+        raise StorageError(msg)
 
     async def _exists(self, key: str) -> bool:
         try:
@@ -209,6 +230,8 @@ class ObjectStore:
         except AlreadyExistsError as error:
             raise KeyExistsError(key) from error
         except FileNotFoundError as error:
+            if _NO_BUCKET in str(error):
+                raise _told(error, at) from None
             raise KeyMissingError(key) from error
         except TimeoutError:
             msg = f"{at}: no answer from the store; nothing recorded is lost"
@@ -228,20 +251,30 @@ def _told(error: Exception, at: str) -> StorageError:
             "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, …) and the rights they give"
         )
         return StorageError(msg)
-    if "NoSuchBucket" in text:
+    if _NO_BUCKET in text:
         return StorageError(f"{at}: no such bucket; make it, or choose another `output`")
     away = status in _AWAY or "HTTP error" in text
-    kind = StoreAwayError if away else StorageError
-    return kind(f"{at}: {_first_line(error)}; nothing recorded is lost")
+    if not away:
+        return StorageError(f"{at}: {_first_line(error)}; nothing recorded is lost")
+    msg = f"{at}: the store is away ({_first_line(error)}); nothing recorded is lost"
+    return StoreAwayError(msg)
 
 
 def _plain_http(environ: Mapping[str, str]) -> bool:
     """Return whether the environment names an endpoint without TLS: a server of one's own."""
-    endpoints = (environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
-    return any(e is not None and e.startswith("http://") for e in endpoints)
+    return any(environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
+
+
+def _check_endpoint(environ: Mapping[str, str]) -> None:
+    """Refuse an endpoint that obstore would panic at, with the first call."""
+    for name in _ENDPOINTS:
+        endpoint = environ.get(name, "")
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            msg = f"{name}={endpoint}: no address of a store. Begin it with http:// or https://."
+            raise ConfigError(msg)
 
 
 def _first_line(error: Exception) -> str:
     """Return what happened, without the debug form of the chain of causes below it."""
-    text = str(error).partition("\n")[0]
+    text = str(error).partition("\n")[0].partition(": <?xml")[0]
     return text if len(text) <= 300 else f"{text[:300]}…"

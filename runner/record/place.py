@@ -1,8 +1,8 @@
 """Where a sweep lies: a folder, or the URL of an object store; as the user typed it.
 
 A `Place` of a URL is path-like: as a path it is a local copy of the published files, brought up to
-date by `refresh`. Shards never change, so each is fetched once, whichever commands read it; what a
-copy holds is read by DuckDB and Arrow as if the sweep lay on this disk. The engine itself never
+date by `refresh`. Shards never change, so each is fetched once, whichever commands read it, and again
+where size or time say that the object is another one; what a copy holds is read by DuckDB and Arrow as if the sweep lay on this disk. The engine itself never
 reads the copy: it goes through `open_store`.
 """
 
@@ -33,13 +33,14 @@ from runner.record.layout import (
 from runner.record.posix_store import PosixStore
 
 if TYPE_CHECKING:
-    from runner.record.object_store import ObjectStore
+    from runner.record.object_store import Listed, ObjectStore
 
 COPIED = (MANIFEST, PLAN, TRANSCRIPTS, FAILURES, ATTEMPTS, COMPACTED, VERDICTS, REVIEW)
 """Folders that readers look into; the manifest first, so that no shard is missed that it names."""
 _STATE = ("RUNNER_STATE", "XDG_STATE_HOME", "~/.local/state")
 _CACHE = ("RUNNER_CACHE", "XDG_CACHE_HOME", "~/.cache")
 """Where a node keeps what is its own: our variable, XDG's, and the default of the latter."""
+_NS_PER_MS = 1_000_000
 _FETCHES = 16
 """Files fetched side by side."""
 
@@ -51,7 +52,7 @@ class Place(os.PathLike[str]):
     """
 
     def __init__(self, text: str | Path) -> None:
-        self._text = str(text)
+        self._text = _without_end(str(text))
 
     def __str__(self) -> str:
         return self._text
@@ -74,16 +75,19 @@ class Place(os.PathLike[str]):
         """Return what other processes, started elsewhere on this host, call it."""
         return self._text if self.is_remote else str(Path(self._text).resolve())
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, anew: bool = False) -> None:
         """Bring the local copy of a URL up to date; a folder needs nothing.
+
+        Args:
+            anew: fetch everything, also what the copy seems to have.
 
         Raises:
             StorageError: the store cannot be read, or this disk not be written to.
         """
         if self.is_remote:
-            await _copy(self._text, Path(self))
+            await _copy(self._text, Path(self), anew=anew)
 
-    def refresh_now(self) -> None:
+    def refresh_now(self, *, anew: bool = False) -> None:
         """Do the same for callers without an event loop, or inside one that is not theirs.
 
         Raises:
@@ -91,7 +95,7 @@ class Place(os.PathLike[str]):
         """
         if self.is_remote:
             with ThreadPoolExecutor(1) as thread:
-                thread.submit(asyncio.run, self.refresh()).result()
+                thread.submit(asyncio.run, self.refresh(anew=anew)).result()
 
     async def names(self) -> list[str]:
         """Return what lies at the top, folders without their slash.
@@ -137,6 +141,12 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
+def _without_end(text: str) -> str:
+    """Return a URL without the slash that shells and consoles put at its end."""
+    bare = text.rstrip("/")
+    return bare if is_url(bare) else text
+
+
 def open_store(place: str | os.PathLike[str]) -> Store:
     """Return the store of a place.
 
@@ -176,30 +186,41 @@ def _folder(use: str, url: str, root: tuple[str, str, str] = _STATE) -> Path:
     return top / use / f"{clean.rpartition('/')[2] or 'sweep'}-{digest}"
 
 
-async def _copy(url: str, folder: Path) -> None:
+async def _copy(url: str, folder: Path, *, anew: bool) -> None:
     source, target = _objects(url), PosixStore(folder)
 
-    async def fetch(key: str) -> None:
+    async def fetch(key: str) -> bool:
         try:
             await target.put(key, await source.get(key))
         except KeyMissingError:
-            return  # moved away meanwhile; the manifest says where to
+            return False  # moved away meanwhile; the manifest says where to
+        return True
+
+    async def copy(there: Listed) -> None:
+        if await fetch(there.key):
+            changed = there.changed_ms * _NS_PER_MS
+            os.utime(folder / there.key, ns=(changed, changed))
 
     await fetch(CONFIGURATION)
     there: set[str] = set()
     for prefix in COPIED:
-        sizes = dict(await source.sizes(prefix))
-        there |= sizes.keys()
-        wanted = [key for key, size in sizes.items() if _size(folder / key) != size]
-        await for_each(wanted, fetch, limit=_FETCHES)
+        found = await source.objects(prefix)
+        there.update(o.key for o in found)
+        wanted = [o for o in found if anew or _copied(folder / o.key) != (o.size, o.changed_ms)]
+        await for_each(wanted, copy, limit=_FETCHES)
     for prefix in COPIED:
         for key in await target.list(prefix):
             if key not in there:
                 await target.delete(key)
 
 
-def _size(path: Path) -> int | None:
+def _copied(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of the object that a file is the copy of.
+
+    By its size alone an object of the same name would be taken for one of a sweep that lay there before.
+    """
     try:
-        return path.stat().st_size
+        found = path.stat()
     except FileNotFoundError:
         return None
+    return found.st_size, found.st_mtime_ns // _NS_PER_MS

@@ -44,9 +44,10 @@ def verify(directory: str | Path) -> Verification:
     Raises:
         SweepStateError: there is no such directory, or no sweep in it.
     """
-    folder = SweepFolder(directory)
+    # Not what lies in a copy: a checksum is proven where the data are.
+    folder = SweepFolder(directory, anew=True)
     if not folder.has_manifest():
-        msg = f"{folder.root}: no sweep (it has no manifest). Name the directory of a sweep."
+        msg = f"{folder}: no sweep (it has no manifest). Name the directory of a sweep."
         raise SweepStateError(msg)
     return _Verifier(folder).run()
 

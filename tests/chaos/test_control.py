@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runner.core.errors import EXIT_INTERRUPTED
 from tests.support.cli_sweep import CliSweep
 from tests.support.standin import StandIn
 
@@ -77,10 +78,12 @@ def test_budget_changed_on_a_live_sweep_holds_over_sessions_until_it_is_changed_
         tmp_path, server, [], jobs=160, in_flight=8, prices=prices, budget={"usd": 1000}
     ) as sweep:
         folder = str(sweep.directory)
-        server.configure(latency_s=0.4, answer_bytes=500)  # commands take their time
+        server.configure(latency_s=0.1, answer_bytes=500)
         driver = sweep.start(short)
         sweep.until_calls(25)
+        server.configure(latency_s=4.0, answer_bytes=500)  # commands take their time
         assert "budget.usd = 10.00" in runner("control", folder, "budget.usd=10")
+        server.configure(latency_s=0.1, answer_bytes=500)
         assert driver.wait(60) == 8, sweep.screen
         assert "of 10.00 USD are spent" in sweep.screen
         answered = server.stats()["answered"]
@@ -93,6 +96,7 @@ def test_budget_changed_on_a_live_sweep_holds_over_sessions_until_it_is_changed_
         runner("control", folder, "budget.usd=16")
         driver = sweep.start(short)
         sweep.until_calls(answered + 10)
+        server.configure(latency_s=4.0, answer_bytes=500)
         runner("control", folder, "budget.usd=100")  # goes on without an end between
         sweep.hurry()
         assert driver.wait(60) == 0, sweep.screen
@@ -101,3 +105,19 @@ def test_budget_changed_on_a_live_sweep_holds_over_sessions_until_it_is_changed_
 
         runner("control", folder, "budget.usd=1")
         assert sweep.start(short, "seeds=84", "budget.usd=2000").wait(60) == 0, sweep.screen
+
+
+def test_stop_ends_a_job_for_good_and_nobody_elses_stop_does(
+    tmp_path: Path, server: StandIn
+) -> None:
+    server.configure(latency_s=0.1, answer_bytes=500)
+    with CliSweep(tmp_path, server, ["--as-job"], jobs=600) as sweep:
+        first = sweep.start()
+        sweep.until_calls(50)
+        first.terminate()  # a node that goes: its job system runs the command again
+        assert first.wait(60) == EXIT_INTERRUPTED, sweep.screen
+        second = sweep.start()
+        sweep.until_calls(150)
+        runner("stop", str(sweep.directory))
+        assert second.wait(60) == 0, sweep.screen
+        assert "Continue with: runner resume" in sweep.screen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import duckdb
 import pytest
 
 import runner
+from runner.core.errors import EXIT_STORAGE
 from runner.record.place import Place, open_store
 from tests.support.cli_sweep import KEY, CliSweep
 from tests.support.s3_server import S3Server
@@ -74,3 +76,16 @@ def _everything(url: str) -> list[str]:
     store = open_store(url)
     keys = asyncio.run(store.list(""))
     return [asyncio.run(store.get(key)).decode("latin-1") for key in keys]
+
+
+def test_ctrl_c_while_the_store_is_away_says_how_to_go_on(
+    tmp_path: Path, server: StandIn, s3_server: S3Server, s3_url: str
+) -> None:
+    with CliSweep(tmp_path, server, [], jobs=400, engine={"grace_s": 1.0}) as sweep:
+        sweep.directory = Place(s3_url)
+        driver = sweep.start()
+        sweep.until_calls(100)
+        s3_server.kill()
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(60) == EXIT_STORAGE, sweep.screen
+        assert f"Continue with: runner resume {s3_url}" in sweep.screen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from runner.cli.main import build_parser
 from runner.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +168,9 @@ def test_sweep_of_the_kustomization_is_a_configuration() -> None:
     assert load_config(str(base / "sweep.yaml"), []).config.output.startswith("s3://")
     mounted = JOBS["base"]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
     assert mounted["volumes"][0] == {"name": "sweep", "configMap": {"name": generator["name"]}}
-    assert "/etc/runner/sweep.yaml" in JOBS["base"]["spec"]["entrypoint"]
+    asked = build_parser()[0].parse_args(shlex.split(JOBS["base"]["spec"]["entrypoint"])[1:])
+    assert (asked.command, asked.config) == ("sweep", "/etc/runner/sweep.yaml")
+    assert (asked.address, asked.as_job) == ("auto", True)
     assert all((base / resource).exists() for resource in kustomization["resources"])
 
 

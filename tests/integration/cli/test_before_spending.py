@@ -1,5 +1,6 @@
 """plan, lint and doctor on good and bad input, in this process."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.cli.main import main
+from runner.pipeline.checkup import examine_output
+from runner.record.place import Place
 from tests.support.standin import StandIn
 
 GOOD = """\
@@ -171,3 +174,21 @@ def test_doctor_says_that_the_output_cannot_be_written(config, capsys):
     finding = next(f for f in report(capsys) if f["check"].startswith("output"))
     assert not finding["ok"]
     assert "Choose another `output`" in finding["fix"]
+
+
+@pytest.mark.s3
+def test_doctor_tries_a_bucket_with_the_credentials_of_the_environment(
+    config, capsys, monkeypatch, s3_url
+):
+    def found(output):
+        finding = asyncio.run(examine_output(Place(output)))
+        return finding.ok, finding.found
+
+    main(["doctor", str(config), f"output={s3_url}", "--json"])
+    finding = next(f for f in report(capsys) if f["check"] == f"output {s3_url}")
+    assert finding["found"] == "can be written, and honours conditional puts"
+    ok, said = found("s3://never-made/x")
+    assert (ok, "no such bucket" in said) == (False, True)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    ok, said = found(s3_url)
+    assert (ok, "Check the credentials" in said) == (False, True)

@@ -81,3 +81,21 @@ def test_plain_copy_in_one_file_is_the_same_configuration(path, tmp_path):
     copy = tmp_path / "sweep.yaml"
     copy.write_text(dump_plain(config))
     assert load_config(copy, environ={}).config == config
+
+
+def test_plain_copy_keeps_what_users_add_beside_the_shipped_keys(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text((ROOT / "configs/hello.yaml").read_text() + MORE)
+    loaded = load_config(config, environ={}).config
+    assert loaded.prices["m2"].output == 2
+    copy = tmp_path / "sweep.yaml"
+    copy.write_text(dump_plain(loaded))
+    assert load_config(copy, environ={}).config == loaded
+
+
+MORE = """
+prices:
+  m1: {like: claude-opus-4-5}
+  m2: {input: 0.5, output: 2}
+budget: {usd: 50}
+"""

@@ -1,13 +1,19 @@
 """What the answers of an object store mean: away for now, or refused for good."""
 
 import asyncio
+import json
+import subprocess
+import sys
 import threading
+from collections.abc import Callable, Coroutine
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
-from runner.core.errors import StorageError, StoreAwayError
+from runner.core.errors import ConfigError, StorageError, StoreAwayError
 from runner.record import object_store
+from runner.record.object_store import ObjectStore
 from tests.support.ray_head import free_ports
 
 CREDENTIALS = {
@@ -31,9 +37,14 @@ def answering(monkeypatch):
         class Answer(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(status)
+                self.send_header("ETag", '"1"')
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_PUT(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -43,11 +54,15 @@ def answering(monkeypatch):
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         return server.server_port
 
-    def told(status: int | None, code: str = "") -> StorageError:
+    def told(
+        status: int | None,
+        code: str = "",
+        ask: Callable[[ObjectStore], Coroutine[Any, Any, object]] = lambda s: s.list("manifest/"),
+    ) -> StorageError:
         port = free_ports(1)[0] if status is None else start(status, code)
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         with pytest.raises(StorageError) as raised:
-            asyncio.run(object_store.ObjectStore("s3://bucket/sweep").list("manifest/"))
+            asyncio.run(ask(ObjectStore("s3://bucket/sweep")))
         return raised.value
 
     yield told
@@ -77,3 +92,45 @@ def test_store_that_refuses_is_not_waited_for(answering, status, code, words):
     error = answering(status, code)
     assert not isinstance(error, StoreAwayError)
     assert words in str(error)
+
+
+def test_store_that_ignores_conditional_puts_is_refused_before_anything_starts(answering):
+    error = answering(200, ask=lambda store: store.prove_conditional_puts())
+    assert not isinstance(error, StoreAwayError)
+    assert "ignores conditional puts (If-None-Match)" in str(error)
+
+
+def test_endpoint_without_a_scheme_is_named(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL="):
+        ObjectStore("s3://bucket/sweep")
+
+
+ENDS_ON_A_CALL = """
+import asyncio, os
+from runner.core.errors import StorageError
+from runner.record.object_store import ObjectStore
+
+async def look():
+    try:
+        await ObjectStore("s3://bucket/sweep").list("manifest/")
+    except StorageError:
+        pass
+
+codes = []
+for _ in range(TIMES):
+    if (child := os.fork()) == 0:
+        asyncio.run(look())
+        raise SystemExit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(codes)
+"""
+
+
+def test_process_that_ends_on_a_call_ends_in_order(answering):
+    """Threads of obstore that are not done when the interpreter ends abort it: one time in four."""
+    answering(403, "AccessDenied")  # leaves its server in the environment
+    text = ENDS_ON_A_CALL.replace("TIMES", "25")
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [0] * 25
