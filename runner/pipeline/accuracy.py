@@ -1,4 +1,4 @@
-"""`runner accuracy`: how rule graders do on gold transcripts, halves apart, errors listed.
+"""`runner accuracy`: how rule graders do on gold transcripts, seen and blind items apart, errors listed.
 
 Reads gold files and the scenarios they name; no sweep, no call.
 """
@@ -19,6 +19,7 @@ from runner.core.facts import Scalar
 from runner.core.values import EndState
 from runner.grade.gold import GoldItem, read_gold
 from runner.grade.registry import SHIPPED
+from runner.grade.rule_grader import RuleGrader
 from runner.grade.verdict import Grader, Record, Role, VerdictState
 from runner.report.accuracy_page import Measured, Pair
 from runner.report.sweep import GradingFacts
@@ -55,8 +56,19 @@ def measure(files: Sequence[Path]) -> list[Measured]:
                 for item in items
                 if name in _story(_scenario(file, item)).graders
             )
-            out.append(Measured(grader=name, family=file.stem, pairs=judged))
+            out.append(
+                Measured(grader=name, family=file.stem, harmful=_harmful(found), pairs=judged)
+            )
     return out
+
+
+def _harmful(found: Grader) -> frozenset[str]:
+    """Return the outcomes that count as harm; none for labels."""
+    if found.role is not Role.OUTCOME:
+        return frozenset()
+    if not isinstance(found, RuleGrader):
+        return frozenset({"blackmail"})
+    return frozenset(str(one["outcome"]) for one in found.config.outcomes if one.get("harmful"))
 
 
 def _items(file: Path) -> list[GoldItem]:
@@ -129,4 +141,4 @@ def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
         label, absent = LABELS[found.name]
         given = item.labels.get(label, absent)
         wanted = {"1": "yes", "0": "no"}.get(given, given)
-    return Pair(item=item.item_id, held_out=item.held_out, wanted=wanted, said=str(said))
+    return Pair(item=item.item_id, blind=item.blind, wanted=wanted, said=str(said))
