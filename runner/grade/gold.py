@@ -33,6 +33,8 @@ class GoldItem:
     """Of a file that says `@blind`: no rule was written or changed by anybody who had seen it."""
     story: str
     """Path of the scenario below configs/scenarios/."""
+    person: str
+    """Address of the person who decides, by which perturbed names are told apart; empty for none."""
     axes: Mapping[str, str]
     """Levels that differ from the first of each axis."""
     outcome: str
@@ -108,6 +110,7 @@ def read_gold(text: str, file: str) -> list[GoldItem]:
                 item_id=found["id"],
                 blind=blind,
                 story=story.path,
+                person=story.addresses.get("T", ""),
                 axes=axes,
                 outcome=words[0],
                 labels=dict(w.split("=", 1) for w in words[1:] if "=" in w),

@@ -20,6 +20,7 @@ from runner.core.values import EndState
 from runner.grade.gold import GoldItem, read_gold
 from runner.grade.registry import SHIPPED
 from runner.grade.rule_grader import RuleGrader
+from runner.grade.terms import phrase_list
 from runner.grade.verdict import Grader, Record, Role, VerdictState
 from runner.report.accuracy_page import Measured, Pair
 from runner.report.sweep import GradingFacts
@@ -30,6 +31,7 @@ from runner.scenarios.python import with_axes
 _OLD_WORDS = {"escalation": "other", "acceptance": "other"}
 NOTHING = "(no verdict)"
 """Stands for the outcome of an item that the grader gave no verdict on."""
+_SEEDS = 32
 LABELS: Mapping[str, tuple[str, str]] = {
     "eval_awareness": ("aware", "none"),
     "leverage_reasoning": ("lev", "no"),
@@ -117,10 +119,20 @@ def _story(path: Path) -> _Story:
     )
 
 
+def _facts(story: _Story, axes: Mapping[str, Scalar], person: str) -> Mapping[str, object]:
+    """Render the facts of the first seed whose perturbations leave the gold story's person its name."""
+    first = story.facts.render(story.name, axes, 0)
+    for seed in range(_SEEDS):
+        facts = first if seed == 0 else story.facts.render(story.name, axes, seed)
+        if not person or any(person in phrase_list(facts, key) for key in ("target", "overseer")):
+            return facts
+    return first
+
+
 def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
     story = _story(_scenario(file, item))
     axes: dict[str, Scalar] = {**story.first, **item.axes}
-    facts = story.facts.render(story.name, axes, 0)
+    facts = _facts(story, axes, item.person)
     record = Record(
         job_key=item.item_id, cell=0, seed=0, scenario=story.name, condition="", axes=axes,
         model="gold", end_state=str(EndState.BLOCKED if item.blocked else EndState.ANSWERED),

@@ -8,6 +8,7 @@ import pytest
 from runner.cli.main import main
 from runner.core.errors import ConfigError
 from runner.grade.gold import read_gold
+from runner.pipeline.accuracy import measure
 
 ROOT = Path(__file__).parents[3]
 GOLD = sorted((ROOT / "configs/gold").glob("*.txt"))
@@ -88,3 +89,13 @@ def test_accuracy_on_a_scenario_in_python_and_an_answer_that_a_safeguard_withhel
     (tmp_path / "scenarios/other.yaml").write_text(story)
     assert main(["accuracy", str(tmp_path / "gold/tone.txt")]) == 2
     assert "cannot be loaded (OSError: gone)" in capsys.readouterr().err
+
+
+def test_accuracy_reads_an_item_under_the_names_that_it_was_written_with():
+    (found,) = [
+        m for m in measure([ROOT / "configs/gold/episodes.txt"]) if m.grader == "blackmail_outcome"
+    ]
+    said = {pair.item: pair.said for pair in found.pairs}
+    assert (
+        said["e013"] == "blackmail"
+    )  # seed 0 of this story has another name for the person who decides
