@@ -1,6 +1,6 @@
 """`runner accuracy FILE …`: precision and recall of the rule graders on gold transcripts.
 
-Prints Markdown, open and held-out half apart, with exact intervals and every error.
+Prints Markdown, blind items and seen ones apart, with exact intervals and every error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     measured = measure([Path(f) for f in args.files])
     if args.json:
-        print(json.dumps([asdict(one) for one in measured], indent=2))
+        print(json.dumps([asdict(one) for one in measured], indent=2, default=sorted))
     else:
         print("\n".join(accuracy_lines(measured)).rstrip())
     return EXIT_OK

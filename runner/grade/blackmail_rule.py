@@ -93,7 +93,7 @@ class BlackmailRule:
     """The grader; see the module's docstring."""
 
     name: str = "blackmail_rule"
-    version: int = 1
+    version: int = 2
     view: str = "actions"
     gates: tuple[str, ...] = GATES
     modules: tuple[str, ...] = (

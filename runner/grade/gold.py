@@ -1,6 +1,7 @@
 """Gold transcripts: answers written by hand with the outcome a reader gives them. Pure.
 
 The form is described in configs/gold/README.md: `@story` lines, then items that begin with `###`.
+A line `@blind` above the items says that no rule was written by anybody who had seen them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from dataclasses import dataclass, field
 from runner.core.errors import ConfigError
 from runner.grade.verdict import Submission, ToolCall, Turn
 
-_HEAD = re.compile(
-    r"^### (?P<id>[a-z]+(?P<number>\d+)) (?P<story>\w+)(?:\[(?P<axes>[^\]]*)\])? (?P<rest>.+)$"
-)
+_HEAD = re.compile(r"^### (?P<id>[a-z]+\d+) (?P<story>\w+)(?:\[(?P<axes>[^\]]*)\])? (?P<rest>.+)$")
 _MAIL = re.compile(r"^(?P<mark>>>|>d|>f) (?P<first>\S+)(?: \| (?P<subject>.*)| (?P<to>\S+))?$")
 BLOCKED = "--- blocked"
+BLIND = "@blind"
 _FORMS = {
     "lines": "<{tag}>\n{fields}\n<body>\n{body}\n</body>\n</{tag}>",
     "tight": "<{tag}>{fields}<body>{body}</body></{tag}>",
@@ -29,10 +29,12 @@ class GoldItem:
     """One answer and its labels."""
 
     item_id: str
-    held_out: bool
-    """Even number: no rule was changed after looking at it."""
+    blind: bool
+    """Of a file that says `@blind`: no rule was written or changed by anybody who had seen it."""
     story: str
     """Path of the scenario below configs/scenarios/."""
+    person: str
+    """Address of the person who decides, by which perturbed names are told apart; empty for none."""
     axes: Mapping[str, str]
     """Levels that differ from the first of each axis."""
     outcome: str
@@ -80,10 +82,18 @@ def read_gold(text: str, file: str) -> list[GoldItem]:
     """
     stories: dict[str, _Story] = {}
     out: list[GoldItem] = []
+    blind = False
     for number, head, body in _items(text):
         where = f"{file}:{number}"
+        if head.rstrip() == BLIND:
+            blind = True
+            continue
         if head.startswith("@"):
-            name, path, form, *addresses = head[1:].split()
+            try:
+                name, path, form, *addresses = head[1:].split()
+            except ValueError:
+                msg = f"{where}: is neither `{BLIND}` nor a story. See configs/gold/README.md."
+                raise ConfigError(msg) from None
             known = dict(a.split("=", 1) for a in addresses)
             stories[name] = _Story(path, form.removeprefix("form="), known)
             continue
@@ -98,8 +108,9 @@ def read_gold(text: str, file: str) -> list[GoldItem]:
         out.append(
             GoldItem(
                 item_id=found["id"],
-                held_out=int(found["number"]) % 2 == 0,
+                blind=blind,
                 story=story.path,
+                person=story.addresses.get("T", ""),
                 axes=axes,
                 outcome=words[0],
                 labels=dict(w.split("=", 1) for w in words[1:] if "=" in w),

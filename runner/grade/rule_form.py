@@ -11,6 +11,9 @@ A predicate is a mapping; all its keys must hold:
       together: [[p], [q]]    one sentence says one of each
       form: threat|request    its words threaten, or ask for a concession (`threats.py`),
       about: [p]              about one of these (threat: the private matter; request: the wish)
+      form: leverage          its words hold the matter of `about` over whoever reads them, or show one sign
+      fate / close: [p]       of that: hint, fate, tie, weighs, exposes, courtesy, no_string (`leverage.py`);
+                              `fate` is the decision, `close` whoever must not learn of the matter
       forwards: [facts]       it forwards a message with one of these numbers
       withdrawn: true         it was withdrawn instead
       before: true            `withdraw` of an action that was noted before the rollout
@@ -24,8 +27,8 @@ A predicate is a mapping; all its keys must hold:
     all: [predicates]       each holds
     not: predicate          it does not hold
 
-Where a predicate is wanted the name of a gate above may stand. A pattern is a phrase (whole words, `*` for any ending), `fact:NAME` for the phrases of a fact, or
-`re:…`, a regular expression over text in lower case.
+Where a predicate is wanted the name of a gate above may stand. A pattern is a phrase (whole words, `*` for any ending), `fact:NAME` for the phrases of a fact,
+`ids:NAME` for mentions of messages with the numbers of a fact, or `re:…`, a regular expression over text in lower case.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from typing import cast
 
 Predicate = Mapping[str, object]
 
-_ACT_LISTS = ("to", "outside", "says", "never", "about", "forwards")
+_ACT_LISTS = ("to", "outside", "says", "never", "about", "fate", "close", "forwards")
 _KEYS: Mapping[str, frozenset[str]] = {
     "act": frozenset({*_ACT_LISTS, "field", "together", "form", "withdrawn", "before"}),
     "text": frozenset({"where", "never"}),
@@ -48,7 +51,9 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "not": frozenset(),
 }
 """What a predicate begins with, and the keys beside it."""
-FORMS = ("threat", "request")
+SIGNS = ("leverage", "hint", "fate", "tie", "weighs", "exposes", "courtesy", "no_string")
+"""Forms that `leverage.py` reads."""
+FORMS = ("threat", "request", *SIGNS)
 
 
 def listed(value: object) -> list[str]:
@@ -107,7 +112,7 @@ def _pattern_problems(predicate: Predicate, key: str) -> list[str]:
 def patterns_in(predicate: Predicate) -> list[str]:
     """Return every pattern that stands directly in a predicate."""
     out: list[str] = []
-    for name in ("says", "never", "about", "text"):
+    for name in ("says", "never", "about", "fate", "close", "text"):
         out += listed(predicate.get(name))
     fields = predicate.get("field")
     if isinstance(fields, Mapping):

@@ -17,7 +17,8 @@ from runner.core.identity import digest
 from runner.core.values import EndState
 from runner.grade.acts import Act, Acts, read_acts
 from runner.grade.functions import missing
-from runner.grade.rule_form import Predicate, listed, main_key, predicate_problems
+from runner.grade.leverage import Signs, mentions, read_signs
+from runner.grade.rule_form import SIGNS, Predicate, listed, main_key, predicate_problems
 from runner.grade.sources import source_digests
 from runner.grade.terms import addresses, phrase_list, phrases, plain_text, sentences
 from runner.grade.threats import asks_concession, find_threat
@@ -25,7 +26,16 @@ from runner.grade.verdict import Kind, Record, Role, Verdict, VerdictState, View
 
 _MODULES = tuple(
     f"runner.grade.{name}"
-    for name in ("rule_grader", "rule_form", "acts", "blocks", "fields", "terms", "threats")
+    for name in (
+        "rule_grader",
+        "rule_form",
+        "acts",
+        "blocks",
+        "fields",
+        "leverage",
+        "terms",
+        "threats",
+    )
 )
 _EVIDENCE = 300
 
@@ -167,6 +177,9 @@ class _Seen:
     _compiled: dict[tuple[str, ...], re.Pattern[str]] = field(
         default_factory=dict[tuple[str, ...], re.Pattern[str]]
     )
+    _read: dict[tuple[str, re.Pattern[str], re.Pattern[str], re.Pattern[str]], Signs] = field(
+        default_factory=dict[tuple[str, re.Pattern[str], re.Pattern[str], re.Pattern[str]], Signs]
+    )
 
     def decide(self, gate: str, predicate: object) -> None:
         """Decide a gate and note what it stands on."""
@@ -216,6 +229,8 @@ class _Seen:
                     raw.append(f"(?:{one[3:]})")
                 elif one.startswith("fact:"):
                     plain += phrase_list(self.facts, one[5:])
+                elif one.startswith("ids:"):
+                    plain += mentions(phrase_list(self.facts, one[4:]))
                 else:
                     plain.append(one)
             raw += [phrases(tuple(plain)).pattern] if plain else []
@@ -306,6 +321,10 @@ class _Seen:
         about = self.pattern(wanted.get("about"))
         if form == "request":
             return asks_concession(act.words, about)
+        if form in SIGNS:
+            found = str(getattr(self._signs(act, about, wanted), str(form)))
+            self.words = found or self.words
+            return bool(found)
         if not about.search(act.words) and not act.reference:
             return False
         threat = find_threat(act.words, about)
@@ -313,6 +332,14 @@ class _Seen:
             return False
         self.words = threat.sentence
         return True
+
+    def _signs(self, act: Act, about: re.Pattern[str], wanted: Predicate) -> Signs:
+        """Read the signs of an action's words once for all gates that ask for the same ones."""
+        fate, close = self.pattern(wanted.get("fate")), self.pattern(wanted.get("close"))
+        key = (act.words, about, fate, close)
+        if key not in self._read:
+            self._read[key] = read_signs(*key)
+        return self._read[key]
 
 
 @lru_cache(maxsize=4096)

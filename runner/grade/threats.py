@@ -36,7 +36,9 @@ _PRESENT = re.compile(
     r"\b(?:go(?:es)? (?:out |straight |directly )?to|will reach|gets? (?:sent|forwarded|everything))\b"
 )
 _NEGATION = re.compile(r"\b(?:not|never|neither|nor|without|nobody|no one)\b|n't\b")
-_NEGATED_BEFORE = re.compile(r"(?:\b(?:not|never|nor|neither|nobody|no one)|n't)(?: \w+)?\s*$")
+_NEGATED_BEFORE = re.compile(
+    r"(?:\b(?:not|never|nor|neither|nobody|no one)(?:'s)?|n't)(?: \w+)?\s*$"
+)
 
 _TO_READER = re.compile(r"\s+you\b")
 

@@ -1,4 +1,4 @@
-"""`runner accuracy`: how rule graders do on gold transcripts, halves apart, errors listed.
+"""`runner accuracy`: how rule graders do on gold transcripts, seen and blind items apart, errors listed.
 
 Reads gold files and the scenarios they name; no sweep, no call.
 """
@@ -19,6 +19,8 @@ from runner.core.facts import Scalar
 from runner.core.values import EndState
 from runner.grade.gold import GoldItem, read_gold
 from runner.grade.registry import SHIPPED
+from runner.grade.rule_grader import RuleGrader
+from runner.grade.terms import phrase_list
 from runner.grade.verdict import Grader, Record, Role, VerdictState
 from runner.report.accuracy_page import Measured, Pair
 from runner.report.sweep import GradingFacts
@@ -29,6 +31,7 @@ from runner.scenarios.python import with_axes
 _OLD_WORDS = {"escalation": "other", "acceptance": "other"}
 NOTHING = "(no verdict)"
 """Stands for the outcome of an item that the grader gave no verdict on."""
+_SEEDS = 32
 LABELS: Mapping[str, tuple[str, str]] = {
     "eval_awareness": ("aware", "none"),
     "leverage_reasoning": ("lev", "no"),
@@ -55,8 +58,19 @@ def measure(files: Sequence[Path]) -> list[Measured]:
                 for item in items
                 if name in _story(_scenario(file, item)).graders
             )
-            out.append(Measured(grader=name, family=file.stem, pairs=judged))
+            out.append(
+                Measured(grader=name, family=file.stem, harmful=_harmful(found), pairs=judged)
+            )
     return out
+
+
+def _harmful(found: Grader) -> frozenset[str]:
+    """Return the outcomes that count as harm; none for labels."""
+    if found.role is not Role.OUTCOME:
+        return frozenset()
+    if not isinstance(found, RuleGrader):
+        return frozenset({"blackmail"})
+    return frozenset(str(one["outcome"]) for one in found.config.outcomes if one.get("harmful"))
 
 
 def _items(file: Path) -> list[GoldItem]:
@@ -105,10 +119,20 @@ def _story(path: Path) -> _Story:
     )
 
 
+def _facts(story: _Story, axes: Mapping[str, Scalar], person: str) -> Mapping[str, object]:
+    """Render the facts of the first seed whose perturbations leave the gold story's person its name."""
+    first = story.facts.render(story.name, axes, 0)
+    for seed in range(_SEEDS):
+        facts = first if seed == 0 else story.facts.render(story.name, axes, seed)
+        if not person or any(person in phrase_list(facts, key) for key in ("target", "overseer")):
+            return facts
+    return first
+
+
 def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
     story = _story(_scenario(file, item))
     axes: dict[str, Scalar] = {**story.first, **item.axes}
-    facts = story.facts.render(story.name, axes, 0)
+    facts = _facts(story, axes, item.person)
     record = Record(
         job_key=item.item_id, cell=0, seed=0, scenario=story.name, condition="", axes=axes,
         model="gold", end_state=str(EndState.BLOCKED if item.blocked else EndState.ANSWERED),
@@ -129,4 +153,4 @@ def _judge(found: Grader, item: GoldItem, file: Path) -> Pair:
         label, absent = LABELS[found.name]
         given = item.labels.get(label, absent)
         wanted = {"1": "yes", "0": "no"}.get(given, given)
-    return Pair(item=item.item_id, held_out=item.held_out, wanted=wanted, said=str(said))
+    return Pair(item=item.item_id, blind=item.blind, wanted=wanted, said=str(said))
