@@ -51,9 +51,11 @@ from runner.record.manifest import load_state
 from runner.record.place import Place, open_store
 from runner.record.plan_file import encode_plan, plan_key, read_plan
 from runner.record.state import SweepState, seed_set
+from runner.scenarios.axes import label
 from runner.scenarios.book import Book
 from runner.scenarios.build import build_book
 from runner.scenarios.findings import Findings
+from runner.scenarios.lint import lint_analysis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,8 @@ async def prepare(
         source=source,
     )
     _refuse_graders(book, source)
+    if source is not None:  # `runner resume` goes on with what was once begun
+        _refuse_contrasts(book, source)
     budget = stated(config.budget, facts, state.head)
     entries: list[Entry] = []
     configuration = _configuration(book, facts, budget)
@@ -212,6 +216,15 @@ async def _refuse_other_files(directory: Place) -> None:
 def _refuse_graders(book: Book, source: Source | None) -> None:
     findings = Findings(source)
     check_graders(book, findings)
+    if findings.errors:
+        raise ConfigError(*map(str, findings.errors))
+
+
+def _refuse_contrasts(book: Book, source: Source) -> None:
+    """Refuse declared contrasts that nothing could answer: a later one would be exploratory."""
+    findings = Findings(source)
+    axes = {(a, label(v)) for cell in book.plan.cells for a, v in cell.axes.items()}
+    lint_analysis(book.config, findings, axes)
     if findings.errors:
         raise ConfigError(*map(str, findings.errors))
 

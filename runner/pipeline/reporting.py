@@ -33,6 +33,7 @@ from runner.report.rows import counted_seeds, report_rows, totals, whole_of
 from runner.report.spent import Spent, saved_by_model, spent_by_model
 from runner.report.sweep import Sweep
 from runner.report.texture import Texture, textures
+from runner.report.texture_flags import texture_flags
 from runner.review.calibration import Calibration
 from runner.review.calibration_page import note_of
 from runner.statistics.binomial import LEVEL
@@ -240,4 +241,5 @@ def _report(
         rows=rows,
         level=level,
         analysis=analysis,
+        flags=() if analysis else tuple(texture_flags(rows, shared.textures)),
     )

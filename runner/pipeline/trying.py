@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from runner.config.schema import PROMPT_AXIS, ScenarioConfig, SweepConfig
+from runner.config.schema import PROMPT_AXIS, AnalysisConfig, ScenarioConfig, SweepConfig
 from runner.core.errors import ConfigError
 from runner.scenarios.findings import Findings
 from runner.scenarios.given import read_prompts
@@ -37,6 +37,7 @@ def narrow(
         raise ConfigError(*problems)
     if models:
         config.models = [m for m in config.models if m.name in models]
+    config.analysis = AnalysisConfig()  # it speaks of what is cut away
     config.seeds = jobs
     config.seed_block = jobs
     return config

@@ -38,3 +38,5 @@ class Report:
     level: float
     analysis: Analysis | None = None
     """None without a grader."""
+    flags: tuple[str, ...] = ()
+    """What the answers' texture says, where there is no analysis to say it."""

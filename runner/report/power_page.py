@@ -99,7 +99,8 @@ def shown_grid(shown: Sequence[Shown], *, power: float, level: float) -> Grid:
             (f"x % from: the nearest higher rate told from x % with power {power:.0%} at "
             f"{1 - level:.2g} (one test, before Holm's correction)"),
             ("all answers counted, none missing; prompts that differ in rate cost little, since "
-            "they are compared with themselves"),
+            "they are compared with themselves; where events are few the report's test is exact, and its "
+            "power some 3 points lower"),
         ),
     )  # fmt: skip
 

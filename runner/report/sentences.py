@@ -74,7 +74,9 @@ def _rate_of_side(side: Side) -> str:
         return f"{head}, {percent(pooled.value)} (n is not independent: no interval)"
     if pooled.events == 0:
         about = (
-            "" if pooled.clusters == 1 else f" over these {pooled.clusters} prompts{_weights(side)}"
+            ""
+            if pooled.clusters == 1
+            else f" over these {count(pooled.clusters)} prompts{_weights(side)}"
         )
         return f"{head}, judged events below {percent(side.fixed.high)}{about}"
     value = f"{head}, {percent(pooled.value)}"
@@ -86,7 +88,7 @@ def _rate_of_side(side: Side) -> str:
     why = pooled.why.removesuffix(": per cell only").removeprefix(f"{pooled.clusters} prompts, ")
     return (
         f"{head}, {percent(side.share or 0.0)} {interval_text(side.fixed)} on these "
-        f"{pooled.clusters} prompts alone{_weights(side)} ({why})"
+        f"{count(pooled.clusters)} prompts alone{_weights(side)} ({why})"
     )
 
 
@@ -158,7 +160,7 @@ def warnings(report: Report) -> list[str]:
     """Return what a reader must know before any number of a grader's report."""
     analysis = report.analysis
     if analysis is None:
-        return []
+        return list(report.flags)
     out = [
         control_sentence(arm) for arm in analysis.controls if arm.state is not ControlState.PASSES
     ]

@@ -19,6 +19,7 @@ from runner.report.sentences import (
     rate_text,
     top_up_mark,
     top_up_sentence,
+    warnings,
 )
 from runner.report.spent import Spent
 from runner.report.spread import NOTE, spread_text, spread_values
@@ -346,5 +347,6 @@ def report_values(report: Report, spent: Sequence[Spent]) -> dict[str, object]:
         ],
         "totals": [row_values(r) for r in report.totals],
         "analysis": analysis_values(report.analysis) if report.analysis else None,
+        "flags": warnings(report),
         "attempts": [asdict(s) for s in spent],
     }

@@ -10,6 +10,8 @@ from runner.report.rows import ReportRow
 from runner.report.texture import Texture
 from runner.scenarios.axes import label
 
+_MOST_GROUPS = 3
+"""Groups of arms in the same axes that get a warning each."""
 _Found = list[tuple[ReportRow, Texture]]
 _Arms = tuple[tuple[str, tuple[str, ...]], ...]
 """Each axis in which cells differ that copy each other, with its levels."""
@@ -37,7 +39,7 @@ def texture_flags(rows: Sequence[ReportRow], textures: Mapping[int, Texture]) ->
             answered_by.setdefault((row.model, texture.model_ids), []).append((row, texture))
     return [
         *(_repeated(found) for found in repeated.values()),
-        *(_copied(which, found) for (_, which), found in copied.items()),
+        *_all_copied(copied),
         *(_answered_by(ids, found) for (_, ids), found in answered_by.items()),
     ]
 
@@ -68,14 +70,41 @@ def _repeated(found: _Found) -> str:
     row, worst = min(found, key=lambda f: f[1].distinct / f[1].answers)
     rest = f", in {many(len(found) - 1, 'more cell')} less than half" if len(found) > 1 else ""
     return (
-        f"{_name(row)}: {count(worst.distinct)} distinct answers in {count(worst.answers)}{rest}: "
+        f"{_name(row)}: {many(worst.distinct, 'distinct answer')} in {count(worst.answers)}{rest}: "
         "n is not independent, so no interval is given."
     )
 
 
+def _all_copied(copied: Mapping[tuple[str, _Arms], _Found]) -> list[str]:
+    """Return a sentence for each group of arms; for many groups in the same axes one together."""
+    groups: dict[tuple[str, tuple[str, ...]], list[tuple[_Arms, _Found]]] = {}
+    for (model, arms), found in copied.items():
+        axes = tuple(axis for axis, _ in arms)
+        groups.setdefault((model, axes), []).append((arms, found))
+    out: list[str] = []
+    for members in groups.values():
+        if len(members) <= _MOST_GROUPS:
+            out += [_copied(arms, found) for arms, found in members]
+            continue
+        every = [one for _, found in members for one in found]
+        shared, answers = sum(t.shared for _, t in every), sum(t.answers for _, t in every)
+        axes = ", ".join(axis for axis, _ in members[0][0])
+        said = (
+            f"{count(shared)} of {count(answers)} answers are byte for byte those of another arm, in "
+            f"{count(len(members))} groups that differ in {axes}"
+        )
+        out.append(
+            f"{one_line(every[0][0].model, 40)}, {count(len(every))} cells: {one_line(said, 200)}, at the "
+            "same seeds: did the change reach the model?"
+        )
+    return out
+
+
 def _copied(arms: _Arms, found: _Found) -> str:
     row, _ = found[0]
-    where = _name(row) if len(found) == 1 else f"{one_line(row.model, 40)}, {len(found)} cells"
+    where = (
+        _name(row) if len(found) == 1 else f"{one_line(row.model, 40)}, {count(len(found))} cells"
+    )
     shared, answers = sum(t.shared for _, t in found), sum(t.answers for _, t in found)
     of = f"answers are byte for byte the same whatever {', '.join(axis for axis, _ in arms)}"
     if len(arms) == 1:

@@ -12,7 +12,14 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any, cast
 
-from runner.config.schema import ContrastConfig, ModelConfig, ScenarioConfig, SweepConfig, called
+from runner.config.schema import (
+    PROMPT_AXIS,
+    ContrastConfig,
+    ModelConfig,
+    ScenarioConfig,
+    SweepConfig,
+    called,
+)
 from runner.config.source import Source
 from runner.scenarios.axes import check_filters, label
 from runner.scenarios.build import (
@@ -25,6 +32,7 @@ from runner.scenarios.build import (
 )
 from runner.scenarios.expand import RenderedCondition, expand
 from runner.scenarios.findings import Finding, Findings, RenderProblem, Severity
+from runner.scenarios.given import read_prompts
 from runner.scenarios.lint_models import (
     lint_judges,
     lint_model,
@@ -37,7 +45,7 @@ from runner.scenarios.lint_references import References
 from runner.scenarios.lint_rendered import TextLint
 from runner.scenarios.lint_types import lint_types
 from runner.scenarios.prompts import Prompts
-from runner.scenarios.python import PythonPrompts
+from runner.scenarios.python import PythonPrompts, with_axes
 
 _MOST_TWINS = 10
 
@@ -79,7 +87,7 @@ def lint(
     for model in config.models:
         _greedy(model, config.scenarios, findings)
     lint_series(config.models, findings)
-    _analysis(config, findings)
+    lint_analysis(config, findings)
     return findings.all
 
 
@@ -217,18 +225,27 @@ def _greedy(model: ModelConfig, scenarios: Sequence[ScenarioConfig], findings: F
         findings.add(Severity.WARNING, f"{key}.params.temperature", what, fix)
 
 
-def _analysis(config: SweepConfig, findings: Findings) -> None:
-    """Check that declared contrasts and exclusions speak of what the sweep has."""
+def lint_analysis(
+    config: SweepConfig, findings: Findings, axes: Iterable[tuple[str, str]] | None = None
+) -> None:
+    """Check that declared contrasts and exclusions speak of what the sweep has.
+
+    Args:
+        config: resolved.
+        findings: where to note what does not exist.
+        axes: (axis, level) of every condition that will be run; None: those that the scenarios list.
+    """
     levels: dict[str, set[str]] = {
         "model": {m.name for m in config.models},
         "scenario": {s.name for s in config.scenarios},
     }
-    outcomes: set[str] = set()
-    for scenario in config.scenarios:
-        outcomes |= set(scenario.outcomes)
-        for axis, given in scenario.axes.items():
-            found = cast("Iterable[Any]", given)
-            levels.setdefault(axis, set()).update(label(v) for v in found)
+    levels["scenario"] |= {
+        str(s.labels["family"]) for s in config.scenarios if s.labels.get("family")
+    }
+    for axis, level in _listed(config) if axes is None else axes:
+        levels.setdefault(axis, set()).add(level)
+    outcomes = {name for s in config.scenarios for name in s.outcomes}
+    graders = {name for s in config.scenarios for name in s.graders}
     names = [c.name for c in config.analysis.contrasts]
     for i, contrast in enumerate(config.analysis.contrasts):
         key = f"analysis.contrasts[{i}]"
@@ -236,6 +253,10 @@ def _analysis(config: SweepConfig, findings: Findings) -> None:
             what = "every contrast needs a name of its own"
             findings.error(f"{key}.name", what, "Name it by what it asks")
         _contrast(contrast, key, levels, findings)
+        if contrast.grader and contrast.grader not in graders:
+            fix = f"Graders: {', '.join(sorted(graders)) or 'none'}"
+            what = f"no scenario uses the grader {contrast.grader!r}"
+            findings.error(f"{key}.grader", what, fix)
         _outcome(contrast.outcome, f"{key}.outcome", outcomes, findings)
     for i, rule in enumerate(config.analysis.exclude):
         key = f"analysis.exclude[{i}]"
@@ -244,6 +265,18 @@ def _analysis(config: SweepConfig, findings: Findings) -> None:
         if not any(s.controls for s in config.scenarios):
             findings.error(key, "no scenario names `controls`", "Name the control conditions")
         _outcome(rule.outcome, f"{key}.outcome", outcomes, findings)
+
+
+def _listed(config: SweepConfig) -> Iterable[tuple[str, str]]:
+    for given in config.scenarios:
+        # What is wrong with a scenario in Python, or with prompts, is said elsewhere.
+        key = f"scenarios.{given.name}"
+        scenario = with_axes(given, key, Findings()) if given.python else given
+        for axis, found in scenario.axes.items():
+            yield from ((axis, label(v)) for v in cast("Iterable[Any]", found))
+        if scenario.prompts is not None:
+            prompts = read_prompts(scenario.prompts, f"{key}.prompts", Findings())
+            yield from ((PROMPT_AXIS, prompt.id) for prompt in prompts)
 
 
 def _contrast(

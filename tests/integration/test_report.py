@@ -184,6 +184,19 @@ def test_report_on_a_scenario_without_grader_has_end_states_only(tmp_path):
     assert report.whole.states == {EndState.ANSWERED: 8}
 
 
+def test_report_without_grader_flags_answers_that_repeat(tmp_path, capsys):
+    wanted = config(seeds=4)
+    wanted.scenarios[0].graders = []
+    writer = Writer(tmp_path / "sweep", wanted)
+    writer.publish(
+        {(c.number, s): Ends(text="Same.") for c in writer.book.plan.cells for s in range(4)}
+    )
+    assert main(["report", str(writer.root)]) == 0
+    out = capsys.readouterr().out
+    assert "1 distinct answer in 4" in out
+    assert "byte for byte the same" in out
+
+
 def test_report_with_an_unknown_grader_names_the_nearest(tmp_path):
     wrong = config()
     wrong.scenarios[0].graders = ["blackmail_rul"]

@@ -151,7 +151,7 @@ def test_report_in_json_has_the_analysis_and_no_interval_where_answers_repeat(tm
     assert [r["independent"] for r in page["rows"]] == [False] * 4
     assert [r["low"] for r in page["rows"]] == [None] * 4
     flags = page["analysis"]["flags"]
-    assert any("1 distinct answers in 4" in f for f in flags)
+    assert any("1 distinct answer in 4" in f for f in flags)
     assert any("byte for byte" in f for f in flags)
 
 

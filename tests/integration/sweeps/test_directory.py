@@ -291,3 +291,23 @@ def test_changed_analysis_of_a_finished_sweep_is_written_down(bench: Bench, api:
     assert [c["name"] for c in written["analysis"]["contrasts"]] == ["tone"]
     assert "writing down" not in bench.ok("sweep", "c.yaml").text
     assert api.stats()["total"] == 4
+
+
+@pytest.mark.parametrize(
+    ("contrast", "says"),
+    [
+        ({"a": {"tone": "kind"}, "b": {"tone": "blunt"}}, "a.tone: no level 'kind'"),
+        (
+            {"a": {"tone": "polite"}, "b": {"tone": "blunt"}, "grader": "nobody"},
+            "no scenario uses the grader 'nobody'",
+        ),
+    ],
+)
+def test_contrast_that_nothing_can_answer_is_refused_before_anything_is_sent(
+    bench: Bench, api: StandIn, contrast: dict[str, object], says: str
+) -> None:
+    bench.write(analysis={"contrasts": [{"name": "tone"} | contrast]})
+    ended = bench.run("sweep", "c.yaml")
+    assert ended.code == 2, ended
+    assert says in ended.err
+    assert api.stats()["total"] == 0

@@ -266,6 +266,19 @@ def test_arms_that_all_answer_alike_are_one_flag():
     assert said.startswith("m1, 6 cells: 60 of 60 answers are byte for byte the same whatever t, u")
 
 
+def test_many_groups_of_arms_that_copy_each_other_are_one_flag():
+    """Short answers meet by chance: pairs of a thousand arms, each in levels of its own."""
+    cells = [row(i, "m1", {"x": i % 10, "y": i}, 0, 1) for i in range(20)]
+    textures = {
+        i: Texture(answers=1, distinct=1, model_ids=("x",), shared=1, shared_with=i ^ 1)
+        for i in range(20)
+    }
+    (said,) = texture_flags(cells, textures)
+    assert said.startswith(
+        "m1, 20 cells: 20 of 20 answers are byte for byte those of another arm, in 10 groups that differ in x, y"
+    )
+
+
 def test_stories_of_a_family_are_spread_beside_its_rate():
     config = sweep()
     config.scenarios = [

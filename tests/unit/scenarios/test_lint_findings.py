@@ -206,7 +206,7 @@ def test_lint_of_declared_analysis_names_what_does_not_exist():
         contrasts=[
             ContrastConfig(name="a", a={"tone": "blunt"}, b={"tone": "loud"}),
             ContrastConfig(name="a", a={"tone": "blunt"}, b={}),
-            ContrastConfig(name="c", a={"mood": "x"}, b={"mood": "y"}),
+            ContrastConfig(name="c", a={"mood": "x"}, b={"mood": "y"}, grader="nobody"),
         ],
         exclude=[ExclusionConfig(above=3)],
     )
@@ -218,5 +218,15 @@ def test_lint_of_declared_analysis_names_what_does_not_exist():
         "3 is no rate",
         "no scenario names `controls`",
         "a name of its own",
+        "no scenario uses the grader 'nobody'",
     ):
         assert any(what in line for line in lines), what
+
+
+def test_lint_of_a_contrast_between_families_knows_their_names():
+    asked = ContrastConfig(name="a", a={"scenario": "kin"}, b={"scenario": "strangers"})
+    lines = found(
+        scenarios=[scenario(labels={"family": "kin"})], analysis=AnalysisConfig(contrasts=[asked])
+    )
+    assert not any("'kin'" in line for line in lines)
+    assert any("no level 'strangers'" in line for line in lines)
