@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,12 +37,46 @@ def add_placement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="auto|HOST:PORT", help="Ray cluster to run on (default: start one)"
     )
+    add_each(parser)
     add_spending(parser)
     parser.add_argument(
         "--take-over",
         action="store_true",
         help="do not look whether another process holds the sweep; it is fenced off",
     )
+
+
+def add_each(parser: argparse.ArgumentParser) -> None:
+    """Add what a worker asks of a Ray cluster."""
+    parser.add_argument(
+        "--each",
+        action="append",
+        default=[],
+        type=_resource,
+        metavar="NAME=N",
+        help="what each worker asks of the Ray cluster (default: CPU=1; may be repeated): CPU=4 puts two "
+        "on a node of 8, memory=2e9 is bytes, a resource of your own keeps them on nodes that have it",
+    )
+
+
+def _resource(text: str) -> tuple[str, float]:
+    """Return name and amount of what is to be asked of Ray.
+
+    Raises:
+        ArgumentTypeError: it is neither, or a GPU.
+    """
+    name, _, amount = text.partition("=")
+    try:
+        number = float(amount)
+    except ValueError:
+        number = 0.0
+    if not name or not 0 < number < inf:
+        msg = f"{text!r}: give a name and a number above 0, such as CPU=2"
+        raise argparse.ArgumentTypeError(msg)
+    if name == "GPU":
+        msg = "workers only wait for APIs: they take no GPU"
+        raise argparse.ArgumentTypeError(msg)
+    return name, number
 
 
 def add_spending(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +107,20 @@ def check_level(level: float) -> None:
     if not 0 < level < 1:
         msg = f"--level {level}: give a number between 0 and 1, such as 0.95."
         raise ConfigError(msg)
+
+
+def each_of(args: argparse.Namespace) -> dict[str, float]:
+    """Return what each worker asks of a cluster, out of the arguments of `add_each`.
+
+    Raises:
+        ConfigError: there is no cluster to ask.
+    """
+    from runner.core.errors import ConfigError
+
+    if args.each and args.address is None:
+        msg = "--each: of a cluster only. Name it by --address, or leave --each out"
+        raise ConfigError(msg)
+    return dict(args.each)
 
 
 def choices_of(args: argparse.Namespace) -> Choices:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_placement, choices_of
+from runner.cli.arguments import add_placement, choices_of, each_of
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -40,5 +40,5 @@ def run(args: argparse.Namespace) -> int:
         asyncio.run(when_there(lambda: read_configuration(directory, args.overrides))),
         directory,
         choices_of(args),
-        Placement(workers=args.workers, address=args.address),
+        Placement(workers=args.workers, address=args.address, each=each_of(args)),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_configuration, add_spending, positive
+from runner.cli.arguments import add_configuration, add_each, add_spending, positive
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="run on N Ray workers")
     parser.add_argument("--detach", action="store_true", help="do not follow what the job prints")
+    add_each(parser)
     add_spending(parser)
     parser.add_argument(
         "--command", default="runner", metavar="PATH", help="how the nodes call this program"
@@ -58,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
         detach=args.detach,
         workers=args.workers,
         command=args.command,
-        flags=tuple(flag for flag, given in allowed.items() if given),
+        flags=(
+            *(f"--each={name}={amount:g}" for name, amount in args.each),
+            *(flag for flag, given in allowed.items() if given),
+        ),
     )
     return asyncio.run(submit(load_config(args.config, args.overrides), asked, say))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_configuration, add_placement, choices_of
+from runner.cli.arguments import add_configuration, add_placement, choices_of, each_of
 
 if TYPE_CHECKING:
     from runner.cli.arguments import Commands
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
         loaded.config,
         Place(loaded.config.output or ""),
         choices_of(args),
-        Placement(workers=args.workers, address=args.address, as_job=args.as_job),
+        Placement(
+            workers=args.workers, address=args.address, each=each_of(args), as_job=args.as_job
+        ),
         source=loaded.source,
     )

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from runner.dispatch.guests import GuestBeat
@@ -40,16 +40,19 @@ class RayBackend:
         workers: int,
         address: str | None,
         start_s: float | None = None,
+        each: Mapping[str, float] | None = None,
     ) -> None:
         """Make the backend; nothing is started yet.
 
         Args:
             spec: the sweep.
             report: told of what people should see, one line each.
-            workers: worker actors, one CPU of Ray's accounting each.
+            workers: worker actors.
             address: of a cluster, `auto` or HOST:PORT; None: a local Ray of this process.
             start_s: until the first worker must run; None: two minutes here, ten on a cluster.
+            each: what a worker asks for in Ray's accounting, by name; None: one CPU.
         """
+        self._each = each
         self._spec = spec
         self._report = report
         self._workers = workers
@@ -75,7 +78,7 @@ class RayBackend:
         from runner.dispatch.ray_cluster import RayCluster  # noqa: PLC0415  # ray: a second
         from runner.dispatch.ray_session import RaySession  # noqa: PLC0415
 
-        cluster = RayCluster.connect(self._address, self._workers)
+        cluster = RayCluster.connect(self._address, self._workers, self._each)
         return RaySession(
             self._spec, self._report, cluster, workers=self._workers, start_s=self._start_s
         )

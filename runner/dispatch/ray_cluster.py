@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -45,27 +46,36 @@ class RayCluster:
     owned: bool
     """This process started it, and ends it."""
     local: bool
+    each: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What a worker asks for, in Ray's accounting, beside the default of one CPU."""
     streams: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Holds standard output back: Ray's listener prints there what happens to processes of the
     cluster, whatever `log_to_driver` says, and it belongs to what a command says (`--json`)."""
 
     @classmethod
-    def connect(cls, address: str | None, workers: int) -> RayCluster:
+    def connect(
+        cls, address: str | None, workers: int, each: Mapping[str, float] | None = None
+    ) -> RayCluster:
         """Join a cluster, or start a local Ray with a CPU per worker; blocks for seconds.
 
         A connection that this process has already is used as it is, and left alone in the end.
+
+        Args:
+            address: of a cluster; None: a local one is started.
+            workers: for so many.
+            each: see `each`.
 
         Raises:
             BackendError: it cannot be reached or started.
         """
         if ray.is_initialized():
-            return cls(owned=False, local=address is None)
+            return cls(owned=False, local=address is None, each=each or {})
         logging.getLogger("ray").setLevel(logging.ERROR)
         if address is None:
             _start(workers)
         else:
             _join(address)
-        cluster = cls(owned=True, local=address is None)
+        cluster = cls(owned=True, local=address is None, each=each or {})
         cluster.streams.enter_context(contextlib.redirect_stdout(sys.stderr))
         return cluster
 
@@ -75,8 +85,22 @@ class RayCluster:
         return _remote(CoordinatorActor).options(num_cpus=0, scheduling_strategy=here).remote()
 
     def worker(self) -> Actor:
-        """Make a worker actor, on the node with the fewest."""
-        return _remote(WorkerActor).options(num_cpus=1, scheduling_strategy="SPREAD").remote()
+        """Make a worker actor: spread over the nodes that have what it asks for, never on a GPU."""
+        own = {k: v for k, v in self.each.items() if k not in {"CPU", "memory"}}
+        asked: dict[str, object] = {"num_cpus": self.worker_cpus, "resources": own}
+        if "memory" in self.each:
+            asked["memory"] = self.each["memory"]
+        return _remote(WorkerActor).options(**asked, scheduling_strategy="SPREAD").remote()
+
+    @property
+    def worker_cpus(self) -> float:
+        """CPUs that a worker asks for."""
+        return self.each.get("CPU", 1)
+
+    def asked(self) -> str:
+        """Return what workers ask for, in words."""
+        more = {"CPU": self.worker_cpus, **self.each}
+        return ", ".join(f"{n:g} {name}" for name, n in more.items()) + " each"
 
     def share(self, value: object) -> object:
         """Put a value into the object store once; its reference may be an argument of calls."""

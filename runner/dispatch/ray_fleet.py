@@ -113,8 +113,8 @@ class Fleet:
         if waiting < len(self._seats):
             return
         msg = (
-            f"no worker started within {within_s:.0f} s: {waiting} ask for one CPU each, and the "
-            f"cluster has {self._cluster.cpus()}, perhaps all in use. See: ray status. "
+            f"no worker started within {within_s:.0f} s: {waiting} ask for {self._cluster.asked()}, and "
+            f"the cluster has {self._cluster.cpus()} CPU, perhaps all in use. See: ray status. "
             "Nothing was spent"
         )
         raise BackendError(msg)
@@ -122,9 +122,9 @@ class Fleet:
     def say_who_waits(self) -> None:
         """Tell of workers for which the cluster has no room."""
         cpus = self._cluster.cpus()
-        if cpus < len(self._seats):
+        if cpus < len(self._seats) * self._cluster.worker_cpus:
             self._report(
-                f"{len(self._seats)} workers ask for one CPU each, and the cluster has {cpus}: "
+                f"{len(self._seats)} workers ask for {self._cluster.asked()}, and the cluster has {cpus} CPU: "
                 "the others start when there is room"
             )
 

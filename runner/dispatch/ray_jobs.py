@@ -90,17 +90,38 @@ class RayJobs:
             if found is not None and found.group(1) == family
         }
 
-    def lines(self, name: str) -> AsyncIterator[str]:
-        """Return what a job prints, until it ends."""
-        return self._client.tail_job_logs(name)
+    async def lines(self, name: str) -> AsyncIterator[str]:
+        """Yield what a job prints, until it ends.
+
+        Raises:
+            BackendError: the connection broke; the job may go on.
+        """
+        try:
+            async for text in self._client.tail_job_logs(name):
+                yield text
+        except Exception as error:
+            raise self._away(error) from error  # RuntimeError, OSError, or aiohttp's
 
     def end(self, name: str) -> JobEnd | None:
-        """Return how a job ended, None while it runs."""
-        info = self._client.get_job_info(name)
+        """Return how a job ended, None while it runs.
+
+        Raises:
+            BackendError: the job API does not answer any more.
+        """
+        try:
+            info = self._client.get_job_info(name)
+        except Exception as error:
+            raise self._away(error) from error  # RuntimeError, or requests'
         if info.status in _RUNS:
             return None
         return JobEnd(
             succeeded=info.status == JobStatus.SUCCEEDED,
             exit_code=info.driver_exit_code,
             message=(info.message or "").partition("\n")[0],
+        )
+
+    def _away(self, error: Exception) -> BackendError:
+        first = str(error).partition("\n")[0]
+        return BackendError(
+            f"--address {self._address}: the job API does not answer any more ({first})"
         )

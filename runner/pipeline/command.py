@@ -6,8 +6,8 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.config.money_schema import BudgetConfig
@@ -65,6 +65,8 @@ class Placement:
     """Ray workers; None with no address: in this process."""
     address: str | None = None
     """Of a Ray cluster, `auto` or HOST:PORT."""
+    each: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What a worker asks of that cluster beside the default of one CPU."""
     as_job: bool = False
     """A job system runs the command again where it fails: only what that would help is a failure."""
 
@@ -305,7 +307,13 @@ def _backend(spec: SweepSpec, placement: Placement, report: Callable[[str], None
         return InProcessBackend(spec, report)
     from runner.dispatch.ray_backend import RayBackend  # ray: a second to import
 
-    return RayBackend(spec, report, workers=placement.workers or 2, address=placement.address)
+    return RayBackend(
+        spec,
+        report,
+        workers=placement.workers or 2,
+        address=placement.address,
+        each=placement.each,
+    )
 
 
 def _stopped(end: SessionEnd, config: SweepConfig) -> str:

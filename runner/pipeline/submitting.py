@@ -7,6 +7,7 @@ lost is made good by submitting again, and while one runs a second `submit` foll
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
@@ -20,17 +21,26 @@ from runner.config.load import Loaded
 from runner.config.resolved import dump_plain
 from runner.config.schema import SweepConfig
 from runner.core.clock import SystemClock
-from runner.core.errors import EXIT_ABORTED, EXIT_OK, ConfigError
+from runner.core.errors import (
+    EXIT_ABORTED,
+    EXIT_BUDGET,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    BackendError,
+    ConfigError,
+)
 from runner.observe.terminal import clean
 from runner.pipeline.travelling import left_behind, travelling
 from runner.record.place import Place, is_url
 from runner.scenarios.build import build_book
 
 if TYPE_CHECKING:
-    from runner.dispatch.ray_jobs import RayJobs
+    from runner.dispatch.ray_jobs import JobEnd, RayJobs
 
 CONFIG_FILE = "sweep.yaml"
 LOOK_S = 0.5
+_OUR_OWN = frozenset({*range(EXIT_BUDGET + 1), EXIT_INTERRUPTED})
+"""Exit codes of `runner sweep`; another one is that of a process that was killed, or not found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +92,39 @@ async def submit(loaded: Loaded, asked: Submission, say: Callable[[str], None]) 
     say(f"watch it: runner status {where}    stop it: runner stop {where}")
     if asked.detach:
         return EXIT_OK
-    async for text in jobs.lines(name):
-        for line in text.splitlines():
-            say(clean(line))
-    clock = SystemClock()
-    while (end := jobs.end(name)) is None:
-        await clock.sleep(LOOK_S)
+    end = await _follow(jobs, name, say)
+    if end.exit_code in _OUR_OWN:
+        return end.exit_code  # the command has said why
+    how = "without an exit code" if end.exit_code is None else f"with exit code {end.exit_code}"
+    say(f"{name} ended {how}: {clean(end.message)}. Run the same command again")
     if end.exit_code is not None:
         return end.exit_code
-    say(f"{name} ended without an exit code: {clean(end.message)}. Run the same command again")
     return EXIT_OK if end.succeeded else EXIT_ABORTED
+
+
+async def _follow(jobs: RayJobs, name: str, say: Callable[[str], None]) -> JobEnd:
+    """Show what a job prints, and return how it ended.
+
+    Raises:
+        BackendError: its cluster is gone, or cannot be reached any more.
+    """
+    clock = SystemClock()
+    try:
+        with contextlib.suppress(
+            BackendError
+        ):  # of the lines alone: whoever is there says it below
+            async for text in jobs.lines(name):
+                for line in text.splitlines():
+                    say(clean(line))
+        while (end := jobs.end(name)) is None:
+            await clock.sleep(LOOK_S)
+    except BackendError as error:
+        msg = (
+            f"{error}. Where its cluster is gone, so is {name}, and nothing recorded is lost: run the same "
+            "command again when it is back; it follows the job where that still runs"
+        )
+        raise BackendError(msg) from error
+    return end
 
 
 def _hand_over(jobs: RayJobs, family: str, config: SweepConfig, asked: Submission) -> str:

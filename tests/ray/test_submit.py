@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from runner.core.errors import EXIT_ABORTED
 from tests.support.cli_sweep import KEY, configuration
 from tests.support.ray_head import RayHead
 from tests.support.standin import StandIn
@@ -166,3 +167,20 @@ def test_live_sweep_is_seen_by_rays_exporter_and_its_workers_log_without_prompts
     assert {(x["job"],) for x in retried} <= set(keys)
     assert all({"sweep", "worker", "incarnation", "claim"} <= x.keys() for x in retried)
     assert not any("line, please" in text or KEY in text for text in logs)
+
+
+def test_head_that_is_lost_is_told_to_who_follows(tmp_path: Path, cluster: RayHead) -> None:
+    """The last test of this cluster."""
+    with StandIn(latency_s=0.5, answer_bytes=200) as server:
+        (tmp_path / "c.yaml").write_text(json.dumps(configuration(server.url, jobs=2000)))
+        job = _submit(tmp_path, cluster, str(tmp_path / "out"))
+        deadline = time.monotonic() + 90
+        while server.stats()["total"] < 20:
+            assert job.poll() is None, job.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        cluster.kill()
+        screen = job.communicate(timeout=60)[0]
+    assert job.returncode == EXIT_ABORTED, screen
+    assert "the job API does not answer any more" in screen
+    assert "run the same command again" in screen

@@ -22,3 +22,15 @@ def test_entrypoint_carries_what_the_user_allows():
 def test_submit_takes_what_a_refused_sweep_names(flag):
     args = build_parser()[0].parse_args(["submit", "c.yaml", "--address", "http://h", flag])
     assert getattr(args, flag.strip("-").replace("-", "_"))
+
+
+def test_what_each_worker_asks_for_reaches_the_command(capsys):
+    parser = build_parser()[0]
+    asked = parser.parse_args(["submit", "c.yaml", "--address", "http://h", "--each", "CPU=2"])
+    assert asked.each == [("CPU", 2.0)]
+    words = shlex.split(entrypoint(Submission(address="http://h", flags=("--each=CPU=2",))))
+    assert parser.parse_args(words[1:]).each == [("CPU", 2.0)]
+    for wrong in ("CPU", "CPU=0", "=1", "GPU=1", "CPU=inf"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["sweep", "c.yaml", "--address", "auto", "--each", wrong])
+    assert "they take no GPU" in capsys.readouterr().err

@@ -59,3 +59,16 @@ def test_no_time_of_arrival_is_told_while_the_endpoint_is_away() -> None:
     table.ended({0: SeedSet.of([(0, 10)])})
     assert seen(table, board, 10.0).eta_s == 90
     assert seen(table, board, 10.0, breaker="open").eta_s is None
+
+
+def test_time_of_arrival_is_that_of_models_that_go_on() -> None:
+    table = LeaseTable(plan([cell(0, 100), cell(1, 300, model="m2")]), {}, suspect_deaths=3)
+    board = board_of()
+    table.reconcile(BEAT, 0.0)
+    table.grant("w", "m", 50)
+    seen(table, board, 0.0)
+    table.ended({0: SeedSet.of([(0, 10)])})
+    assert seen(table, board, 10.0).eta_s == 390
+    table.stopped["m2"] = "cancelled"
+    now = seen(table, board, 10.0)
+    assert (now.eta_s, now.owed) == (90, 390)
