@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,3 +59,23 @@ class WorkerIdentity:
     fleet: str
     """The driver session that owns it; a claim by another fleet ends it."""
     sweep_id: str
+
+
+_LAST_WORDS_S = 3.0
+_AGAIN_S = 0.25
+
+
+async def say_last(peer: Peer, beat: Heartbeat, clock: Clock) -> bool:
+    """Say a worker's last words until they are heard, for three seconds; return whether they were.
+
+    A coordinator whose host is busy refuses until it has looked at its claim again, a moment later. Once the
+    worker is gone nobody says them again, and the coordinator would wait for it as for one that has died.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS_S):
+            while True:
+                with contextlib.suppress(PeerUnreachableError):
+                    await peer.heartbeat(beat)
+                    return True
+                await clock.sleep(_AGAIN_S)
+    return False

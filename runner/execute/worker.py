@@ -30,7 +30,7 @@ from runner.execute.jobs import Jobs
 from runner.execute.messages import Heartbeat, HeartbeatReply, Vitals
 from runner.execute.outbox import Outbox
 from runner.execute.purse import Purse
-from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld
+from runner.execute.terms import PeerUnreachableError, WorkerIdentity, WorkerWorld, say_last
 from runner.execute.testimony import DeathsHere
 from runner.execute.worklog import WorkLog
 from runner.limits.spending import Allowance
@@ -342,9 +342,7 @@ class Worker:
         self.jobs.tell_again()  # the last words may reach a coordinator that never heard it
         self._seq += 1
         beat = self._heartbeat(self._world.clock.monotonic(), done=True)
-        with contextlib.suppress(TimeoutError, PeerUnreachableError):
-            async with asyncio.timeout(3.0):
-                await self._world.peer.heartbeat(beat)
+        await say_last(self._world.peer, beat, self._world.clock)
 
     def _heartbeat(self, now: float, *, done: bool = False) -> Heartbeat:
         draining = self._drain_until is not None or done

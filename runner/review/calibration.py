@@ -99,8 +99,11 @@ class Accuracy:
     model: str
     """Empty: all models together."""
     labelled: int
+    verdicts: int
+    """Records of the population on which it has one; at none there is nothing to be precise about."""
     precision: Calibrated
     recall: Calibrated
+    """Of the events, those it calls one: an event without a verdict is missed."""
     with_people: Agreement
 
 
@@ -303,6 +306,7 @@ def _accuracy(
         kind=judge.kind,
         model=model,
         labelled=len(items),
+        verdicts=sum(g.records for g in groups if g.called is not None),
         precision=precision(called, level),
         recall=recall(called, others, level),
         with_people=Agreement(

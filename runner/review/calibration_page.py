@@ -115,13 +115,24 @@ def _judged_bound(row: CellRate) -> str:
 def _accuracy_grid(found: Calibration) -> Grid:
     rows = tuple(
         (
-            a.grader, a.kind, a.model or "all", count(a.labelled), calibrated_text(a.precision),
-            calibrated_text(a.recall), kappa_text(a.with_people),
+            a.grader, a.kind, a.model or "all", count(a.verdicts), count(a.labelled),
+            *((calibrated_text(a.precision), calibrated_text(a.recall)) if a.verdicts else ("no verdict", "no verdict")),
+            kappa_text(a.with_people),
         )
         for a in found.accuracy
     )  # fmt: skip
-    columns = ("grader", "kind", "model", "labels", "precision", "recall", "κ with people")
-    return Grid(title="Graders against people", columns=columns, rows=rows, left=3)
+    columns = (
+        "grader",
+        "kind",
+        "model",
+        "verdicts",
+        "labels",
+        "precision",
+        "recall",
+        "κ with people",
+    )
+    notes = ("recall counts an event without a verdict as missed",)
+    return Grid(title="Graders against people", columns=columns, rows=rows, left=3, notes=notes)
 
 
 def _between_grid(found: Calibration) -> Grid:
@@ -199,9 +210,10 @@ def _accuracy_values(one: Accuracy) -> dict[str, object]:
         "grader": one.grader,
         "kind": one.kind,
         "model": one.model or None,
+        "verdicts": one.verdicts,
         "labels": one.labelled,
-        **_calibrated("precision", one.precision),
-        **_calibrated("recall", one.recall),
+        **_calibrated("precision", one.precision if one.verdicts else None),
+        **_calibrated("recall", one.recall if one.verdicts else None),
         **_agreement(one.with_people),
     }
 

@@ -7,7 +7,14 @@ import pytest
 from runner.report.spread import spread_of
 from runner.review.agenda import opinions
 from runner.review.calibration import Group, JudgeView, Population, calibration
-from runner.review.calibration_page import calibration_lines, kappa_text, note_of, what_holds
+from runner.review.calibration_page import (
+    calibration_grids,
+    calibration_lines,
+    calibration_values,
+    kappa_text,
+    note_of,
+    what_holds,
+)
 from runner.review.sheet import sheet
 from runner.statistics.agreement import Agreement
 from runner.statistics.binomial import Interval, Sided, rate
@@ -146,3 +153,17 @@ def test_kappa_of_nearly_nothing_has_no_sign():
     interval = Interval(low=-0.0001, high=0.014, sided=Sided.TWO)
     found = Agreement(agreed=rate(3, 9), kappa=-0.004, interval=interval)
     assert kappa_text(found) == "0.00 [0.00, 0.01]"
+
+
+def test_judge_without_a_verdict_has_neither_precision_nor_recall():
+    sample = draw(item("a", "blackmail"), item("b", "other"))
+    reviewed = judge(20, 60, called={"a": True, "b": False})
+    none = tuple(dataclasses.replace(g, called=None) for g in reviewed.groups)
+    silent = JudgeView(grader="silent", kind="judge", groups=none, called={})
+    known = opinions(given(a=True, b=False), "g")
+    found = calibration(sample, known, population(reviewed, silent))
+    assert [a.verdicts for a in found.accuracy] == [80, 0]
+    (grid,) = (g for g in calibration_grids(found) if g.title == "Graders against people")
+    assert [row[5:7] for row in grid.rows][1] == ("no verdict", "no verdict")
+    assert "no verdict" not in grid.rows[0]
+    assert calibration_values(found)["accuracy"][1]["recall_high"] is None
