@@ -47,6 +47,8 @@ _WHOLE = re.compile(r"(?<!Holm) (?![\[\u2026]|of )")
 _MOST_COLUMNS = 11
 _LINKS = 3
 """Transcripts that a row leads to."""
+_MOST_LED = 2_000
+"""Rows of a table that lead to transcripts, where another table leads there, too."""
 _MOST_CHARACTERS = 60_000
 """Of one transcript."""
 
@@ -182,7 +184,9 @@ def _table(
     rows: list[dict[str, object]] = [
         {"cells": _cells(row, grid.left, tight=_tight(grid)), "hot": False} for row in grid.rows
     ]
-    linked = report is not None and bool(grid.behind)
+    # Ten thousand rows would carry the same links three times over: only rates keep theirs there.
+    linked = bool(grid.behind) and (len(grid.rows) <= _MOST_LED or bool(grid.behind[0].show))
+    linked = linked and report is not None
     if report is not None and linked:
         rows = [
             row | _led(behind, report, samples)
