@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     from runner.pipeline.looking import looked
     from runner.pipeline.verdicts import Asked, count_verdicts, grade_directory
     from runner.record.place import Place, open_store
-    from runner.report.screen import put
+    from runner.report.screen import Line, Style, put
+    from runner.report.tables import SIMULATED
     from runner.report.verdict_page import verdict_grids, verdict_json
 
     directory = Place(args.directory)
@@ -117,11 +118,12 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     counted = asyncio.run(count_verdicts(store, directory, asked, graded))
+    simulated = asyncio.run(looked(store, directory))
     if args.json:
-        print(json.dumps(verdict_json(counted), indent=2))
+        print(json.dumps({**verdict_json(counted), "simulated": simulated}, indent=2))
     else:
-        put(verdict_grids(counted, str(directory)), sys.stdout)
-    asyncio.run(looked(store, directory))
+        told = [Line(SIMULATED, Style.WARNING)] if simulated else []
+        put([*told, *verdict_grids(counted, str(directory))], sys.stdout)
     if any(one.stopped for one in graded):
         return EXIT_ABORTED
     if any(one.unpaid for one in graded):

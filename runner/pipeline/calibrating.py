@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from runner.core.errors import ConfigError, SweepStateError
@@ -15,6 +16,7 @@ from runner.record.place import Place
 from runner.record.query import Tables, open_tables
 from runner.record.verdicts import GraderCard, verdict_key
 from runner.report.analysis import families_of
+from runner.report.counts import any_simulated
 from runner.report.sweep import open_sweep
 from runner.review.agenda import opinions
 from runner.review.calibration import Calibration, calibration
@@ -85,7 +87,9 @@ async def newest_calibration(
             newer=[str(directory / key) for key in sorted(published - set(draw.shards))],
             cells=_cells(draw, cards),
         )
-    return calibration(draw, known, population, level, families=families_of(sweep.config))
+        simulated = any_simulated(tables)
+    found = calibration(draw, known, population, level, families=families_of(sweep.config))
+    return replace(found, simulated=simulated)
 
 
 def outcome_cards(folder: Path) -> list[GraderCard]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from runner.core.clock import SystemClock
 from runner.core.seams import Clock, Store
 from runner.record.place import Place
+from runner.record.query import open_tables
 from runner.report.analysis import questions_of
+from runner.report.counts import any_simulated
 from runner.report.looks import Look, log_look, question_digest, read_looks
 from runner.report.sweep import Sweep, open_sweep
 
@@ -37,8 +40,8 @@ async def log_sight(
     await log_look(store, looks, look)
 
 
-async def looked(store: Store, directory: Place) -> None:
-    """Log a look by a command that printed counts of outcomes or rates.
+async def looked(store: Store, directory: Place) -> bool:
+    """Log a look by a command that prints outcomes or rates; returns whether a simulator answered any row.
 
     Raises:
         SweepStateError: no sweep there.
@@ -47,3 +50,6 @@ async def looked(store: Store, directory: Place) -> None:
     """
     sweep = await open_sweep(store, directory)
     await log_sight(store, sweep, await read_looks(store))
+    await directory.refresh()
+    with open_tables(Path(directory)) as tables:
+        return any_simulated(tables)

@@ -9,7 +9,7 @@ import csv
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,8 +91,13 @@ def _broken(grid: Grid, width: int) -> list[str]:
     room = width - 2 - 2 * (len(widths) - 1) - sum(widths[grid.left :])
     if room < sum(min(w, _NARROW) for w in left):
         return []
-    while sum(left) > room:
-        left[left.index(max(left))] -= 1
+    words = [_longest_word(line[i] for line in body) for i in range(grid.left)]
+    while (
+        sum(left) > room
+    ):  # the column that has most to give without cutting words, then the widest
+        spare = [width - word for width, word in zip(left, words, strict=True)]
+        most = spare.index(max(spare)) if max(spare) > 0 else left.index(max(left))
+        left[most] -= 1
     if min(now / whole for now, whole in zip(left, widths, strict=False)) < _LEAST:
         return []
     out: list[str] = []
@@ -111,6 +116,10 @@ def _broken(grid: Grid, width: int) -> list[str]:
             ]
             out.append(("  " + "  ".join(cells)).rstrip())
     return out
+
+
+def _longest_word(cells: Iterable[str]) -> int:
+    return max((len(w) for c in cells for w in re.split(r"(?<=[-,·]) *| ", c)), default=0)
 
 
 def _stacked(grid: Grid, width: int) -> list[str]:

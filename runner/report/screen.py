@@ -50,7 +50,7 @@ class Line:
 
 
 _RULE = 78
-PIPE = 132
+PIPE = 160
 """Columns of a table in a file or a pipe, where nobody says how wide the reader's screen is."""
 
 

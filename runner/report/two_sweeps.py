@@ -16,7 +16,14 @@ from runner.report.contrasts import differing_parameters
 from runner.report.grid import Grid
 from runner.report.rows import ReportRow
 from runner.report.screen import Line, Style
-from runner.report.sentences import p_text, points, points_text, rate_text
+from runner.report.sentences import (
+    p_text,
+    points,
+    points_text,
+    rate_text,
+    top_up_mark,
+    top_up_sentence,
+)
 from runner.report.spread import NOTE, spread_text, spread_values
 from runner.report.tables import SIMULATED
 from runner.statistics.binomial import LEVEL
@@ -216,8 +223,13 @@ def _cell_grid(found: TwoSweeps, most: int) -> Grid | None:
     if not found.pairs:
         return None
     ordered = sorted(found.pairs, key=lambda p: -abs(p.difference.value) if p.difference else 1.0)
-    rows = [_cell(p) for p in ordered[:most]]
+    rows = [_cell(p, _grown(found.first), _grown(found.second)) for p in ordered[:most]]
     notes = ["requests: same, or what differs: the prompt, or only parameters and endpoint", NOTE]
+    notes += [
+        f"{name}: {top_up_sentence(t)}"
+        for name, report in (("A", found.first), ("B", found.second))
+        for t in (report.analysis.top_ups if report.analysis else ())
+    ]
     if len(rows) < len(ordered):
         notes.append(f"{count(len(ordered) - len(rows))} more cells: --json")
     return Grid(
@@ -241,17 +253,30 @@ def _cell_grid(found: TwoSweeps, most: int) -> Grid | None:
     )
 
 
-def _cell(pair: Pair) -> tuple[str, ...]:
-    a, b, d = pair.first.headline, pair.second.headline, pair.difference
+def _grown(report: Report) -> frozenset[int]:
+    """Return the cells with seeds that were added after a look."""
+    added = report.analysis.top_ups if report.analysis else ()
+    return frozenset(cell for top_up in added for cell in top_up.cells)
+
+
+def _said(row: ReportRow, grown: frozenset[int]) -> str:
+    if row.headline is None:
+        return "–"
+    rate = rate_text(row.headline.rate, independent=row.independent)
+    return rate + top_up_mark(row.cell in grown)
+
+
+def _cell(pair: Pair, first_grown: frozenset[int], second_grown: frozenset[int]) -> tuple[str, ...]:
+    d = pair.difference
     requests = "same" if pair.same_requests else "parameters" if pair.same_prompt else "prompt"
     return (
         pair.first.scenario,
         pair.first.label or "–",
         pair.first.model,
         requests,
-        "–" if a is None else rate_text(a.rate, independent=pair.first.independent),
+        _said(pair.first, first_grown),
         spread_text(pair.first.spread),
-        "–" if b is None else rate_text(b.rate, independent=pair.second.independent),
+        _said(pair.second, second_grown),
         spread_text(pair.second.spread),
         "–" if d is None else f"{points(d.value)} {points_text(d.interval)}",
     )

@@ -149,6 +149,8 @@ class Calibration:
     differences: tuple[Difference, ...]
     flags: tuple[str, ...]
     level: float
+    simulated: bool = False
+    """A simulator answered at least one row of the sweep."""
 
 
 def calibration(

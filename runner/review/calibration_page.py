@@ -10,6 +10,7 @@ from runner.report.grid import Grid, csv_text
 from runner.report.screen import Line, Style
 from runner.report.sentences import interval_text, points, points_text, rate_text
 from runner.report.spread import NOTE, spread_text, spread_values
+from runner.report.tables import SIMULATED
 from runner.review.calibration import Accuracy, Between, Calibration, CellRate
 from runner.statistics.agreement import Agreement
 from runner.statistics.binomial import Interval
@@ -53,7 +54,8 @@ def note_of(found: Calibration | None, graders: Sequence[str]) -> str:
 def calibration_lines(found: Calibration, graders: Sequence[str]) -> list[Line | Grid]:
     """Return the note and the tables."""
     style = Style.WARNING if found.flags or not found.labels else Style.HEAD
-    return [Line(note_of(found, graders), style), Line(""), *calibration_grids(found)]
+    told = [Line(SIMULATED, Style.WARNING)] if found.simulated else []
+    return [*told, Line(note_of(found, graders), style), Line(""), *calibration_grids(found)]
 
 
 def calibration_grids(found: Calibration) -> list[Grid]:
@@ -182,7 +184,15 @@ def calibration_values(found: Calibration) -> dict[str, object]:
 
 def calibration_csv(found: Calibration) -> str:
     """Return the rates, one row per scenario and model."""
-    rows = [{"draw": found.draw, "grader": found.grader, **_rate_values(r)} for r in found.rates]
+    rows = [
+        {
+            "draw": found.draw,
+            "grader": found.grader,
+            **_rate_values(r),
+            "simulated_sweep": found.simulated,
+        }
+        for r in found.rates
+    ]
     columns = list(rows[0]) if rows else ["draw", "grader"]
     return csv_text(columns, [["" if v is None else v for v in row.values()] for row in rows])
 

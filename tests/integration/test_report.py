@@ -145,6 +145,8 @@ def test_report_with_one_simulated_row_says_so_first(writer, capsys):
     fill(writer, [Ends(simulated=True)] + [Ends()] * 3, [Ends()] * 4)
     assert main(["report", str(writer.root)]) == 0
     assert capsys.readouterr().out.splitlines()[0].startswith("SIMULATED")
+    assert main(["grade", str(writer.root)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].startswith("SIMULATED")
 
 
 def test_report_command_prints_planned_as_the_sum_of_states(writer, capsys):
@@ -262,6 +264,10 @@ def test_report_again_after_seeds_were_added_notes_the_look_beside_the_rates(
     out = capsys.readouterr().out
     assert "³ 4 jobs in 2 cells were added after a look" in out
     assert "%" in out.split(" ³")[0]
+    assert main(["compare", str(writer.root), str(writer.root), "--models", "m1=m1"]) == 0
+    compared = capsys.readouterr().out
+    assert "A: ³ 4 jobs in 2 cells were added after a look" in compared
+    assert "² ³ " in compared
     assert len(list((writer.root / "report" / "looks").iterdir())) == 2
     assert main(["report", str(writer.root)]) == 0  # nothing new to see: no new look
     assert len(list((writer.root / "report" / "looks").iterdir())) == 2
