@@ -282,7 +282,7 @@ class Coordinator:
             self._log.state,
             now=self.world.clock.monotonic(),
             phase=Phase.PAUSED if paused else self.phase,
-            text=self._trouble.text or (PAUSED if paused else ""),
+            text=self._trouble.text or (PAUSED if paused else self.watch.text),
             lost_calls=self.salvage.lost_calls,
             quotas=self.quotas,
             budget=self.funds.progress(),

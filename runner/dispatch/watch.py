@@ -101,6 +101,14 @@ class Watch:
             self.quotas.all_registered(self.clock.monotonic())
 
     @property
+    def text(self) -> str:
+        """Why nothing is leased yet, in words; empty where it is."""
+        if self.wait_until is None:
+            return ""
+        left = max(0.0, self.wait_until - self.clock.monotonic())
+        return f"workers of the session before may still run: leasing begins within {left:.0f} s"
+
+    @property
     def certain(self) -> bool:
         """Return whether every worker is heard, or given up."""
         workers = self.desk.table.workers

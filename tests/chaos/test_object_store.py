@@ -41,6 +41,7 @@ def test_driver_and_then_the_store_killed_every_job_once_and_the_readers_agree(
         driver = sweep.start()
         sweep.until(lambda: "Waiting for it" in sweep.screen)
         s3_server.start()
+        sweep.until(lambda: "workers of the session before may still run" in sweep.screen)
         sweep.until_calls(before + 100)
         s3_server.kill()  # in the middle of uploads: what is answered waits in the journal
         sweep.until_calls(before + 140)

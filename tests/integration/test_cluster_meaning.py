@@ -13,6 +13,7 @@ import pytest
 import ray
 from pip._internal.commands import create_command
 from ray.scripts.scripts import start
+from ray.scripts.symmetric_run import symmetric_run
 
 from tests.integration.test_cluster_files import CLUSTER, JOBS, RAYCLUSTER, ROOT, _clusters, _load
 
@@ -187,6 +188,11 @@ def test_slurm_script_is_told_in_time_and_alone() -> None:
     assert (options["requeue"], options["ntasks-per-node"]) == ("", "1")
     assert "exclusive" in options
     assert script.count("scontrol requeue") == 2
+    run = script[script.index("ray symmetric-run --address") :]
+    ray_has = {o for command in (symmetric_run, start) for p in command.params for o in p.opts}
+    assert set(re.findall(r" (--[a-z-]+)", run[: run.index(" -- ")])) <= ray_has
+    asked = re.findall(r'"\$runner" sweep "\$@" (--[a-z-]+) ', script)
+    assert asked == ["--address"]
 
 
 def test_prometheus_keeps_what_runner_exports() -> None:
