@@ -121,7 +121,7 @@ def _stacked(grid: Grid, width: int) -> list[str]:
         out += _wrapped("  ".join(c for c in cells[: grid.left] if c), width, "  ", "    ")
         line = ""
         for name, cell in zip(grid.columns[grid.left :], cells[grid.left :], strict=True):
-            if cell == "–":
+            if cell in {"", "–"}:
                 continue
             part = f"{name} {cell}"
             if line and 4 + len(line) + 3 + len(part) > width:
