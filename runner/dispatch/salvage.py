@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.core.seams import Clock, Disk, Processes, ProcessIdentity, Store
 from runner.core.values import NOTHING, Amount, Attempt, Conversation, EndState, Finished, Job
@@ -142,8 +142,12 @@ class Salvage:
                 for a in trace.attempts
                 if a.incarnation == incarnation and a.attempt_id not in known
             )
-            done = None if table.is_ended(job) else self._finish(job, trace, table)
-            await batch.add(done, _tried(job, fresh) if fresh else None)
+            done, tried = None, _tried(job, fresh)
+            if not table.is_ended(job):
+                progress = self._replay(job, (*table.carried.get(job, ()), *trace.attempts))
+                done = self._finish(progress, trace, table)
+                tried = replace(tried, replies=tuple(progress.replies), used=tuple(progress.used))
+            await batch.add(done, tried if fresh else None)
         flying = [
             job
             for job, trace in index.jobs.items()
@@ -247,16 +251,15 @@ class Salvage:
         written, self._written = self._written, []
         return written
 
-    def _finish(self, job: Job, trace: JobTrace, table: LeaseTable) -> Finished | None:
+    def _finish(self, progress: Progressed, trace: JobTrace, table: LeaseTable) -> Finished | None:
         """Return the job's end if the journals know it, else keep its attempts to carry."""
-        progress = self._replay(job, (*table.carried.get(job, ()), *trace.attempts))
         if progress.ended:
             last = max((a for a in progress.attempts if a.answer), key=lambda a: a.started_at)
             return progress.finished(last.started_at + last.latency_s)
         if trace.dead is not None:
             return progress.finished(trace.dead.finished_at, trace.dead.end_state, trace.dead.error)
         if any(a.answer for a in progress.attempts):
-            table.carried[job] = tuple(progress.attempts)
+            table.carried[progress.job] = tuple(progress.attempts)
         return None
 
     def _poison(self, job: Job, table: LeaseTable) -> Finished:
@@ -323,7 +326,10 @@ def _unproven(
 
 
 def _tried(job: Job, attempts: tuple[Attempt, ...]) -> Finished:
-    """Return a carrier for attempts; nothing but its job and its attempts is written."""
+    """Return a carrier for attempts; nothing but its job and its attempts is written.
+
+    What an answer cost in tokens is known where its reply is given, too.
+    """
     return Finished(
         job=job,
         end_state=EndState.FAILED,

@@ -33,7 +33,7 @@ class GivenLabel:
 _ROWS = f"""
 select t.scenario, t.model,
   case when l.state = 'graded' then l.outcome else '(' || coalesce(l.state, 'not graded') || ')' end,
-  count(*), count_if(v.harmful), list(distinct t.cell)
+  count(*), count_if(coalesce(v.harmful, false)), list(distinct t.cell)
 from read_parquet($shards) t {COUNTED}
 join read_parquet($verdicts) v on v.cell = t.cell and v.seed = t.seed
 left join read_parquet($labels) l on l.cell = t.cell and l.seed = t.seed

@@ -58,7 +58,7 @@ _SPENT = """
 select model, role, coalesce(role_model, ''), count(*),
   coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens), 0)::bigint,
   coalesce(sum(output_tokens), 0)::bigint, coalesce(sum(cache_read_tokens), 0)::bigint,
-  count_if(number > 1), count_if(status = 429), sum(cost_usd),
+  count_if(number > 1), count_if(coalesce(status = 429, false)), sum(cost_usd),
   count_if(answered and cost_usd is null),
   approx_quantile(latency_s, 0.5) filter (answered),
   approx_quantile(latency_s, 0.95) filter (answered),

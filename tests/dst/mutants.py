@@ -153,9 +153,9 @@ def _moves_before_the_entry_is_won() -> Patches:
 def _recovered_answers_not_carried() -> Patches:
     finish = Salvage._finish
 
-    def forgetful(self: Salvage, job: Any, trace: Any, table: Any) -> Any:
-        done = finish(self, job, trace, table)
-        table.carried.pop(job, None)
+    def forgetful(self: Salvage, progress: Any, trace: Any, table: Any) -> Any:
+        done = finish(self, progress, trace, table)
+        table.carried.pop(progress.job, None)
         return done
 
     return {(Salvage, "_finish"): forgetful}

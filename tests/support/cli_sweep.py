@@ -201,12 +201,19 @@ class CliSweep:
     # What must hold in the end
 
     def check_rows(self) -> None:
-        """Every job of the plan exactly once, by a plain glob."""
+        """Every job of the plan exactly once, by a plain glob; its answers' tokens stand with its attempts."""
         glob = str(self.directory / "transcripts" / "*.parquet")
         rows, jobs = duckdb.sql(
             f"select count(*), count(distinct (condition, seed)) from read_parquet('{glob}')"
         ).fetchall()[0]
         assert (rows, jobs) == (self.planned, self.planned), self.screen
+        tried = str(self.directory / "attempts" / "*.parquet")
+        bare = duckdb.sql(
+            f"select count(*) from read_parquet('{glob}') t join (select job_key, sum(output_tokens) as said "
+            f"from read_parquet('{tried}') group by job_key) a on a.job_key = t.transcript_id "
+            "where a.said is distinct from t.output_tokens"
+        ).fetchall()[0][0]
+        assert bare == 0, f"{bare} rows whose answers' tokens are not in the attempts table"
 
     def check_calls(self, *, repeated_at_most: int, turns: int = 1) -> int:
         """Each job was called, and at most so many calls were made twice; returns how many."""

@@ -135,3 +135,14 @@ def test_headline_of_the_sum_is_the_sum_of_the_parts():
     assert (both.rate.events, both.rate.n) == (1, 5)
     assert headline(ungraded) is None
     assert headline(add(one, ungraded)).outside == 1
+
+
+def test_row_told_as_a_paragraph_leaves_out_cells_that_say_nothing():
+    grid = Grid(
+        title="t",
+        columns=("name", "a long name", "standing", "n"),
+        rows=(("x" * 30, "y" * 30, "", "–"),),
+    )
+    told = "\n".join(fitted_lines(grid, 40))
+    assert "a long name" in told
+    assert "standing" not in told.partition("x" * 30)[2]
