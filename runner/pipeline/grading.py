@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from runner.core.errors import ConfigError
 from runner.grade.registry import Graders
+from runner.pipeline.known_tools import note_unknown_tools
 from runner.scenarios.book import Book
 from runner.scenarios.findings import Findings
 
 
 def check_graders(book: Book, findings: Findings) -> None:
-    """Note graders that do not exist and facts they cannot use.
+    """Note graders that do not exist, facts they cannot use, and a scenario's tools that they do not know.
 
     Takes one rendering of `grading:` per condition; the first condition of a fault is named.
     """
@@ -22,6 +23,7 @@ def check_graders(book: Book, findings: Findings) -> None:
             key, _, what = problem.partition(": ")
             findings.problem(key, what)
         return
+    note_unknown_tools(book.config, graders, findings)
     for cell in book.plan.of_model(book.plan.models[0]):
         names = book.graders(cell.number)
         for problem in graders.problems(names, book.grading(cell.number)) if names else ():

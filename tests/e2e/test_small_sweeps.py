@@ -1,4 +1,7 @@
-"""Two shipped small sweeps on the real small model: one of single turns, one of episodes with tools.
+"""Conditions of two shipped small sweeps on the real small model: single turns with safeguards, an episode with tools.
+
+They are narrowed to what some seconds allow: one scenario each, two seeds, a few conditions. By hand, on 2026-11-27, all
+24 conditions of safeguards-small and all 48 of shutdown-small went through the same model, every job once.
 
 What 135 million parameters make of a tool is anything at all; it must end in a state that has a name, be
 recorded once, and be readable afterwards. Answers end at the first full stop: speed is not the point.

@@ -3,6 +3,7 @@
 Run as a module it prints the digests for expected/shipped_prompts.json: `make goldens`.
 """
 
+import asyncio
 import json
 import re
 from collections import defaultdict
@@ -20,6 +21,7 @@ from runner.config.yaml_tree import parse
 from runner.core.identity import canonical_json
 from runner.grade.registry import SHIPPED, Graders
 from runner.grade.terms import phrase_list, phrases, plain_text
+from runner.pipeline.planning import plan_sweep
 from runner.pipeline.scenario_tables import page_with_tables
 from runner.scenarios.book import render_preview
 from runner.scenarios.build import build_book
@@ -109,10 +111,26 @@ def story_of(path):
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.stem)
 def test_shipped_sweep_begins_with_its_command_and_lints_clean(path):
     relative = path.relative_to(ROOT)
-    assert path.read_text().startswith(f"# runner sweep {relative}")
+    command = path.read_text().partition("\n")[0]
+    assert command.startswith(f"# runner sweep {relative}")
     loaded = loaded_of(path)
     assert [str(f) for f in lint(loaded.config, loaded.source)] == []
     assert loaded.config.name == path.stem
+
+
+@pytest.mark.parametrize("path", EVALUATIONS, ids=lambda p: p.stem)
+def test_shipped_sweep_has_in_its_first_line_the_budget_that_it_needs(path, tmp_path):
+    """Above 20 dollars `runner sweep` wants one: without it the first line would be refused."""
+    words = path.read_text().partition("\n")[0].split()
+    budget = [word for word in words if word.startswith("budget.usd=")]
+    if path.stem.endswith(("-full", "-arms")) or path.stem in {"grid", "generations"}:
+        assert budget, "they take hundreds of dollars or more; planning them takes long"
+        return
+    given = load_config(path, [f"output={tmp_path / 'out'}", *budget], environ={})
+    taken = sum(one.cost_usd or 0 for one in asyncio.run(plan_sweep(given)).estimates)
+    limit = given.config.budget.usd
+    assert taken <= (20 if limit is None else limit), round(taken)
+    assert limit is None or limit < 2 * taken
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.stem)
