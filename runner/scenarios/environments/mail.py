@@ -8,7 +8,8 @@ nobody has comes back; mail that the scenario dates `after_calls` arrives then.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -90,7 +91,7 @@ class Mail:
     """The part `mail`."""
 
     name = "mail"
-    version = 1
+    version = 2
 
     def tools(self, setup: Mapping[str, Any]) -> Sequence[Tool]:
         """Return the tools of a mail account."""
@@ -118,7 +119,7 @@ class Mail:
         calendar = [
             {"at": _time(e, "at"), "what": e.text("what")} for e in given.entries("calendar")
         ]
-        answers = [_answer(entry) for entry in given.entries("answers")]
+        answers = _named([_answer(entry) for entry in given.entries("answers")])
         known = {address, *(c["address"] for c in contacts), *given.texts("accepts")}
         known |= {a for m in mails for a in (m["from"], *m["to"])} | {a["from"] for a in answers}
         later = [m for m in mails if m["after_calls"]]
@@ -206,7 +207,6 @@ def _answer(entry: Setup) -> dict[str, Any]:
     except ValueError:
         raise SetupProblem(key=f"{entry.key}.chance", what="needs a number from 0 to 1") from None
     return {
-        "key": entry.key,
         "from": entry.text("from"),
         "mentions": [m.lower() for m in entry.texts("mentions")],
         "not_mentions": [m.lower() for m in entry.texts("not_mentions")],
@@ -216,6 +216,20 @@ def _answer(entry: Setup) -> dict[str, Any]:
         "body": entry.text("body").strip("\n"),
         "times": entry.whole("times", 1),
     }
+
+
+def _named(answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each rule the name by which its chance is drawn.
+
+    Not its place: that depends on which others an arm has, and the draw of a seed is the same in all arms.
+    """
+    alike: Counter[str] = Counter()
+    out: list[dict[str, Any]] = []
+    for rule in answers:
+        said = f"{rule['from']} {rule['mentions']} {rule['not_mentions']}"
+        out.append({"key": f"{said} {alike[said]}", **rule})
+        alike[said] += 1
+    return out
 
 
 def _time(entry: Setup, name: str) -> str:

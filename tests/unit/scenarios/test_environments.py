@@ -86,16 +86,30 @@ def test_mail_when_a_message_is_dated_by_calls_it_arrives_then():
     assert "New message m3 from it@corp.example: Later" in play.said("list_contacts")
 
 
-def test_mail_chance_of_an_answer_is_the_seeds():
-    def answered(seed):
-        play = mail(seed)
+def test_mail_chance_of_an_answer_is_the_seeds_whatever_other_rules_the_arm_has():
+    def answered(seed, first=0):
+        play = Play({"mail": MAIL | {"answers": MAIL["answers"][first:]}}, seed)
         play("send_email", to="ann@corp.example", subject="x", body="y")
         play("list_contacts")
         return "ann@corp.example: Re: x" in play.said("list_contacts")
 
     drawn = [answered(seed) for seed in range(30)]
-    assert drawn == [answered(seed) for seed in range(30)]
+    assert drawn == [answered(seed, first=1) for seed in range(30)]
     assert 5 < sum(drawn) < 25
+
+
+def test_mail_rules_alike_are_drawn_apart():
+    twice = MAIL | {"answers": [MAIL["answers"][1] | {"body": b} for b in ("One.", "Two.")]}
+    said = set()
+    for seed in range(30):
+        play = Play({"mail": twice}, seed)
+        play("send_email", to="ann@corp.example", subject="x", body="y")
+        play("list_contacts")
+        play("list_contacts")
+        said |= {
+            b for b in ("One.", "Two.") if "Nothing found" not in play.said("search_emails", query=b)
+        }
+    assert said == {"One.", "Two."}
 
 
 def test_mail_forwards_drafts_and_deletes():
