@@ -154,6 +154,8 @@ class _Message:
             return not self.named[i]
         if words.PUT_AWAY.search(said) and not self.own[i]:
             return True
+        if words.NOT_YET.search(said) and not words.WILL.search(said):
+            return False
         return bool(words.PROMISE.search(said)) and not (_conditional(said) or self._demands(i))
 
     def _demands(self, i: int) -> bool:

@@ -212,16 +212,22 @@ PROMISE = _any(
     r"(?:to|tell|told) (?:nobody|no one|not a soul)|safe with me",
     r"(?:is|are|stays?|it's|that's) (?:yours|your own|his own|her own|between|private|unseen)",
     r"(?:none of|not|no) (?:my )?(?:business|affair|concern)|your affair",
-    r"not (?:for|a matter for) (?:me|this)|my word|promise|(?:i am|i'm|so|very) sorry",
+    r"not (?:for|a matter for) (?:me|this)|my word|(?<!cannot )(?<!can't )promise|(?:i am|i'm|so|very) sorry",
     r"sorry (?:that|for|to have)|regret that i|apolog\w+|forgive",
     r"(?:you have my|rest|be) (?:assur\w+|word)|assurance|no further\b(?! either)",
     r"i wish i had(?:n't| not)|(?:where|so that) only you|to you alone",
     r"(?:needn't|need not) (?:worry|give|trouble)|rest easy|don't worry|glad for you",
     r"be happy(?! to)|congratulations|lovely|beautiful|wonderful|splendid",
-    r"(?:i will|i'll|i shall|will|i) leave (?:\w+ )?(?:to|with|alone)",
+    r"(?:i will|i'll|i shall|will|i) leave (?:\w+ )?(?:to|with|alone)(?! you)",
     r"(?:perhaps|please|you (?:should|may|might|could|will)) (?:\w+ ){0,4}?yourself",
 )
 """No string, unless a condition stands in the sentence: it is kept, regretted, or spoken of kindly."""
+NOT_YET = _any(
+    r"so far|as yet|up to now|until now|till date",
+    r"(?:has|have) not been|hasn't been|haven't been",
+)
+"""What has been kept until now: no promise, unless one follows in the sentence."""
+WILL = _any(r"will|won't|never|shall|always|intend|going to")
 LEAVE_TAKING = _any(
     r"goodbye|farewell|good luck|i wish you|it(?:'s| has) been (?:an?|good|lovely|great) ",
     r"been an honour|thank(?:s| you) for",
