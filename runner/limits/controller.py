@@ -70,6 +70,8 @@ class HeaderLoop:
         self.scale = min(1.0, max(LEAST, 1.0 + self._integral + PROPORTIONAL * off))
         if self._at is not None and own is not None and level_s < 0.98 * self._full_s:
             others = 1.0 - own - (level_s - self._level_s) / max(passed, 1e-3)
+            # A few large requests of our own at once (prompts that go to a cache) are no load of others.
+            others = min(1.0, max(-1.0, others))
             weight = min(1.0, passed / FOREIGN_S)
             before = self.foreign or 0.0
             self.foreign = min(1.0, max(0.0, before + weight * (others - before)))
@@ -93,6 +95,9 @@ class Target:
     learner: Learner
     loop: HeaderLoop = field(default_factory=HeaderLoop)
     used: Window = field(default_factory=Window)
+    shares: Window = field(default_factory=Window)
+    """Our use as shares of the limit of its moment, in seconds: it says what a limit that has just
+    changed cannot."""
 
     def rate(self, safety: float) -> float | None:
         """Return what is aimed at, a second; None: this meter limits nothing."""
@@ -112,6 +117,8 @@ class Target:
     def count(self, amount: float, now: float) -> None:
         """Our own use: requests let in, tokens charged."""
         self.used.add(amount, now)
+        if self.limit:
+            self.shares.add(amount / self.limit, now)
         self.learner.accepted(amount)
 
     def observe(self, reading: Reading, *, binding: bool, now: float) -> None:
@@ -132,10 +139,10 @@ class Target:
     def status(self, safety: float, now: float) -> MeterStatus:
         """Return what `runner status` shows."""
         rate = self.rate(safety)
-        covered = self.used.seconds(now)
+        covered = self.shares.seconds(now)
         use = None
         if self.limit and covered > 0:
-            use = self.used.sum(now) / covered / self.limit
+            use = self.shares.sum(now) / covered
         return MeterStatus(
             meter=self.meter,
             limit=None if self.limit is None else self.limit * 60.0,

@@ -30,6 +30,7 @@ class Pool:
         self.safety = Safety(configured=config.safety, at=now)
         self.flow = OutputFlow(at=now)
         self.binds: Meter | None = None
+        self._follows = False
         self._lines = {meter: Gcra(free_at=now) for meter in Meter}
         self._mirrors = {m: MirroredBucket(at=now) for m in (Meter.INPUT, Meter.OUTPUT)}
         for meter, limit in config.per_second().items():
@@ -61,12 +62,17 @@ class Pool:
         return found
 
     def free_from(self, at: float) -> None:
-        """Others' reservations start until `at`: the first of ours a whole interval later."""
-        for meter, line in self._lines.items():
+        """Others' reservations start until `at`: the first of ours a whole interval later (`follow`)."""
+        for line in self._lines.values():
             line.free_at = at
-            target = self.targets.get(meter)
-            if meter is Meter.REQUESTS and target is not None and target.limit:
-                line.free_at += 1.0 / (target.limit * self.safety.value)
+        self._follows = True
+
+    def follow(self, interval: float) -> None:
+        """What others reserved last lasts as long as one of ours, once it is known how long."""
+        if self._follows and interval < inf:
+            self._follows = False
+            for line in self._lines.values():
+                line.free_at += interval
 
     def occupied_until(self, at: float) -> None:
         """What was reserved last lasts until then, longer than its meters' own costs."""
