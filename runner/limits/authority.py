@@ -387,6 +387,7 @@ class Authority:
     def _interval(self, pool: Pool, model: str, cost: Cost, share: float) -> float:
         interval, pool.binds = pool.interval(model, cost, share)
         pool.follow(interval)
+        pool.shorten()
         return interval
 
     def _ahead_s(self, now: float) -> float:
