@@ -84,8 +84,8 @@ class Pool:
         """
         if self._last is not None:
             model, start, lasts, then = self._last
-            line = self._lines[Meter.OUTPUT]
-            line.free_at = min(line.free_at, start + lasts * self.flow.mean(model) / then)
+            share = min(1.0, self.flow.mean(model) / then)
+            self._lines[Meter.OUTPUT].free_at = start + lasts * share
 
     def occupied_until(self, at: float) -> None:
         """What was reserved last lasts until then, longer than its meters' own costs."""
