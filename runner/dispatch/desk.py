@@ -234,7 +234,8 @@ class Desk:
             if not self._board.answered(self.table, model):
                 self.stop(model, reason)
         for model in filter(self._tripwire.undecided, beat.tallies):
-            reason = self._tripwire.tripped(model, self._board.tally(self.table, model).ended)
+            tally = self._board.tally(self.table, model)
+            reason = self._tripwire.tripped(model, tally.ended, running=tally.in_flight)
             if reason is not None:
                 self.stop(model, reason)
 

@@ -351,7 +351,7 @@ class Authority:
                 ledger.resolved_output - ledger.accepted_output,
             )
             pool.flow.pending(model, account.held())
-            pool.flow.begin(worker, model, in_flight=ledger.in_flight, elapsed_s=ledger.elapsed_s)
+            pool.flow.begin(worker, model, ledger)
 
     def _advance(self, now: float) -> None:
         wanted = now - self._starved_at < RECENT_S
@@ -386,6 +386,8 @@ class Authority:
 
     def _interval(self, pool: Pool, model: str, cost: Cost, share: float) -> float:
         interval, pool.binds = pool.interval(model, cost, share)
+        pool.follow(interval)
+        pool.shorten()
         return interval
 
     def _ahead_s(self, now: float) -> float:

@@ -10,6 +10,7 @@ high enough that neither we nor the others are refused, below full so that a res
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from runner.limits.discovery import FORGOTTEN, Learner
 from runner.limits.quota import Meter, MeterStatus, Reading
@@ -25,10 +26,49 @@ INTEGRAL = 0.0016
 LEAST = 0.05
 FOREIGN_S = 10.0
 """Time constant of the estimate of what others use."""
+FOREIGN_EVERY_S = 2.0
+"""It is made so often: between two heartbeats a few requests decide."""
 LOWEST_SAFETY = 0.9
 REFUSED_TOO_OFTEN = 0.005
 SAFETY_STEP = 0.005
 SAFETY_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class Others:
+    """What others use of the limit: what the level lost beyond our own use."""
+
+    share: float | None = None
+    """Of the limit; None: not known yet."""
+    _at: float | None = None
+    _level_s: float = 0.0
+    _used_s: float = 0.0
+    _own: float = 0.0
+
+    def observe(self, *, level_s: float, full: bool, used_s: float, now: float) -> None:
+        """Take in a level.
+
+        Args:
+            level_s: seconds of the limit in the bucket.
+            full: nobody knows how much was refilled for nothing.
+            used_s: all that we have ever used, in the same seconds.
+            now: seconds.
+        """
+        passed = inf if self._at is None else now - self._at
+        if passed < FOREIGN_EVERY_S:
+            return
+        if passed < FOREIGN_S:
+            own = max(0.0, used_s - self._used_s) / passed
+            weight = passed / FOREIGN_S
+            if not full:
+                # What we used counts when a call starts, in the level when its answer begins.
+                found = 1.0 - max(own, self._own) - (level_s - self._level_s) / passed
+                before = self.share or 0.0
+                self.share = max(0.0, before + weight * (min(1.0, max(-1.0, found)) - before))
+            elif self.share:
+                self.share *= 1.0 - weight
+            self._own = own
+        self._at, self._level_s, self._used_s = now, level_s, used_s
 
 
 @dataclass(slots=True)
@@ -37,22 +77,20 @@ class HeaderLoop:
 
     scale: float = 1.0
     """Of the limit, at most 1."""
-    foreign: float | None = None
-    """Share of the limit that others use."""
+    others: Others = field(default_factory=Others)
     _integral: float = 0.0
     _full_s: float = 0.0
     _at: float | None = None
-    _level_s: float = 0.0
 
     def observe(
-        self, reading: Reading, *, limit: float, own: float | None, binding: bool, now: float
+        self, reading: Reading, *, limit: float, used: float, binding: bool, now: float
     ) -> None:
         """Take in a header.
 
         Args:
             reading: with `remaining`.
             limit: a second.
-            own: our use of late, as a share of the limit; None: not known yet.
+            used: all that we have ever used.
             binding: whether this meter decides our rate; only then may the integral move.
             now: seconds.
         """
@@ -68,18 +106,14 @@ class HeaderLoop:
         if binding or off < 0:
             self._integral = min(0.0, max(-1.0, self._integral + INTEGRAL * off * passed))
         self.scale = min(1.0, max(LEAST, 1.0 + self._integral + PROPORTIONAL * off))
-        if self._at is not None and own is not None and level_s < 0.98 * self._full_s:
-            others = 1.0 - own - (level_s - self._level_s) / max(passed, 1e-3)
-            weight = min(1.0, passed / FOREIGN_S)
-            before = self.foreign or 0.0
-            self.foreign = min(1.0, max(0.0, before + weight * (others - before)))
-        elif level_s >= 0.98 * self._full_s and self.foreign:
-            self.foreign *= 1.0 - min(1.0, passed / FOREIGN_S)
-        self._at, self._level_s = now, level_s
+        full = level_s >= 0.98 * self._full_s
+        self.others.observe(level_s=level_s, full=full, used_s=used / limit, now=now)
+        self._at = now
 
     def resized(self) -> None:
         """The limit changed: old levels say nothing any more."""
         self._full_s, self._at, self._integral, self.scale = 0.0, None, 0.0, 1.0
+        self.others = Others(share=self.others.share)
 
 
 @dataclass(slots=True)
@@ -92,7 +126,10 @@ class Target:
     source: str
     learner: Learner
     loop: HeaderLoop = field(default_factory=HeaderLoop)
-    used: Window = field(default_factory=Window)
+    used: float = 0.0
+    """Our use since the start."""
+    shares: Window = field(default_factory=Window)
+    """The same of late as shares of the limit of its moment, in seconds."""
 
     def rate(self, safety: float) -> float | None:
         """Return what is aimed at, a second; None: this meter limits nothing."""
@@ -111,7 +148,9 @@ class Target:
 
     def count(self, amount: float, now: float) -> None:
         """Our own use: requests let in, tokens charged."""
-        self.used.add(amount, now)
+        self.used += amount
+        if self.limit:
+            self.shares.add(amount / self.limit, now)
         self.learner.accepted(amount)
 
     def observe(self, reading: Reading, *, binding: bool, now: float) -> None:
@@ -125,24 +164,22 @@ class Target:
         if self.limit is None:
             return
         server_limit = reading.limit / 60.0 if reading.limit else self.limit
-        covered = self.used.seconds(now)
-        own = self.used.sum(now) / covered / server_limit if covered >= 5.0 else None
-        self.loop.observe(reading, limit=server_limit, own=own, binding=binding, now=now)
+        self.loop.observe(reading, limit=server_limit, used=self.used, binding=binding, now=now)
 
     def status(self, safety: float, now: float) -> MeterStatus:
         """Return what `runner status` shows."""
         rate = self.rate(safety)
-        covered = self.used.seconds(now)
+        covered = self.shares.seconds(now)
         use = None
         if self.limit and covered > 0:
-            use = self.used.sum(now) / covered / self.limit
+            use = self.shares.sum(now) / covered
         return MeterStatus(
             meter=self.meter,
             limit=None if self.limit is None else self.limit * 60.0,
             source=self.source,
             target=None if rate is None else rate * 60.0,
             utilisation=use,
-            foreign=self.loop.foreign,
+            foreign=self.loop.others.share,
         )
 
     def _adopts(self, limit: float) -> bool:

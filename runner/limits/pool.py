@@ -30,6 +30,10 @@ class Pool:
         self.safety = Safety(configured=config.safety, at=now)
         self.flow = OutputFlow(at=now)
         self.binds: Meter | None = None
+        self._follows = False
+        self._last: tuple[str, float, float, float] | None = None
+        """Of output that is charged as it is produced, of the last permit on its line: model, start,
+        seconds, tokens expected."""
         self._lines = {meter: Gcra(free_at=now) for meter in Meter}
         self._mirrors = {m: MirroredBucket(at=now) for m in (Meter.INPUT, Meter.OUTPUT)}
         for meter, limit in config.per_second().items():
@@ -61,17 +65,33 @@ class Pool:
         return found
 
     def free_from(self, at: float) -> None:
-        """Others' reservations start until `at`: the first of ours a whole interval later."""
-        for meter, line in self._lines.items():
+        """Others' reservations start until `at`: the first of ours a whole interval later (`follow`)."""
+        for line in self._lines.values():
             line.free_at = at
-            target = self.targets.get(meter)
-            if meter is Meter.REQUESTS and target is not None and target.limit:
-                line.free_at += 1.0 / (target.limit * self.safety.value)
+        self._follows, self._last = True, None
+
+    def follow(self, interval: float) -> None:
+        """What others reserved last lasts as long as one of ours, once it is known how long."""
+        if self._follows and interval < inf:
+            self._follows = False
+            for line in self._lines.values():
+                line.free_at += interval
+
+    def shorten(self) -> None:
+        """The last permit's output takes its line for no longer than is thought of it by now.
+
+        A guess of 550 tokens held up a line of 10 a second for a minute after an answer of 20 had ended.
+        """
+        if self._last is not None:
+            model, start, lasts, then = self._last
+            share = min(1.0, self.flow.mean(model) / then)
+            self._lines[Meter.OUTPUT].free_at = start + lasts * share
 
     def occupied_until(self, at: float) -> None:
         """What was reserved last lasts until then, longer than its meters' own costs."""
         for line in self._lines.values():
             line.free_at = max(line.free_at, at)
+        self._last = None
 
     def advance(self, now: float, share: float, *, wanted: bool) -> None:
         """Move time on; `share` is what the ramp allows of each rate."""
@@ -113,6 +133,10 @@ class Pool:
             speed = self._speed(meter, rate * share)
             if amount > 0 and speed > 0:
                 self._lines[meter].reserve(amount, speed, first)
+                if self._produces(meter):
+                    mean = amount / count
+                    start = self._lines[meter].free_at - mean / speed
+                    self._last = model, start, mean / speed, mean
             if meter in self._mirrors and not self._produces(meter):
                 self._mirrors[meter].charge(amount)
         # Last: at the speed that these permits leave, they would take their lines for another time

@@ -29,7 +29,12 @@ OUT = 2
 
 @dataclass(slots=True)
 class Tripwire:
-    """Looks at each model once, when enough of its jobs have ended in this session."""
+    """Looks at each model until its first jobs decide, once enough of them have ended in this session.
+
+    Refusals and empty answers come first: of a model that refuses a third, the first twenty that end may
+    all be refusals. So what is still on the wire is counted as good against stopping it, and as bad
+    against looking no further.
+    """
 
     config: TripwireConfig
     _passed: set[str] = field(default_factory=set[str])
@@ -53,19 +58,22 @@ class Tripwire:
             return None
         return max(0, OUT * jobs - recorded - out)
 
-    def tripped(self, model: str, ended: Mapping[str, int]) -> str | None:
+    def tripped(self, model: str, ended: Mapping[str, int], *, running: int) -> str | None:
         """Return why a model is to be stopped, None where it may go on.
 
         Args:
             model: its name.
             ended: jobs that ended in this session, by `EndState`.
+            running: its calls on the wire.
         """
         total = sum(ended.values())
         if not self.config.jobs or model in self._passed or total < self.config.jobs:
             return None
-        self._passed.add(model)
         poor = {word: ended[state] for state, word in _WORDS.items() if ended.get(state)}
-        if sum(poor.values()) <= self.config.share * total:
+        bad, most = sum(poor.values()), self.config.share * (total + running)
+        if bad > most or bad + running <= most:
+            self._passed.add(model)
+        if bad <= most:
             return None
         told = ", ".join(f"{n:,} {word}" for word, n in poor.items())
         return (

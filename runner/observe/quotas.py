@@ -138,12 +138,18 @@ def quota_line(quota: QuotaProgress) -> str:
 
 
 def outages(quotas: Sequence[QuotaProgress]) -> list[str]:
-    """Return what everybody should see: groups of which nothing is sent at present."""
+    """Return what everybody should see: groups of which nothing is sent at present but probes."""
     return [
-        f"{one_line(q.group, 24)} is overloaded or away, next probe in {duration(q.hold_s)}"
+        f"{one_line(q.group, 24)} is overloaded or away, {_probe(q)}"
         for q in quotas
-        if q.breaker == "open"
+        if q.breaker != "closed"
     ]
+
+
+def _probe(quota: QuotaProgress) -> str:
+    if quota.breaker == "open":
+        return f"next probe in {duration(quota.hold_s)}"
+    return "a probe waits for its answer"
 
 
 def _has_news(quota: QuotaProgress) -> bool:

@@ -24,8 +24,14 @@ import numpy as np
 from runner.limits.authority import Authority
 from runner.limits.quota import Cost, GroupQuota, Meter, PermitBlock, Reading
 from runner.limits.wallet import Ticket, Wallet
-from runner.simulate.config import ForeignConfig, GroupConfig, RemainingMeans, StepConfig
-from runner.simulate.limits import Permit, Quota, Refused
+from runner.simulate.config import (
+    ForeignConfig,
+    GroupConfig,
+    RampConfig,
+    RemainingMeans,
+    StepConfig,
+)
+from runner.simulate.limits import Limit, Permit, Quota, Refused
 from runner.simulate.quota_headers import retry_after
 
 WANT = 500
@@ -294,8 +300,8 @@ class Simulation:
                 # (an admission by the first server is not undone: its own limit is checked first)
                 out.refused += measured
                 out.refused_of[model] = out.refused_of.get(model, 0) + measured
-                wait, meter = retry_after(refused.wait_s), Meter(refused.limit.value)
-                self.later(self.net(), lambda: end_refused(wait, meter))
+                wait, limit = retry_after(refused.wait_s), refused.limit
+                self.later(self.net(), lambda: end_refused(wait, limit))
                 return
             delay_s, seconds = self.loads[model].delay_s, tokens_out / self.loads[model].speed
             for server, permit in permits:
@@ -303,12 +309,13 @@ class Simulation:
             self.count(model, tokens_in, tokens_out, self.now + delay_s, seconds)
             self.later(delay_s + seconds, lambda: finish(permits))
 
-        def end_refused(wait: float, meter: Meter) -> None:
+        def end_refused(wait: float, limit: Limit) -> None:
             wallet = worker.wallets[model]
+            ramp = limit is Limit.RAMP
             wallet.refused(
                 ticket,
-                meter=meter if self.case.server.headers else None,
-                ramp=False,
+                meter=None if ramp or not self.case.server.headers else Meter(limit.value),
+                ramp=ramp,
                 pause_s=wait + self.rng.uniform(0, 0.5),
                 now=self.now,
             )
@@ -515,6 +522,17 @@ def cases() -> list[Case]:
                 settled_s=settled_s,
             )
         )
+    server, quota = rpm(4000, burst_s=10, ramp=RampConfig(floor=0.2, doubling_s=30.0))
+    found.append(
+        Case(
+            name="acceleration limit, all is allowed after 70 s",
+            server=server,
+            quota=quota,
+            start_s=80,
+            least=0.95,
+            most_refused=0.002,
+        )
+    )
     own = GroupConfig(rpm=600, itpm=None, otpm=None, burst_s=10)
     server, quota = rpm(4000, burst_s=10)
     found.append(

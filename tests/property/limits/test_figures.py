@@ -19,6 +19,7 @@ ROWS = {
     "8 workers, 2 busy",
     "halved, headers",
     "halved, no headers",
+    "acceleration limit, all is allowed after 70 s",
     "two models, one with 600 rpm of its own",
 }
 

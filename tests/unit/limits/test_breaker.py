@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from runner.limits.breaker import LONGEST_WAIT_S, Breaker, BreakerState
 from runner.limits.ramp import RampUp
 from runner.limits.retry_budget import RetryBudget
@@ -56,12 +58,34 @@ def test_ramp_doubles_and_freezes_when_the_server_names_it():
     assert ramp.allowed(4.0) == 0.5
     ramp.refused(4.0, 10.0)
     assert ramp.allowed(13.9) == 0.375
-    assert ramp.allowed(14.0 + 8.0) == 0.75  # half as steep
-    ramp.refused(22.0, 1.0)
-    lowered = ramp.allowed(22.0)
-    ramp.refused(22.5, 1.0)  # of the same wave
-    assert ramp.allowed(22.5) == lowered
+    assert ramp.allowed(14.0 + 2.0) == 0.375 * 2.0 ** (2.0 / 8.0)  # half as steep
+    ramp.refused(16.0, 1.0)
+    lowered = ramp.allowed(16.0)
+    ramp.refused(16.5, 1.0)  # of the same wave
+    assert ramp.allowed(16.5) == lowered
     assert ramp.allowed(1000.0) == 1.0
+
+
+def test_ramp_that_is_refused_without_having_risen_is_too_high_and_not_too_steep():
+    ramp = RampUp(share=0.8, double_s=5.0, at=0.0)
+    for wave in range(4):
+        ramp.refused(2.0 * wave, 2.0)
+    assert ramp.double_s == 10.0
+    assert ramp.allowed(8.0) == pytest.approx(0.8 * 0.75**4)
+
+
+def test_ramp_that_is_let_in_gets_steeper_again_up_to_what_is_configured():
+    ramp, at_once = (RampUp(share=0.1, double_s=5.0, at=0.0) for _ in range(2))
+    for one in (ramp, at_once):
+        one.refused(0.0, 1.0)
+        one.refused(4.0, 1.0)
+    assert ramp.double_s == 20.0
+    for second in range(5, 30):
+        ramp.allowed(float(second))
+    assert ramp.allowed(30.0) == pytest.approx(at_once.allowed(30.0))  # however often it is asked
+    assert ramp.double_s < 20.0
+    assert ramp.allowed(110.0) == 1.0
+    assert ramp.double_s == 5.0
 
 
 def test_retries_are_a_share_of_first_attempts_plus_a_trickle():

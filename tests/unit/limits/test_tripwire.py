@@ -19,7 +19,7 @@ from runner.limits.tripwire import Tripwire
     ],
 )
 def test_tripwire_stops_where_more_than_half_are_worth_nothing(ended, stops):
-    reason = Tripwire(TripwireConfig()).tripped("m", ended)
+    reason = Tripwire(TripwireConfig()).tripped("m", ended, running=0)
     assert (reason is not None) is stops
     if reason:
         assert "--keep-going" in reason
@@ -27,13 +27,31 @@ def test_tripwire_stops_where_more_than_half_are_worth_nothing(ended, stops):
 
 def test_tripwire_looks_once_and_not_at_all_where_it_is_off():
     wire = Tripwire(TripwireConfig())
-    assert wire.tripped("m", {"answered": 20}) is None
-    assert wire.tripped("m", {"answered": 20, "empty": 500}) is None
-    assert Tripwire(TripwireConfig(jobs=0)).tripped("m", {"empty": 500}) is None
+    assert wire.tripped("m", {"answered": 20}, running=0) is None
+    assert wire.tripped("m", {"answered": 20, "empty": 500}, running=0) is None
+    assert Tripwire(TripwireConfig(jobs=0)).tripped("m", {"empty": 500}, running=0) is None
     assert (
-        Tripwire(TripwireConfig(jobs=5, share=0.9)).tripped("m", {"empty": 4, "answered": 1})
+        Tripwire(TripwireConfig(jobs=5, share=0.9)).tripped(
+            "m", {"empty": 4, "answered": 1}, running=0
+        )
         is None
     )
+
+
+def test_refusals_that_come_before_the_answers_on_the_wire_stop_nothing():
+    wire = Tripwire(TripwireConfig())
+    assert wire.tripped("m", {"refused": 20}, running=40) is None  # of a model that refuses a third
+    assert wire.undecided("m")
+    assert wire.tripped("m", {"refused": 28, "answered": 32}, running=20) is None
+    assert wire.undecided("m")  # the 20 could make it more than half
+    assert wire.tripped("m", {"refused": 35, "answered": 65}, running=10) is None
+    assert not wire.undecided("m")
+
+
+def test_a_model_that_is_worth_nothing_stops_although_calls_are_on_the_wire():
+    wire = Tripwire(TripwireConfig())
+    assert wire.tripped("m", {"refused": 20}, running=20) is None
+    assert "21 refused" in (wire.tripped("m", {"refused": 21}, running=20) or "")
 
 
 @pytest.mark.parametrize(
@@ -50,5 +68,5 @@ def test_many_jobs_wait_until_the_first_have_been_looked_at(counts, most):
     wire = Tripwire(TripwireConfig())
     assert wire.allowance("m", **counts) == most
     assert Tripwire(TripwireConfig(jobs=0)).allowance("m", **counts) is None
-    assert wire.tripped("m", {"answered": 20}) is None
+    assert wire.tripped("m", {"answered": 20}, running=0) is None
     assert wire.allowance("m", **counts) is None

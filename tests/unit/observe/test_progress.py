@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from runner.observe.progress import (
     spent,
     to_json,
 )
+from runner.observe.quotas import QuotaProgress
 
 SWEEP = Progress(
     sweep="blackmail-full",
@@ -86,6 +88,19 @@ def test_plain_line_names_retries_by_kind():
         " · retries overloaded 3, rate_limited 2, timeout 1"
         " · haiku stopped"
     )
+
+
+@pytest.mark.parametrize(
+    ("breaker", "said"),
+    [
+        ("open", "g is overloaded or away, next probe in 7 s"),
+        ("half_open", "g is overloaded or away, a probe waits for its answer"),
+        ("closed", None),
+    ],
+)
+def test_plain_line_says_that_an_endpoint_is_away_until_a_probe_is_answered(breaker, said):
+    line = plain(replace(SWEEP, quotas=(QuotaProgress(group="g", breaker=breaker, hold_s=7.0),)))
+    assert said in line.split(" · ") if said else "away" not in line
 
 
 def test_lines_of_a_sweep_at_rest_show_what_is_on_disk_and_nothing_that_flows():
