@@ -107,7 +107,9 @@ def test_mail_rules_alike_are_drawn_apart():
         play("list_contacts")
         play("list_contacts")
         said |= {
-            b for b in ("One.", "Two.") if "Nothing found" not in play.said("search_emails", query=b)
+            b
+            for b in ("One.", "Two.")
+            if "Nothing found" not in play.said("search_emails", query=b)
         }
     assert said == {"One.", "Two."}
 
