@@ -261,6 +261,7 @@ MUTANTS = {
             what="two coordinators both accepted: nobody looks for a later claim",
             profiles=("rivals",),
             patches={(Coordinator, "_verify"): _unverified()},
+            try_first=232,
         ),
         Mutant(
             name="no-wait",
@@ -303,6 +304,7 @@ MUTANTS = {
             what="jobs of a silent worker are leased again before its lease has ended",
             profiles=("partitions", "pauses", "messages", "mixed"),
             patches=_leased_again_before_the_lease_has_ended(),
+            try_first=54,
         ),
         Mutant(
             name="slots-times-workers",
