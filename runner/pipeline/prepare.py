@@ -226,7 +226,10 @@ def _refuse_contrasts(book: Book, source: Source) -> None:
     axes = {(a, label(v)) for cell in book.plan.cells for a, v in cell.axes.items()}
     lint_analysis(book.config, findings, axes)
     if findings.errors:
-        raise ConfigError(*map(str, findings.errors))
+        *others, last = map(str, findings.errors)
+        raise ConfigError(
+            *others, f"{last}\n  (to run a part without what is declared: 'analysis={{}}')"
+        )
 
 
 async def read_configuration(directory: Place, overrides: Sequence[str] = ()) -> SweepConfig:

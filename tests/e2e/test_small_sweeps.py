@@ -19,6 +19,7 @@ import pytest
 from runner.cli.main import main
 from runner.config.load import load_config
 from runner.config.resolved import dump_plain
+from runner.config.schema import AnalysisConfig
 from runner.core.values import RECORDED_STATES
 
 pytestmark = pytest.mark.e2e
@@ -47,6 +48,7 @@ def swept(
             given.append(f"models.opus-4-5={{name: opus-4-5, {LOCAL}}}")
         config = load_config(CONFIGS / f"{name}.yaml", given).config
         config.scenarios = [s for s in config.scenarios if s.name == scenario]
+        config.analysis = AnalysisConfig()  # it speaks of what is left out, too
         Path("c.yaml").write_text(dump_plain(config))
         assert main(["sweep", "c.yaml"]) == 0
         assert main(["verify", "out"]) == 0

@@ -40,7 +40,7 @@ def test_workers_that_find_no_room_end_the_start_with_a_reason(
     ray.get(squatter.here.remote())
     sessions.start_s = 2
     try:
-        with pytest.raises(BackendError, match="no worker started within 2 s: 2 ask for one CPU"):
+        with pytest.raises(BackendError, match="no worker started within 2 s: 2 ask for 1 CPU"):
             sessions.run(configuration(server.url, jobs=20))
     finally:
         ray.kill(squatter)
@@ -53,7 +53,7 @@ def test_more_workers_than_cpus_run_as_far_as_there_is_room(
     sessions.workers = 5
     end = sessions.run(configuration(server.url, jobs=100))
     assert end.exit_code == 0
-    assert any("5 workers ask for one CPU each" in line for line in sessions.screen.lines)
+    assert any("5 workers ask for 1 CPU each" in line for line in sessions.screen.lines)
 
 
 def test_worker_told_to_exit_finishes_what_is_in_flight_and_nothing_is_called_twice(

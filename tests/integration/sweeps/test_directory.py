@@ -311,3 +311,4 @@ def test_contrast_that_nothing_can_answer_is_refused_before_anything_is_sent(
     assert ended.code == 2, ended
     assert says in ended.err
     assert api.stats()["total"] == 0
+    assert bench.run("sweep", "c.yaml", "analysis={}").code == 0
