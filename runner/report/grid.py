@@ -92,9 +92,8 @@ def _broken(grid: Grid, width: int) -> list[str]:
     if room < sum(min(w, _NARROW) for w in left):
         return []
     words = [_longest_word(line[i] for line in body) for i in range(grid.left)]
-    while (
-        sum(left) > room
-    ):  # the column that has most to give without cutting words, then the widest
+    # The column that has most to give without cutting words, then the widest.
+    while sum(left) > room:
         spare = [width - word for width, word in zip(left, words, strict=True)]
         most = spare.index(max(spare)) if max(spare) > 0 else left.index(max(left))
         left[most] -= 1
