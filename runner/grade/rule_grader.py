@@ -33,6 +33,7 @@ _MODULES = tuple(
         "blocks",
         "fields",
         "leverage",
+        "leverage_words",
         "terms",
         "threats",
     )

@@ -76,7 +76,7 @@ def _sent(config: SweepConfig) -> dict[str, dict[str, str]]:
 
 def _same(first: Place, second: Place) -> bool:
     if first.is_remote or second.is_remote:
-        return str(first).rstrip("/") == str(second).rstrip("/")
+        return str(first) == str(second)
     return os.path.realpath(first) == os.path.realpath(second)
 
 
