@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,23 @@ class Produced(Simulation):
         return made
 
 
+def produced(seed: int, load: Load, *, otpm: float, for_s: float, **more: Any) -> Produced:
+    """Run one model against a server that refuses nothing: only the authority keeps to the quota."""
+    case = Case(
+        name="output alone",
+        server=GroupConfig(rpm=None, itpm=None, otpm=None, headers=False),
+        quota=GroupQuota(otpm=otpm),
+        meter=Meter.OUTPUT,
+        loads=(load,),
+        start_s=0.0,
+        for_s=for_s,
+        **more,
+    )
+    found = Produced(case, seed)
+    found.run()
+    return found
+
+
 @pytest.mark.parametrize("take_over", [False, True])
 @pytest.mark.parametrize("seed", range(12))
 def test_no_window_produces_more_than_the_quota_and_ten_seconds(seed: int, take_over: bool):
@@ -134,24 +152,16 @@ def test_no_window_produces_more_than_the_quota_and_ten_seconds(seed: int, take_
         delay_s=float(rng.choice([0.1, 1.0, 3.0])),
         speed=float(rng.choice([20, 80, 200])),
     )
-    case = Case(
-        name="windows",
-        server=GroupConfig(rpm=None, itpm=None, otpm=None, headers=False),
-        quota=GroupQuota(otpm=60 * rate),
-        meter=Meter.OUTPUT,
-        loads=(load,),
-        workers=int(rng.integers(1, 5)),
-        start_s=0.0,
-        for_s=120.0,
+    workers = int(rng.integers(1, 5))
+    found = produced(
+        seed, load, otpm=60 * rate, for_s=120.0, workers=workers,
         kills_every_s=70.0 if take_over else None,
-    )
-    found = Produced(case, seed)
-    found.run()
+    )  # fmt: skip
     made, longest = found.made(), max(tokens for _, tokens, _ in found.spans)
     for window in (1.0, 10.0, 60.0):
         steps = round(window / STEP_S)
         most = (made[steps:] - made[:-steps]).max()
-        assert most <= rate * (window + BEYOND_S) + longest, (load, case.workers)
+        assert most <= rate * (window + BEYOND_S) + longest, (load, workers)
 
 
 @pytest.mark.parametrize(
@@ -169,39 +179,18 @@ def test_a_coordinator_killed_every_10_seconds_uses_neither_little_nor_more_than
     Before it took over what workers know, 0.39 of the quota was used with short answers and 1.56 with
     long ones; the server refuses nothing.
     """
-    case = Case(
-        name="killed",
-        server=GroupConfig(rpm=None, itpm=None, otpm=None, headers=False),
-        quota=GroupQuota(otpm=12_000),
-        meter=Meter.OUTPUT,
-        loads=(load,),
-        start_s=0.0,
-        for_s=240.0,
-        kills_every_s=10.0,
-    )
     uses = []
     for seed in range(3):
-        found = Produced(case, seed)
-        found.run()
+        found = produced(seed, load, otpm=12_000, for_s=240.0, kills_every_s=10.0)
         uses.append(found.made()[-1] / (200.0 * 240.0))
     assert least < sum(uses) / len(uses) < most, uses
 
 
 def test_a_group_of_one_start_a_second_is_used_soon_after_its_first_answers():
     """The guess of 550 tokens holds up the line until the first answer of 60 has ended, not longer."""
-    case = Case(
-        name="slow",
-        server=GroupConfig(rpm=None, itpm=None, otpm=None, headers=False),
-        quota=GroupQuota(otpm=3600),
-        meter=Meter.OUTPUT,
-        loads=(Load(output_mean=60.0, delay_s=0.1, speed=120.0),),
-        start_s=0.0,
-        for_s=22.0,
-    )
+    load = Load(output_mean=60.0, delay_s=0.1, speed=120.0)
     uses = []
     for seed in range(8):
-        found = Produced(case, seed)
-        found.run()
-        made = found.made()
+        made = produced(seed, load, otpm=3600, for_s=22.0).made()
         uses.append((made[round(20 / STEP_S)] - made[round(10 / STEP_S)]) / 600.0)
     assert sum(uses) / len(uses) > 0.6, uses
