@@ -396,6 +396,5 @@ def _flags(draw: Draw, population: Population) -> Iterable[str]:
     drawn = {(i.scenario, i.model, i.verdict): i.records for i in draw.items}
     if any(now[key] != n for key, n in drawn.items()):
         yield (
-            f"Verdicts of {draw.grader} changed after draw {draw.number}: draw again with runner review DIR "
-            "--redraw."
+            f"Verdicts of {draw.grader} changed after draw {draw.number}: draw again with runner review DIR --redraw."
         )
